@@ -1,0 +1,243 @@
+//! The agent's configuration: [`RawAgentConfig`] is what people write, [`AgentConfig`] is what the program uses.
+
+mod raw;
+mod sink;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use platform::config::{ConfigMistakes, Mistakes};
+use platform::paths::{self, Environment};
+use platform::sockets::SocketPath;
+use platform::telemetry::TelemetryListen;
+use zeroize::Zeroizing;
+
+pub use raw::{RawAgentConfig, RawSink};
+pub use sink::{ParseSinkError, SinkConfig, SinkId};
+
+use crate::endpoints::DEFAULT_STREAMS_PER_UID;
+
+/// Where metrics and probes are served when nothing is said (design section 7).
+pub const DEFAULT_TELEMETRY: &str = "127.0.0.1:9465";
+
+/// The most streams that one user may be granted: each costs about 20 KB.
+pub const MOST_STREAMS_PER_UID: u64 = 100_000;
+
+/// Where the join link comes from.
+#[derive(Clone)]
+pub enum JoinSource {
+    /// A file that holds it.
+    File(PathBuf),
+    /// The text itself, not read yet: a secret.
+    Link(Zeroizing<String>),
+}
+
+impl std::fmt::Debug for JoinSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Link(_) => f.write_str("Link(..)"),
+        }
+    }
+}
+
+/// A configuration that is valid as a whole.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// Where the agent keeps its data: an absolute path.
+    pub data_dir: PathBuf,
+    /// The key file that seals it.
+    pub key_file: PathBuf,
+    /// The join link, for the first start.
+    pub join: Option<JoinSource>,
+    /// The Workload API socket.
+    pub workload_socket: SocketPath,
+    /// The admin socket, in the data directory.
+    pub admin_socket: SocketPath,
+    /// Where metrics and probes are served, unless off.
+    pub telemetry_listen: TelemetryListen,
+    /// File sinks.
+    pub sinks: Vec<SinkConfig>,
+    /// The most workload streams of one user.
+    pub max_streams_per_uid: usize,
+    /// Whether nothing but the node's own identity is kept on disk.
+    pub no_cache: bool,
+}
+
+impl AgentConfig {
+    /// Makes a valid configuration.
+    ///
+    /// # Errors
+    /// Every mistake at once, each with its key.
+    pub fn new(raw: RawAgentConfig, environment: &Environment) -> Result<Self, ConfigMistakes> {
+        let mut mistakes = Mistakes::new();
+        let config = Self::check(raw, environment, &mut mistakes);
+        mistakes.finish(None, config)
+    }
+
+    fn check(raw: RawAgentConfig, environment: &Environment, mistakes: &mut Mistakes) -> Option<Self> {
+        let data_dir = path(mistakes, "data_dir", raw.data_dir.as_deref(), || environment.agent_data());
+        let workload_socket = match raw.workload_socket.as_deref() {
+            Some(text) => mistakes.check("workload_socket", text.parse::<SocketPath>()),
+            None => mistakes
+                .check("workload_socket", environment.workload_socket())
+                .and_then(|default| mistakes.check("workload_socket", SocketPath::new(&default))),
+        };
+        let telemetry_listen = mistakes.check("telemetry_listen", raw.telemetry_listen.as_deref().unwrap_or(DEFAULT_TELEMETRY).parse());
+        let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
+        let sinks = sinks(mistakes, &raw);
+        let join = match (raw.join, raw.join_file) {
+            (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
+            (None, Some(file)) => Some(JoinSource::File(file.into())),
+            (None, None) => None,
+        };
+
+        let data_dir = data_dir?;
+        let key_file = match raw.key_file {
+            Some(file) => mistakes.check("key_file", std::path::absolute(file)),
+            None => Some(paths::default_key_file(&data_dir)),
+        };
+        let admin_socket = mistakes.check("data_dir", SocketPath::new(&paths::agent_admin_socket(&data_dir)));
+        Some(Self {
+            key_file: key_file?,
+            join,
+            workload_socket: workload_socket?,
+            admin_socket: admin_socket?,
+            telemetry_listen: telemetry_listen?,
+            sinks,
+            max_streams_per_uid: max_streams_per_uid?,
+            no_cache: raw.no_cache.unwrap_or(false),
+            data_dir,
+        })
+    }
+}
+
+/// Takes a path as said, else the default; made absolute, so that nothing depends on where the process was started once it runs.
+fn path<E: Display>(mistakes: &mut Mistakes, key: &str, said: Option<&str>, default: impl FnOnce() -> Result<PathBuf, E>) -> Option<PathBuf> {
+    let chosen = match said {
+        Some("") => return mistakes.check(key, Err::<PathBuf, _>("the path is empty")),
+        Some(said) => PathBuf::from(said),
+        None => mistakes.check(key, default())?,
+    };
+    mistakes.check(key, std::path::absolute(chosen))
+}
+
+fn streams(said: Option<u64>) -> Result<usize, String> {
+    match said {
+        None => Ok(DEFAULT_STREAMS_PER_UID),
+        Some(count @ 1..=MOST_STREAMS_PER_UID) => usize::try_from(count).map_err(|error| error.to_string()),
+        Some(_) => Err(format!("the number is not between 1 and {MOST_STREAMS_PER_UID}")),
+    }
+}
+
+fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
+    let mut sinks: Vec<SinkConfig> = Vec::new();
+    let of_flags = raw.sinks.iter().map(|text| ("sink".to_owned(), SinkConfig::from_str(text)));
+    let of_tables = raw
+        .sink
+        .iter()
+        .enumerate()
+        .map(|(index, table)| (format!("sink[{index}]"), SinkConfig::of_table(table)));
+    for (key, parsed) in of_flags.chain(of_tables) {
+        let Some(sink) = mistakes.check(&key, parsed) else { continue };
+        match sinks.iter().find(|other| overlap(&other.directory, &sink.directory)) {
+            Some(other) => mistakes.add(
+                key,
+                format_args!(
+                    "{} and {} are one directory or lie in each other",
+                    sink.directory.display(),
+                    other.directory.display()
+                ),
+            ),
+            None => sinks.push(sink),
+        }
+    }
+    sinks
+}
+
+fn overlap(one: &Path, two: &Path) -> bool {
+    one.starts_with(two) || two.starts_with(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment {
+            uid: 1_000,
+            home: Some("/home/ada".into()),
+            ..Environment::default()
+        }
+    }
+
+    fn mistakes(raw: RawAgentConfig) -> Vec<String> {
+        AgentConfig::new(raw, &environment())
+            .unwrap_err()
+            .mistakes
+            .iter()
+            .map(|mistake| mistake.key.clone())
+            .collect()
+    }
+
+    #[test]
+    fn nothing_said_gives_the_users_own_places() {
+        let config = AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap();
+        assert_eq!(config.data_dir, Path::new("/home/ada/.local/state/troth/agent"));
+        assert_eq!(config.key_file, Path::new("/home/ada/.local/state/troth/agent.seal.key"));
+        assert_eq!(config.admin_socket.path(), Path::new("/home/ada/.local/state/troth/agent/agent-admin.sock"));
+        assert_eq!(config.telemetry_listen.to_string(), DEFAULT_TELEMETRY);
+        assert_eq!((config.max_streams_per_uid, config.no_cache, config.sinks.len()), (1_000, false, 0));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let raw = RawAgentConfig {
+            data_dir: Some(String::new()),
+            workload_socket: Some(format!("/{}", "x".repeat(200))),
+            telemetry_listen: Some("9465".to_owned()),
+            sinks: vec!["spiffe://td/web".to_owned()],
+            max_streams_per_uid: Some(0),
+            ..RawAgentConfig::default()
+        };
+        let mut told = mistakes(raw);
+        told.sort();
+        assert_eq!(told, ["data_dir", "max_streams_per_uid", "sink", "telemetry_listen", "workload_socket"]);
+    }
+
+    #[test]
+    fn a_data_directory_too_deep_for_its_socket_is_refused() {
+        let raw = RawAgentConfig {
+            data_dir: Some(format!("/{}", "deep/".repeat(30))),
+            ..RawAgentConfig::default()
+        };
+        assert_eq!(mistakes(raw), ["data_dir"]);
+    }
+
+    #[test]
+    fn sinks_never_share_a_directory() {
+        for (one, two) in [("/etc/a", "/etc/a"), ("/etc/a", "/etc/a/b"), ("/etc/a/b/", "/etc/a")] {
+            let raw = RawAgentConfig {
+                sinks: vec![format!("/web={one}"), format!("/db={two}")],
+                ..RawAgentConfig::default()
+            };
+            assert_eq!(mistakes(raw), ["sink"], "{one} {two}");
+        }
+        let raw = RawAgentConfig {
+            sinks: vec!["/web=/etc/a".to_owned(), "/db=/etc/ab".to_owned()],
+            ..RawAgentConfig::default()
+        };
+        assert_eq!(AgentConfig::new(raw, &environment()).unwrap().sinks.len(), 2);
+    }
+
+    #[test]
+    fn the_join_link_is_never_shown() {
+        let raw = RawAgentConfig {
+            join: Some("troth://secret".to_owned()),
+            ..RawAgentConfig::default()
+        };
+        assert!(!format!("{raw:?}").contains("secret"));
+        assert!(!format!("{:?}", AgentConfig::new(raw, &environment()).unwrap()).contains("secret"));
+    }
+}

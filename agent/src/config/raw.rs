@@ -1,0 +1,171 @@
+//! The agent's configuration as people write it: in a file, in flags, in the environment.
+
+use std::path::{Path, PathBuf};
+
+use platform::config::{ConfigMistakes, KeyValue, KnownKey, read_toml};
+use platform::sockets::SocketPath;
+use platform::telemetry::TelemetryListen;
+use serde::Deserialize;
+
+use super::MOST_STREAMS_PER_UID;
+use super::sink::SinkId;
+use crate::sinks::{KeyMode, OnWithdraw};
+
+/// Every option of the agent, each optional; what is absent takes the default of [`AgentConfig`](super::AgentConfig).
+///
+/// The flag `--data-dir`, the variable `TROTH_AGENT_DATA_DIR` and the key `data_dir` are one option; the flag counts most, then the variable.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAgentConfig {
+    /// The data directory. Default: `/var/lib/troth/agent` as root, else `troth/agent` under the XDG state directory.
+    pub data_dir: Option<String>,
+    /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
+    pub key_file: Option<String>,
+    /// The join link: a secret, so it is no key of the file.
+    #[serde(skip)]
+    pub join: Option<String>,
+    /// A file that holds the join link; it is read only while the agent has no identity.
+    pub join_file: Option<String>,
+    /// The Workload API socket, a path or `unix://`. Default: `/run/troth/workload.sock` as root, else under the XDG directories.
+    pub workload_socket: Option<String>,
+    /// Where metrics and probes are served, or `off`. Default: `127.0.0.1:9465`.
+    pub telemetry_listen: Option<String>,
+    /// The sinks of flags, `ID=DIR`; in the file they are tables.
+    #[serde(skip)]
+    pub sinks: Vec<String>,
+    /// The sinks of the file.
+    pub sink: Vec<RawSink>,
+    /// The most workload streams of one user. Default: 1,000.
+    pub max_streams_per_uid: Option<u64>,
+    /// Whether workload credentials are not kept on disk: after a restart none is served until the server answers. Default: false.
+    pub no_cache: Option<bool>,
+}
+
+/// A `[[sink]]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSink {
+    /// The identity: a SPIFFE ID, or its path (`/web`).
+    pub spiffe_id: String,
+    /// The directory, an absolute path.
+    pub directory: String,
+    /// Whose the files are, a name or number. Default: the agent's own user.
+    pub owner: Option<String>,
+    /// The group of the files, a name or number. Default: the agent's own group.
+    pub group: Option<String>,
+    /// The mode of the key file, as `0640`. Default: 0600.
+    pub mode: Option<String>,
+    /// What happens when the identity is withdrawn: `remove` (default) or `keep`.
+    pub on_withdraw: Option<String>,
+}
+
+/// The keys of a `[[sink]]` table.
+const SINK_KEYS: &[KnownKey] = &[
+    KnownKey::text::<SinkId>("spiffe_id"),
+    KnownKey::text::<PathBuf>("directory"),
+    KnownKey::text::<String>("owner"),
+    KnownKey::text::<String>("group"),
+    KnownKey::text::<KeyMode>("mode"),
+    KnownKey::text::<OnWithdraw>("on_withdraw"),
+];
+
+impl RawAgentConfig {
+    /// The keys of the file.
+    pub const KNOWN_KEYS: &'static [KnownKey] = &[
+        KnownKey::text::<PathBuf>("data_dir"),
+        KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<PathBuf>("join_file"),
+        KnownKey::text::<SocketPath>("workload_socket"),
+        KnownKey::text::<TelemetryListen>("telemetry_listen"),
+        KnownKey::new("sink", KeyValue::Tables(SINK_KEYS)),
+        KnownKey::new(
+            "max_streams_per_uid",
+            KeyValue::Integer {
+                least: 1,
+                most: MOST_STREAMS_PER_UID.cast_signed(),
+            },
+        ),
+        KnownKey::new("no_cache", KeyValue::Bool),
+    ];
+
+    /// Reads a file; without one every option is absent.
+    ///
+    /// # Errors
+    /// Every mistake of the file at once, each with its line.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigMistakes> {
+        file.map_or_else(|| Ok(Self::default()), |file| read_toml(file, Self::KNOWN_KEYS))
+    }
+
+    /// Lays these options over others: where one is absent here, the other counts. Sinks add up.
+    #[must_use]
+    pub fn over(self, under: Self) -> Self {
+        let joins = self.join.is_some() || self.join_file.is_some();
+        Self {
+            data_dir: self.data_dir.or(under.data_dir),
+            key_file: self.key_file.or(under.key_file),
+            join: if joins { self.join } else { under.join },
+            join_file: if joins { self.join_file } else { under.join_file },
+            workload_socket: self.workload_socket.or(under.workload_socket),
+            telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),
+            sinks: [self.sinks, under.sinks].concat(),
+            sink: [self.sink, under.sink].concat(),
+            max_streams_per_uid: self.max_streams_per_uid.or(under.max_streams_per_uid),
+            no_cache: self.no_cache.or(under.no_cache),
+        }
+    }
+}
+
+impl std::fmt::Debug for RawAgentConfig {
+    /// Leaves the join link out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawAgentConfig")
+            .field("data_dir", &self.data_dir)
+            .field("workload_socket", &self.workload_socket)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::config::read_toml_text;
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
+                    no_cache = true\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
+        let raw: RawAgentConfig = read_toml_text(text, RawAgentConfig::KNOWN_KEYS).unwrap();
+        assert_eq!((raw.max_streams_per_uid, raw.no_cache, raw.sink.len()), (Some(10), Some(true), 1));
+    }
+
+    #[test]
+    fn a_file_with_mistakes_names_each() {
+        let text = "workload_sokcet = '/w.sock'\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
+        let told = read_toml_text::<RawAgentConfig>(text, RawAgentConfig::KNOWN_KEYS).unwrap_err();
+        let keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+        assert_eq!(keys.len(), 4, "{told}");
+        for key in ["workload_sokcet", "join", "sink[0].spiffe_id", "sink[0].mode"] {
+            assert!(keys.contains(&key), "{told}");
+        }
+    }
+
+    #[test]
+    fn flags_lie_over_the_file_and_sinks_add_up() {
+        let flags = RawAgentConfig {
+            no_cache: Some(true),
+            sinks: vec!["/a=/a".to_owned()],
+            join: Some("link".to_owned()),
+            ..RawAgentConfig::default()
+        };
+        let file = RawAgentConfig {
+            data_dir: Some("/d".to_owned()),
+            sink: vec![RawSink::default()],
+            join_file: Some("/j".to_owned()),
+            ..RawAgentConfig::default()
+        };
+        let both = flags.over(file);
+        assert_eq!((both.data_dir.as_deref(), both.no_cache), (Some("/d"), Some(true)));
+        assert_eq!((both.sinks.len(), both.sink.len()), (1, 1));
+        assert_eq!((both.join.is_some(), both.join_file), (true, None));
+    }
+}

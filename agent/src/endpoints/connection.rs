@@ -1,0 +1,176 @@
+//! One connection of a workload: whose it is, and the checks that every call on it passes.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service as _;
+
+use super::workload_api::{SECURITY_HEADER, SECURITY_HEADER_VALUE};
+use crate::workload::{Caller, Share, UidShares};
+
+/// The most octets of metadata in one call: gRPC's own default is 8 KiB, and this API has one line of it.
+const MAX_METADATA: u32 = 16 * 1024;
+
+/// How long a connection may stay silent before its first call: a client connects because it wants to call.
+const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long a connection has to finish its calls once it is to be closed.
+const CLOSING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// One open connection.
+pub(super) struct Connection {
+    caller: Caller,
+    called: AtomicBool,
+    close: CancellationToken,
+}
+
+impl Connection {
+    /// Returns the process that opened it.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Ends the connection, after the calls that are being answered: its process has to connect again.
+    pub(super) fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Waits until the connection is to end.
+    pub(super) async fn closing(&self) {
+        self.close.cancelled().await;
+    }
+}
+
+/// Serves one connection until its client or the agent ends it.
+pub(super) async fn serve(stream: UnixStream, caller: Caller, routes: Routes, calls: UidShares, max_calls: u32, stopping: &CancellationToken) {
+    let connection = Arc::new(Connection {
+        caller,
+        called: AtomicBool::new(false),
+        close: stopping.child_token(),
+    });
+    let service = service_fn(|request| {
+        let (connection, routes, calls) = (Arc::clone(&connection), routes.clone(), calls.clone());
+        async move { answer(request, connection, routes, &calls).await }
+    });
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_header_list_size(MAX_METADATA)
+        .max_concurrent_streams(max_calls);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = serving.as_mut() => return note_end(&connection, ended),
+        () = silent_for_too_long(&connection) => return,
+        () = connection.closing() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    // A client that does not read its last messages is not waited for.
+    if let Ok(ended) = tokio::time::timeout(CLOSING_DEADLINE, serving).await {
+        note_end(&connection, ended);
+    }
+}
+
+fn note_end(connection: &Connection, ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(pid = connection.caller.pid(), error = %error, "workload connection ended");
+    }
+}
+
+async fn silent_for_too_long(connection: &Connection) {
+    tokio::time::sleep(FIRST_CALL_DEADLINE).await;
+    if connection.called.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Answers one call: of any service, reflection and health too, so that none can be reached without the checks.
+async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, mut routes: Routes, calls: &UidShares) -> Result<Response<Counted>, Status> {
+    connection.called.store(true, Ordering::Relaxed);
+    if !has_security_header(request.headers()) {
+        let refused = Status::invalid_argument(format!("the metadata {SECURITY_HEADER}: {SECURITY_HEADER_VALUE} is missing"));
+        return Ok(refused.into_http::<Body>().map(Counted::free));
+    }
+    let uid = connection.caller.uid();
+    let Some(share) = calls.try_take(uid) else {
+        let refused = Status::resource_exhausted(format!(
+            "the user with uid {uid} has as many calls open as it may; close some, or raise --max-streams-per-uid"
+        ));
+        return Ok(refused.into_http::<Body>().map(Counted::free));
+    };
+    request.extensions_mut().insert(connection);
+    match routes.call(request).await {
+        Ok(response) => Ok(response.map(|body| Counted { body, _share: Some(share) })),
+        Err(never) => match never {},
+    }
+}
+
+/// Returns whether the metadata has the security header, once, with its one value; names are lower case on HTTP/2, the value is case-sensitive.
+fn has_security_header(metadata: &HeaderMap) -> bool {
+    let mut values = metadata.get_all(SECURITY_HEADER).iter();
+    values.next().is_some_and(|value| value == SECURITY_HEADER_VALUE) && values.next().is_none()
+}
+
+/// The body of an answer, which holds its user's share for as long as it is being sent.
+struct Counted {
+    body: Body,
+    _share: Option<Share>,
+}
+
+impl Counted {
+    fn free(body: Body) -> Self {
+        Self { body, _share: None }
+    }
+}
+
+impl hyper::body::Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_security_header_counts_once_with_exactly_its_value() {
+        for (values, accepted) in [
+            (&["true"][..], true),
+            (&[], false),
+            (&["True"], false),
+            (&["false"], false),
+            (&["true", "true"], false),
+            (&["true "], false),
+        ] {
+            let mut metadata = HeaderMap::new();
+            for value in values {
+                metadata.append(SECURITY_HEADER, value.parse().unwrap());
+            }
+            assert_eq!(has_security_header(&metadata), accepted, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What one open stream is told: the identities of its process, as they change.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tonic::Status;
+use trust_domains::{Revision, SelectorSet};
+
+use super::asked::reads_more;
+use super::connection::Connection;
+use super::service::Authority;
+use crate::svids::{IdentityView, Subscription, Unserved, WantedFacts};
+use crate::workload::AttestError;
+
+/// The identities of one process, as they change.
+pub(super) struct IdentityFeed {
+    authority: Arc<Authority>,
+    connection: Arc<Connection>,
+    subscription: Subscription,
+    /// The process's ids, by which entries ask for more of it.
+    proven: Proven,
+    /// Changes with each commit that concerns this node.
+    shown: watch::Receiver<Option<Revision>>,
+    last: Option<Arc<IdentityView>>,
+}
+
+/// What was proved for a feed, and what had been asked.
+struct Proven {
+    ids: SelectorSet,
+    asked: WantedFacts,
+    selectors: SelectorSet,
+}
+
+impl IdentityFeed {
+    /// Attests the process of this connection and subscribes to what it is entitled to.
+    pub(super) async fn open(authority: Arc<Authority>, connection: Arc<Connection>) -> Result<Self, Status> {
+        let shown = authority.cache.shown();
+        let proven = prove(&authority, &connection).await?;
+        let subscription = authority.cache.subscribe(proven.selectors.clone());
+        Ok(Self {
+            authority,
+            connection,
+            subscription,
+            proven,
+            shown,
+            last: None,
+        })
+    }
+
+    /// Returns the present identities the first time, then each change, whole; an error ends the stream.
+    pub(super) async fn next(&mut self) -> Result<Arc<IdentityView>, Status> {
+        loop {
+            let view = tokio::select! {
+                biased;
+                () = self.connection.closing() => return Err(Status::unavailable("the agent is stopping")),
+                Ok(()) = self.shown.changed() => {
+                    self.prove_what_is_newly_asked().await?;
+                    continue;
+                }
+                view = self.subscription.next() => view,
+            };
+            match view {
+                Ok(view) if self.last.as_ref().is_some_and(|last| last.same_contents(&view)) => {}
+                Ok(view) => return self.deliver(view),
+                // The entry may have been replaced by one that asks for more, in the same commit.
+                Err(unserved) => {
+                    if !self.prove_what_is_newly_asked().await? {
+                        return Err(unserved_status(&unserved, self.connection.caller().pid()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the next view whose bundle is another than that of the last.
+    pub(super) async fn next_bundle(&mut self) -> Result<Arc<IdentityView>, Status> {
+        let before = self.last.as_ref().map(|view| Arc::clone(&view.bundle));
+        loop {
+            let view = self.next().await?;
+            if before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &view.bundle)) {
+                return Ok(view);
+            }
+        }
+    }
+
+    fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {
+        if self.last.is_some() {
+            self.connection
+                .caller()
+                .check_unchanged()
+                .map_err(|error| attest_status(&self.connection, &error))?;
+        }
+        self.last = Some(Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// Attests again when entries ask for facts that were not read. Returns whether more was proved.
+    async fn prove_what_is_newly_asked(&mut self) -> Result<bool, Status> {
+        let asked = self.authority.asked_of(&self.proven.ids);
+        if !reads_more(asked, self.proven.asked) {
+            return Ok(false);
+        }
+        let proven = prove(&self.authority, &self.connection).await?;
+        let changed = proven.selectors != self.proven.selectors;
+        if changed {
+            self.subscription = self.authority.cache.subscribe(proven.selectors.clone());
+        }
+        self.proven = proven;
+        Ok(changed)
+    }
+}
+
+async fn prove(authority: &Authority, connection: &Connection) -> Result<Proven, Status> {
+    let (mut ids, mut asked) = (SelectorSet::from(Vec::new()), WantedFacts::default());
+    let attesting = authority.attestor.attest(connection.caller(), |proven| {
+        ids = proven.clone();
+        asked = authority.asked_of(proven);
+        asked
+    });
+    let attested = attesting.await.map_err(|error| attest_status(connection, &error))?;
+    Ok(Proven {
+        ids,
+        asked,
+        selectors: attested.selectors,
+    })
+}
+
+/// Returns the status of a process that cannot be attested now; one that is no longer the one that connected must connect again.
+fn attest_status(connection: &Connection, error: &AttestError) -> Status {
+    tracing::debug!(pid = connection.caller().pid(), error = %error, "workload could not be attested");
+    match error {
+        AttestError::Changed { .. } | AttestError::Exited => connection.close(),
+        AttestError::Deadline { .. } | AttestError::Unreadable { .. } | AttestError::Unseen => {}
+    }
+    Status::unavailable(error.to_string())
+}
+
+/// Returns the status of a process that is given nothing now. It says nothing about entries that are not its own.
+fn unserved_status(unserved: &Unserved, pid: i32) -> Status {
+    if unserved.is_denied() {
+        return Status::permission_denied(format!(
+            "no entry of this node matches this process; on the node, as its operator: troth explain --pid {pid}"
+        ));
+    }
+    Status::unavailable(unserved.to_string())
+}

@@ -1,0 +1,64 @@
+//! What the agent counts.
+
+use platform::telemetry::Metrics;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+/// The agent's metrics. A clone is the same metrics.
+#[derive(Debug, Clone)]
+pub struct AgentMetrics {
+    issued: Counter,
+    failed: Counter,
+    entries: Gauge,
+    svids: Gauge,
+    streams: Gauge,
+    connected: Gauge,
+    node_svid_end: Gauge,
+}
+
+/// What the gauges show.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Levels {
+    /// Entries of this node.
+    pub entries: usize,
+    /// Valid SVIDs held.
+    pub svids: usize,
+    /// Open workload streams.
+    pub streams: usize,
+    /// Whether the sync stream is open.
+    pub connected: bool,
+    /// When the node SVID ends, in seconds since 1970.
+    pub node_svid_end: i64,
+}
+
+impl AgentMetrics {
+    /// Registers the agent's metrics.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            issued: metrics.make("agent_svids_issued", "X509-SVIDs obtained from the server"),
+            failed: metrics.make("agent_svid_requests_failed", "X509-SVIDs asked for and not obtained"),
+            entries: metrics.make("agent_entries", "Entries of this node"),
+            svids: metrics.make("agent_svids", "Valid X509-SVIDs held"),
+            streams: metrics.make("agent_workload_streams", "Open Workload API streams"),
+            connected: metrics.make("agent_connected", "1 while the sync stream is open"),
+            node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
+        }
+    }
+
+    /// Counts a batch.
+    pub(crate) fn issued(&self, issued: usize, failed: usize) {
+        self.issued.inc_by(issued as u64);
+        self.failed.inc_by(failed as u64);
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn set(&self, levels: Levels) {
+        let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.entries.set(signed(levels.entries));
+        self.svids.set(signed(levels.svids));
+        self.streams.set(signed(levels.streams));
+        self.connected.set(i64::from(levels.connected));
+        self.node_svid_end.set(levels.node_svid_end);
+    }
+}

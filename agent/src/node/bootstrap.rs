@@ -1,0 +1,150 @@
+//! Joining: from a link to an identity (design section 4, "Bootstrap").
+//!
+//! 1. The key is made here, or taken up again when an earlier attempt with the same link got lost: the token is bound to the first key that used it.
+//! 2. The key is sealed on disk before it is shown to anybody.
+//! 3. The connection proves the server: a certificate of its chain has a pinned hash, the path validates to it, and the leaf is exactly
+//!    `spiffe://TD/troth/server`. Only then is anything sent.
+//! 4. The key signs the exporter of this connection, so that nobody in between can pass the proof on.
+//! 5. What comes back is checked like any peer's, sealed, and only then used.
+
+use std::sync::Arc;
+
+use platform::tls::{ServerTrust, ServerVerifier, client_config, connect};
+use serde::{Deserialize, Serialize};
+use trust_domains::bundle::TrustBundle;
+use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::join_link::JoinLink;
+use trust_domains::plan::rotation::Jitter;
+use trust_domains::problem::{Code, Coded};
+use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::node::{AttestRequest, Evidence, NodeCredential, possession_message};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::call::{CALL_DEADLINE, CONNECT_DEADLINE, CallError};
+use super::identity::{IdentityRefused, NodeIdentity};
+use super::key::{KeyError, KeyPair};
+use super::sealed::{Record, SealedError, SealedRecords};
+
+/// A node did not join.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The call failed, or the server refused.
+    #[error("the node could not join at {server}")]
+    Call {
+        /// The address in the link.
+        server: String,
+        /// Why.
+        #[source]
+        source: Box<CallError>,
+    },
+    /// The server's answer cannot be used.
+    #[error("the server's answer is not a usable identity")]
+    Identity(#[from] IdentityRefused),
+    /// The key.
+    #[error("the node's key could not be made or used")]
+    Key(#[from] KeyError),
+    /// The disk.
+    #[error("the node's identity could not be sealed on disk")]
+    Sealed(#[from] SealedError),
+}
+
+impl JoinError {
+    /// Returns whether the same link may work later without anybody's help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if source.is_passing())
+    }
+}
+
+impl Coded for JoinError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Call { source, .. } => source.code(),
+            Self::Identity(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Sealed(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Call { source, .. } => source.hint(),
+            Self::Sealed(error) => error.hint(),
+            Self::Identity(_) | Self::Key(_) => self.code().facts().hint.to_owned(),
+        }
+    }
+}
+
+/// Joins by the link. The identity is sealed on disk when this returns.
+///
+/// # Errors
+/// [`JoinError`]. After one that passes, the same call takes up where this one ended.
+pub async fn join(link: &JoinLink, records: &SealedRecords, clock: &SharedClock, jitter: Jitter) -> Result<(NodeIdentity, TrustBundle), JoinError> {
+    let key = begin(link, records)?;
+    let asked = clock.now();
+    let credential = attest(link, &key, clock).await?;
+    let (identity, bundle) = NodeIdentity::accept(credential, key, link.server.clone(), &link.trust_domain, asked, jitter)?;
+    identity.save(records, &bundle)?;
+    records.remove(Record::Joining)?;
+    Ok((identity, bundle))
+}
+
+/// What an unfinished join leaves on disk.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    /// SHA-256 of the token that the key may have been bound to.
+    token_sha256: Base64,
+    key: Base64,
+}
+
+/// Takes up the key of an earlier attempt with the same link, or makes one; it is on disk when this returns.
+fn begin(link: &JoinLink, records: &SealedRecords) -> Result<KeyPair, JoinError> {
+    if let Some(plaintext) = records.read(Record::Joining)? {
+        let begun: Begun = serde_json::from_slice(&plaintext).map_err(|source| SealedError::Unknown {
+            record: Record::Joining,
+            source,
+        })?;
+        let key = Zeroizing::new(begun.key.0);
+        if begun.token_sha256.0 == link.token.hash() {
+            return Ok(KeyPair::from_pkcs8(&key)?);
+        }
+    }
+    let key = KeyPair::generate()?;
+    let mut begun = Begun {
+        token_sha256: Base64(link.token.hash().to_vec()),
+        key: Base64(key.pkcs8().to_vec()),
+    };
+    let plaintext = serde_json::to_vec(&begun).map(Zeroizing::new);
+    begun.key.0.zeroize();
+    records.write(
+        Record::Joining,
+        &plaintext.map_err(|source| SealedError::Unknown {
+            record: Record::Joining,
+            source,
+        })?,
+    )?;
+    Ok(key)
+}
+
+async fn attest(link: &JoinLink, key: &KeyPair, clock: &SharedClock) -> Result<NodeCredential, JoinError> {
+    let failed = |source: CallError| JoinError::Call {
+        server: link.server.to_string(),
+        source: source.into(),
+    };
+    let trust = ServerTrust::Roots {
+        trust_domain: link.trust_domain.clone(),
+        roots: link.roots().to_vec(),
+    };
+    let config = client_config(None, Arc::new(ServerVerifier::new(trust, clock.clone()))).map_err(|error| failed(error.into()))?;
+    let connection = connect(&link.server, config, CONNECT_DEADLINE).await.map_err(|error| failed(error.into()))?;
+    let message = possession_message(connection.exporter(), key.public().spki(), link.token.expose().as_bytes());
+    let request = AttestRequest {
+        evidence: Evidence::JoinToken { token: link.token.clone() },
+        public_key: Base64(key.public().spki().to_vec()),
+        proof: Base64(key.sign(&message)?),
+    };
+    connection
+        .post("/v1/node/attest", &request, CALL_DEADLINE)
+        .await
+        .map_err(|error| failed(error.into()))
+}

@@ -1,0 +1,139 @@
+//! The agent's one connection to its server, opened with the node's current SVID.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use platform::client::JsonLines;
+use platform::tls::{Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, watch};
+use trust_domains::bundle::TrustBundle;
+use trust_domains::clock::SharedClock;
+use trust_domains::problem::Code;
+
+use super::call::{CALL_DEADLINE, CONNECT_DEADLINE, CallError};
+use super::identity::{CurrentIdentity, NodeIdentity};
+use super::refusal::{Refusal, Verdict};
+
+/// Calls the server as this node. A clone is the same client.
+///
+/// Every call is made on one HTTP/2 connection; when the node's SVID was renewed, the next call opens another with the new one. A refusal of the
+/// identity itself is reported, once for all who call, unless the identity was replaced meanwhile: then the refusal was of one that no longer counts.
+#[derive(Clone)]
+pub struct ServerClient(Arc<Inner>);
+
+struct Inner {
+    identity: watch::Receiver<CurrentIdentity>,
+    verifier: Arc<ServerVerifier>,
+    open: Mutex<Option<(CurrentIdentity, Connection)>>,
+    refusals: watch::Sender<Option<Refusal>>,
+}
+
+impl ServerClient {
+    /// Returns a client that follows the node's identity and the trust bundle.
+    #[must_use]
+    pub fn new(identity: watch::Receiver<CurrentIdentity>, bundle: Arc<ArcSwap<TrustBundle>>, clock: SharedClock) -> Self {
+        let verifier = Arc::new(ServerVerifier::new(ServerTrust::Bundle(bundle), clock));
+        Self(Arc::new(Inner {
+            identity,
+            verifier,
+            open: Mutex::new(None),
+            refusals: watch::Sender::new(None),
+        }))
+    }
+
+    /// Returns the refusals of this node's identity.
+    #[must_use]
+    pub fn refusals(&self) -> watch::Receiver<Option<Refusal>> {
+        self.0.refusals.subscribe()
+    }
+
+    /// Returns the node's identity as it changes.
+    #[must_use]
+    pub fn identity(&self) -> watch::Receiver<CurrentIdentity> {
+        self.0.identity.clone()
+    }
+
+    /// Reports what the server said in a stream, as if it had refused a call.
+    pub(crate) fn refused(&self, identity: &CurrentIdentity, error: CallError) -> CallError {
+        self.judge(identity, error, Verdict::of)
+    }
+
+    /// Reports what the server said to a late renewal.
+    pub(crate) fn refused_late(&self, identity: &CurrentIdentity, error: CallError) -> CallError {
+        self.judge(identity, error, Verdict::of_late_renewal)
+    }
+
+    /// Posts a body and reads the answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
+        let (identity, connection) = self.connection().await?;
+        connection
+            .post(path, body, CALL_DEADLINE)
+            .await
+            .map_err(|error| self.refused(&identity, error.into()))
+    }
+
+    /// Opens a stream of JSON lines, and says for which identity.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn lines(&self, path: &str) -> Result<(CurrentIdentity, JsonLines), CallError> {
+        let (identity, connection) = self.connection().await?;
+        match connection.lines(path, CALL_DEADLINE).await {
+            Ok(lines) => Ok((identity, lines)),
+            Err(error) => Err(self.refused(&identity, error.into())),
+        }
+    }
+
+    /// Returns the open connection of the current identity, or opens it; those who come meanwhile wait for the same.
+    pub(crate) async fn connection(&self) -> Result<(CurrentIdentity, Connection), CallError> {
+        let mut open = self.0.open.lock().await;
+        let identity = self.0.identity.borrow().clone();
+        if let Some((of, connection)) = &*open
+            && Arc::ptr_eq(of, &identity)
+            && !connection.is_closed()
+        {
+            return Ok((identity, connection.clone()));
+        }
+        *open = None;
+        let connection = self.dial(&identity, Some(&tls_identity(&identity)?)).await?;
+        *open = Some((identity.clone(), connection.clone()));
+        Ok((identity, connection))
+    }
+
+    /// Opens a connection of its own without a certificate: all that a node can do whose SVID has ended.
+    pub(crate) async fn connect_without_certificate(&self, identity: &NodeIdentity) -> Result<Connection, CallError> {
+        self.dial(identity, None).await
+    }
+
+    async fn dial(&self, identity: &NodeIdentity, certificate: Option<&TlsIdentity>) -> Result<Connection, CallError> {
+        let config = client_config(certificate, self.0.verifier.clone())?;
+        Ok(connect(&identity.server, config, CONNECT_DEADLINE).await?)
+    }
+
+    /// Reports a refusal of the identity itself.
+    fn judge(&self, identity: &CurrentIdentity, error: CallError, verdict: fn(Code) -> Verdict) -> CallError {
+        let Some(problem) = error.problem() else { return error };
+        let verdict = verdict(problem.code());
+        if verdict == Verdict::Passing {
+            return error;
+        }
+        if !Arc::ptr_eq(identity, &self.0.identity.borrow()) {
+            return CallError::Superseded;
+        }
+        self.0.refusals.send_replace(Some(Refusal {
+            verdict,
+            problem: problem.clone(),
+            identity: identity.clone(),
+        }));
+        error
+    }
+}
+
+fn tls_identity(identity: &NodeIdentity) -> Result<TlsIdentity, CallError> {
+    Ok(TlsIdentity::new(&identity.chain, identity.key.pkcs8())?)
+}

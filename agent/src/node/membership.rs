@@ -1,0 +1,253 @@
+//! The life of this node in its trust domain: it joins, is served, is refused, and perhaps joins again.
+//!
+//! - A sealed identity wins over a join link. The link is used when there is no identity, or once the server has refused the identity for good.
+//! - A ban is never overridden by a link.
+//! - Without a link a refused node goes on asking, slowly: it may be known again (a server restored from a backup), or the ban lifted.
+//! - What is held is served until it ends, whatever the server says, except under a ban: then it is withdrawn at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use platform::telemetry::HealthHandle;
+use platform::trace::with_causes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trust_domains::bundle::TrustBundle;
+use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::join_link::JoinLink;
+use trust_domains::plan::rotation::Jitter;
+use trust_domains::problem::Coded;
+
+use super::bootstrap::{JoinError, join};
+use super::client::ServerClient;
+use super::identity::{CurrentIdentity, NodeIdentity};
+use super::keeper::IdentityKeeper;
+use super::refusal::{Refusal, Verdict};
+use super::renewal::Renewal;
+use super::sealed::SealedRecords;
+use crate::svids::SvidCache;
+use crate::sync::{Backoff, Link, Sync, jitter};
+
+/// The first wait after a join that failed: server and agent may just be starting together.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// The longest wait between attempts to join.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a refused node waits before it asks again: it takes a person to change the answer.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+
+/// The part of health that speaks of the node's identity.
+const HEALTH_KEY: &str = "identity";
+
+/// What everybody else here follows.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    /// Who this node is; `None` before it joined.
+    pub(crate) identity: watch::Sender<Option<CurrentIdentity>>,
+    /// The way to the server with that identity.
+    pub(crate) client: watch::Sender<Option<ServerClient>>,
+    /// Whether the server is there.
+    pub(crate) link: watch::Sender<Link>,
+    /// The node is leaving: a refusal is what was asked for.
+    pub(crate) leaving: Arc<AtomicBool>,
+}
+
+impl Standing {
+    pub(crate) fn new() -> Self {
+        Self {
+            identity: watch::Sender::new(None),
+            client: watch::Sender::new(None),
+            link: watch::Sender::new(Link::Connecting),
+            leaving: Arc::default(),
+        }
+    }
+}
+
+/// Lives the life of this node.
+pub(crate) struct Membership {
+    pub(crate) records: Arc<SealedRecords>,
+    pub(crate) clock: SharedClock,
+    pub(crate) cache: SvidCache,
+    pub(crate) standing: Standing,
+    pub(crate) health: HealthHandle,
+    /// The link that is still to be used.
+    pub(crate) link: Option<JoinLink>,
+    /// What went wrong with the last renewal of the node's SVID.
+    pub(crate) trouble: watch::Sender<Option<String>>,
+}
+
+/// How serving ended.
+enum Over {
+    Refused(Box<(Refusal, TrustBundle)>),
+    Stopped,
+}
+
+impl Membership {
+    /// Lives until `stop`. `identity` is the one that an earlier run sealed.
+    ///
+    /// # Errors
+    /// [`JoinError`] when there is no identity and the link does not give one, for good.
+    pub(crate) async fn run(mut self, sealed: Option<(NodeIdentity, TrustBundle)>, stop: CancellationToken) -> Result<(), JoinError> {
+        let known = sealed.is_some();
+        let first = match (sealed, self.link.clone()) {
+            (Some(sealed), link) => {
+                if link.is_some() {
+                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; the join link is not used unless the server refuses the identity for good");
+                }
+                Some(sealed)
+            }
+            (None, Some(link)) => self.join_patiently(&link, &stop).await?,
+            (None, None) => None,
+        };
+        let Some((identity, bundle)) = first else { return Ok(()) };
+        if !known {
+            self.link = None;
+        }
+        let (mut identity, mut bundle) = (Arc::new(identity), bundle);
+        loop {
+            match self.serve(identity, bundle, &stop).await {
+                Over::Stopped => return Ok(()),
+                Over::Refused(refused) => match self.refused(*refused, &stop).await {
+                    Some(next) => (identity, bundle) = next,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Joins, however long the server takes to be there. `None` when stopped meanwhile.
+    async fn join_patiently(&self, link: &JoinLink, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, JoinError> {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        loop {
+            let joined = tokio::select! {
+                joined = self.join(link) => joined,
+                () = stop.cancelled() => return Ok(None),
+            };
+            let error = match joined {
+                Ok(joined) => return Ok(Some(joined)),
+                Err(error) if !error.is_passing() => return Err(error),
+                Err(error) => with_causes(&error),
+            };
+            if self
+                .health
+                .set_problem(HEALTH_KEY, format!("this node has not joined yet: {error}; it tries again"))
+            {
+                tracing::warn!(error, "the node could not join; it tries again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(jitter())) => {}
+                () = stop.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    async fn join(&self, link: &JoinLink) -> Result<(NodeIdentity, TrustBundle), JoinError> {
+        let joined = join(link, &self.records, &self.clock, Jitter::new(jitter())).await?;
+        self.health.clear(HEALTH_KEY);
+        tracing::info!(spiffe_id = %joined.0.spiffe_id, server = %joined.0.server, until = %joined.0.expires_at, "the node joined");
+        Ok(joined)
+    }
+
+    /// Is a member until the server refuses the identity, or `stop`.
+    async fn serve(&self, identity: CurrentIdentity, bundle: TrustBundle, stop: &CancellationToken) -> Over {
+        let keeper = Arc::new(IdentityKeeper::new(self.records.clone(), identity.clone(), bundle));
+        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.clock.clone());
+        let mut refusals = client.refusals();
+        self.standing.identity.send_replace(Some(identity));
+        self.standing.client.send_replace(Some(client.clone()));
+        let sync = Sync {
+            client: client.clone(),
+            keeper: keeper.clone(),
+            cache: self.cache.clone(),
+            clock: self.clock.clone(),
+            link: self.standing.link.clone(),
+        };
+        let renewal = Renewal {
+            client,
+            keeper: keeper.clone(),
+            clock: self.clock.clone(),
+            trouble: self.trouble.clone(),
+        };
+        let work = async { tokio::join!(sync.run(stop.child_token()), renewal.run(stop.child_token()), self.tell_identity(&keeper)) };
+        let refusal = async {
+            loop {
+                if refusals.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                if let Some(refusal) = refusals.borrow_and_update().clone()
+                    && !self.standing.leaving.load(Ordering::SeqCst)
+                {
+                    return refusal;
+                }
+            }
+        };
+        tokio::select! {
+            _ = work => Over::Stopped,
+            () = stop.cancelled() => Over::Stopped,
+            refusal = refusal => Over::Refused(Box::new((refusal, (**keeper.bundle().load()).clone()))),
+        }
+    }
+
+    /// Passes each renewed identity on, for as long as this one is served.
+    async fn tell_identity(&self, keeper: &IdentityKeeper) {
+        let mut identity = keeper.identity();
+        while identity.changed().await.is_ok() {
+            let renewed = identity.borrow_and_update().clone();
+            self.standing.identity.send_replace(Some(renewed));
+        }
+    }
+
+    /// Says what happened, and returns what to go on with: a new identity by the link, or after a while the same. `None` when stopped meanwhile.
+    async fn refused(&mut self, (refusal, bundle): (Refusal, TrustBundle), stop: &CancellationToken) -> Option<(CurrentIdentity, TrustBundle)> {
+        let Refusal { verdict, problem, identity } = refusal;
+        self.standing.client.send_replace(None);
+        let since = self.clock.now().wall;
+        self.standing.link.send_replace(Link::Away {
+            since,
+            error: problem.to_string(),
+        });
+        let text = format!(
+            "the server refuses this node's identity {}: {} ({}); {}",
+            identity.spiffe_id, problem.detail, problem.code, problem.hint
+        );
+        if self.health.set_problem(HEALTH_KEY, text) {
+            tracing::error!(spiffe_id = %identity.spiffe_id, code = %problem.code, detail = %problem.detail, hint = %problem.hint, "the server refuses this node's identity");
+        }
+        if verdict == Verdict::Banned {
+            self.cache.clear();
+        }
+        if verdict == Verdict::Gone
+            && let Some(next) = self.join_again(&identity).await
+        {
+            return Some(next);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some((identity, bundle)),
+            () = stop.cancelled() => None,
+        }
+    }
+
+    /// Uses the link, if there is one that may still work.
+    async fn join_again(&mut self, before: &NodeIdentity) -> Option<(CurrentIdentity, TrustBundle)> {
+        let link = self.link.clone()?;
+        match self.join(&link).await {
+            Ok((identity, bundle)) => {
+                self.link = None;
+                if identity.spiffe_id != before.spiffe_id {
+                    self.cache.clear();
+                }
+                self.standing.link.send_replace(Link::Connecting);
+                Some((Arc::new(identity), bundle))
+            }
+            Err(error) => {
+                if !error.is_passing() {
+                    self.link = None;
+                }
+                tracing::error!(error = %with_causes(&error), code = %error.code(), hint = %error.hint(), "the join link was not accepted either");
+                None
+            }
+        }
+    }
+}

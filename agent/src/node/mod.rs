@@ -1,0 +1,27 @@
+//! Who this node is: how it joins, what it keeps on disk, how it talks to its server and renews itself.
+
+mod bootstrap;
+mod call;
+mod client;
+mod identity;
+mod keeper;
+mod key;
+mod leave;
+mod membership;
+mod refusal;
+mod renewal;
+mod sealed;
+
+pub use bootstrap::{JoinError, join};
+pub use call::CallError;
+pub use client::ServerClient;
+pub use identity::{CurrentIdentity, IdentityRefused, IdentityUnreadable, NodeIdentity};
+pub use key::{KeyError, KeyPair};
+pub use leave::LeaveError;
+pub use refusal::{Refusal, Verdict};
+pub use renewal::RenewError;
+pub use sealed::{Record, SealedError, SealedRecords};
+
+pub(crate) use keeper::IdentityKeeper;
+pub(crate) use leave::Leaver;
+pub(crate) use membership::{Membership, Standing};

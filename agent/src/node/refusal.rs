@@ -1,0 +1,64 @@
+//! What a refusal by the server means for this node's identity.
+
+use std::sync::Arc;
+
+use trust_domains::problem::{Code, Problem};
+
+use super::identity::NodeIdentity;
+
+/// What a refusal means for the identity that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The node is banned: no join link overrides that.
+    Banned,
+    /// The server does not know the identity any more, for good: a join link may be used.
+    Gone,
+    /// It says nothing about the identity: try again.
+    Passing,
+}
+
+impl Verdict {
+    /// Returns what a code says about the identity with which the call was made.
+    #[must_use]
+    pub fn of(code: Code) -> Self {
+        match code {
+            Code::NodeBanned => Self::Banned,
+            Code::NodeUnknown | Code::NodeExpired | Code::NodeNotFound => Self::Gone,
+            _ => Self::Passing,
+        }
+    }
+
+    /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
+    #[must_use]
+    pub fn of_late_renewal(code: Code) -> Self {
+        if code == Code::AttestationRefused { Self::Gone } else { Self::of(code) }
+    }
+}
+
+/// The server refused this node's identity.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Never [`Verdict::Passing`].
+    pub verdict: Verdict,
+    /// What the server said.
+    pub problem: Problem,
+    /// The identity that was refused: a later one is not meant.
+    pub identity: Arc<NodeIdentity>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_of_the_identity_itself_end_it() {
+        for code in Code::ALL {
+            let expected = match code.word() {
+                "node_banned" => Verdict::Banned,
+                "node_expired" | "node_not_found" | "node_unknown" => Verdict::Gone,
+                _ => Verdict::Passing,
+            };
+            assert_eq!(Verdict::of(*code), expected, "{code}");
+        }
+    }
+}

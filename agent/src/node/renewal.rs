@@ -1,0 +1,172 @@
+//! The node's own SVID, renewed before it ends, by the same plan as every other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock::sleep_until_boot;
+use platform::trace::with_causes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, Jitter, RotationAction, RotationPolicy, plan, retry_delay};
+use trust_domains::problem::{Code, Coded};
+use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::node::{NodeCredential, RenewExpiredRequest, RenewRequest, possession_message};
+
+use super::call::{CALL_DEADLINE, CallError};
+use super::client::ServerClient;
+use super::identity::{CurrentIdentity, IdentityRefused, NodeIdentity};
+use super::keeper::IdentityKeeper;
+use super::key::{KeyError, KeyPair};
+use super::sealed::SealedError;
+
+/// How often the plan is asked when nothing is due: a step of the wall clock is seen within this.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// A node SVID was not renewed.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// The call failed, or the server refused.
+    #[error("the node's SVID could not be renewed")]
+    Call(#[from] CallError),
+    /// The server's answer cannot be used.
+    #[error("the server's answer is not a usable identity")]
+    Identity(#[from] IdentityRefused),
+    /// The key.
+    #[error("the node's next key could not be made or used")]
+    Key(#[from] KeyError),
+    /// The disk: the new identity is not used, because a restart would not find it.
+    #[error("the renewed identity could not be sealed on disk")]
+    Sealed(#[from] SealedError),
+}
+
+impl Coded for RenewError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Identity(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Sealed(error) => error.code(),
+        }
+    }
+}
+
+/// Keeps the node's identity fresh.
+pub(crate) struct Renewal {
+    pub(crate) client: ServerClient,
+    pub(crate) keeper: Arc<IdentityKeeper>,
+    pub(crate) clock: SharedClock,
+    /// What went wrong last, for health.
+    pub(crate) trouble: watch::Sender<Option<String>>,
+}
+
+impl Renewal {
+    /// Runs until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut failures = 0;
+        let mut attempt = Attempt::Idle;
+        while !stop.is_cancelled() {
+            let identity = self.keeper.current();
+            if self.is_due(&identity, attempt) {
+                match self.renew(&identity).await {
+                    Ok(()) => {
+                        (failures, attempt) = (0, Attempt::Idle);
+                        self.trouble.send_replace(None);
+                        continue;
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        attempt = self.retry(&identity, failures, &error);
+                    }
+                }
+            }
+            let wake = self.clock.now().since_boot + LOOK_AGAIN;
+            let wake = match attempt {
+                Attempt::RetryAt(at) => wake.min(at),
+                Attempt::Idle | Attempt::InFlight => wake.min(identity.times.renew_at()),
+            };
+            tokio::select! {
+                () = sleep_until_boot(&self.clock, wake) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn is_due(&self, identity: &NodeIdentity, attempt: Attempt) -> bool {
+        let state = CredentialState {
+            id: (),
+            demand: Demand::Current,
+            held: Some(identity.times),
+            attempt,
+        };
+        plan(self.clock.now(), &[state], &RotationPolicy::default())
+            .iter()
+            .any(|action| matches!(action, RotationAction::Renew { .. }))
+    }
+
+    fn retry(&self, identity: &NodeIdentity, failures: u32, error: &RenewError) -> Attempt {
+        let life = identity.issued_at.duration_until(identity.expires_at);
+        let wait = retry_delay(failures, life, Jitter::new(crate::sync::jitter()));
+        let until = identity.expires_at;
+        let reason = with_causes(error);
+        if failures <= 3 {
+            tracing::warn!(error = %reason, %until, "the node's SVID was not renewed; it stays in use and the renewal is tried again");
+        } else {
+            tracing::debug!(error = %reason, %until, "the node's SVID was not renewed again");
+        }
+        self.trouble
+            .send_replace(Some(format!("the node's SVID, valid until {until}, was not renewed: {reason}")));
+        Attempt::RetryAt(self.clock.now().since_boot + wait)
+    }
+
+    /// Renews with a new key. The new identity is sealed on disk before anybody uses it.
+    async fn renew(&self, identity: &CurrentIdentity) -> Result<(), RenewError> {
+        let key = KeyPair::generate()?;
+        let asked = self.clock.now();
+        let credential = if identity.has_ended(asked) {
+            self.ask_late(identity, &key).await?
+        } else {
+            self.ask(identity, &key).await?
+        };
+        let jitter = Jitter::new(crate::sync::jitter());
+        let (renewed, bundle) = NodeIdentity::accept(credential, key, identity.server.clone(), &identity.trust_domain(), asked, jitter)?;
+        let (spiffe_id, until) = (renewed.spiffe_id.clone(), renewed.expires_at);
+        let keeper = self.keeper.clone();
+        tokio::task::spawn_blocking(move || keeper.replace(renewed, bundle))
+            .await
+            .map_err(|_| KeyError::Failed)??;
+        tracing::info!(%spiffe_id, %until, "renewed the node's SVID");
+        Ok(())
+    }
+
+    /// Asks on the connection that the current SVID opened.
+    async fn ask(&self, identity: &CurrentIdentity, key: &KeyPair) -> Result<NodeCredential, RenewError> {
+        let (_, connection) = self.client.connection().await?;
+        let message = possession_message(connection.exporter(), key.public().spki(), identity.leaf());
+        let request = RenewRequest {
+            public_key: Base64(key.public().spki().to_vec()),
+            proof: Base64(key.sign(&message)?),
+        };
+        Ok(connection
+            .post("/v1/node/renew", &request, CALL_DEADLINE)
+            .await
+            .map_err(|error| self.client.refused(identity, error.into()))?)
+    }
+
+    /// Asks after the SVID has ended, without a client certificate: its key and the new one sign instead.
+    async fn ask_late(&self, identity: &CurrentIdentity, key: &KeyPair) -> Result<NodeCredential, RenewError> {
+        let connection = self.client.connect_without_certificate(identity).await?;
+        let message = possession_message(connection.exporter(), key.public().spki(), identity.leaf());
+        let chain = identity.chain.iter().map(|certificate| Base64(certificate.clone())).collect();
+        let request = RenewExpiredRequest {
+            chain,
+            current_proof: Base64(identity.key.sign(&message)?),
+            public_key: Base64(key.public().spki().to_vec()),
+            proof: Base64(key.sign(&message)?),
+        };
+        Ok(connection
+            .post("/v1/node/renew-expired", &request, CALL_DEADLINE)
+            .await
+            .map_err(|error| self.client.refused_late(identity, error.into()))?)
+    }
+}

@@ -1,0 +1,446 @@
+//! The agent's process: everything put together, started in order and ended in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::config::ConfigMistakes;
+use platform::files::{self, FileError};
+use platform::lock::{DirectoryLock, LockError};
+use platform::sockets::{BindError, UnixSocketGuard, bind_unix};
+use platform::telemetry::{HealthHandle, Metrics, serve_telemetry};
+use platform::trace::with_causes;
+use platform::unix_http::{UnixLimits, serve_unix};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trust_domains::TrustBundle;
+use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::join_link::{JoinLink, ParseJoinLinkError};
+use trust_domains::plan::rotation::Jitter;
+use trust_domains::problem::{Code, Coded};
+use zeroize::Zeroizing;
+
+use crate::admin::{self, Admin, Sinks};
+use crate::config::{AgentConfig, JoinSource, SinkConfig};
+use crate::endpoints::WorkloadEndpoint;
+use crate::metrics::{AgentMetrics, Levels};
+use crate::node::{CurrentIdentity, IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
+use crate::sinks::FileSink;
+use crate::svids::{self, Issuing, Saver, SvidCache};
+use crate::sync::{Link, jitter};
+use crate::workload::{Attestor, Rights, unprovable};
+
+/// The longest file that holds a join link.
+const LONGEST_JOIN_FILE: usize = 4_096;
+
+/// How often gauges and sink problems are brought up to date.
+const OBSERVE: Duration = Duration::from_secs(2);
+
+/// How long parts have to end: the last files and the cache are written, open streams are told.
+const END_GRACE: Duration = Duration::from_secs(10);
+
+/// The agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A socket.
+    #[error("a socket cannot be made")]
+    Bind(#[from] BindError),
+    /// The configuration does not fit the trust domain that the node is in.
+    #[error(transparent)]
+    Config(#[from] ConfigMistakes),
+    /// The data directory.
+    #[error("the data directory cannot be used")]
+    DataDir(#[source] FileError),
+    /// The sealed identity.
+    #[error("the sealed identity cannot be used")]
+    Identity(#[from] IdentityUnreadable),
+    /// The node did not join.
+    #[error("this node could not join")]
+    Join(#[from] JoinError),
+    /// The file with the link.
+    #[error("the file with the join link cannot be read")]
+    JoinFile(#[source] FileError),
+    /// The link.
+    #[error("the join link cannot be used")]
+    JoinLink(#[from] ParseJoinLinkError),
+    /// Another agent runs.
+    #[error("another agent runs on this data directory")]
+    Lock(#[from] LockError),
+    /// There is neither identity nor link.
+    #[error("this agent has no identity yet and was given no join link")]
+    NoJoinLink,
+    /// Processes cannot be looked at.
+    #[error("processes cannot be attested without /proc")]
+    Proc(#[source] std::io::Error),
+    /// The sealed records.
+    #[error("the sealed records cannot be opened")]
+    Sealed(#[from] SealedError),
+}
+
+impl Coded for RunError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Bind(error) => error.code(),
+            Self::Config(error) => error.code(),
+            Self::DataDir(error) | Self::JoinFile(error) => error.code(),
+            Self::Identity(error) => error.code(),
+            Self::Join(error) => error.code(),
+            Self::JoinLink(error) => error.code(),
+            Self::Lock(error) => error.code(),
+            Self::NoJoinLink => Code::JoinLinkRequired,
+            Self::Proc(_) => Code::Internal,
+            Self::Sealed(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Bind(error) => error.hint(),
+            Self::DataDir(error) | Self::JoinFile(error) => error.hint(),
+            Self::Identity(error) => error.hint(),
+            Self::Join(error) => error.hint(),
+            Self::Lock(error) => error.hint(),
+            Self::Sealed(error) => error.hint(),
+            Self::Config(_) | Self::JoinLink(_) | Self::NoJoinLink | Self::Proc(_) => self.code().facts().hint.to_owned(),
+        }
+    }
+}
+
+/// Runs the agent until `shutdown` is cancelled, or it left its trust domain.
+///
+/// # Errors
+/// [`RunError`] when it cannot start, or cannot join for good.
+pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
+    prepare_process();
+    let link = config.join.as_ref().map(read_link);
+    files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
+    let _lock = lock(&config).await?;
+    let records = Arc::new(SealedRecords::open(&config.data_dir, &config.key_file)?);
+    let sealed = NodeIdentity::load(&records, clock.now(), Jitter::new(jitter()))?;
+    let link = match (link, &sealed) {
+        // The file may be gone once it was used.
+        (Some(Err(RunError::JoinFile(_))), Some(_)) => None,
+        (link, _) => link.transpose()?,
+    };
+    if link.is_none() && sealed.is_none() {
+        return Err(RunError::NoJoinLink);
+    }
+    let agent = Agent::open(config, clock, records, shutdown)?;
+    agent.run(sealed, link).await
+}
+
+/// Failing to get more files or fewer dumps is no reason not to serve.
+fn prepare_process() {
+    if let Err(error) = platform::process::raise_open_file_limit() {
+        tracing::warn!(error = %error, "the limit of open files could not be raised");
+    }
+    if let Err(error) = platform::process::disable_core_dumps() {
+        tracing::warn!(error = %error, "core dumps could not be switched off");
+    }
+}
+
+fn read_link(source: &JoinSource) -> Result<JoinLink, RunError> {
+    let text = match source {
+        JoinSource::Link(text) => text.clone(),
+        JoinSource::File(path) => {
+            let octets = files::read_secret(path, LONGEST_JOIN_FILE).map_err(RunError::JoinFile)?;
+            Zeroizing::new(String::from_utf8_lossy(&octets).into_owned())
+        }
+    };
+    Ok(text.trim().parse()?)
+}
+
+/// Waiting for a dying predecessor blocks, so it is done off the runtime.
+async fn lock(config: &AgentConfig) -> Result<DirectoryLock, RunError> {
+    let directory = config.data_dir.clone();
+    match tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory, "lock")).await {
+        Ok(lock) => Ok(lock?),
+        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
+    }
+}
+
+/// Everything that runs, before it does.
+struct Agent {
+    config: AgentConfig,
+    clock: SharedClock,
+    records: Arc<SealedRecords>,
+    cache: SvidCache,
+    standing: Standing,
+    health: HealthHandle,
+    metrics: Arc<AgentMetrics>,
+    attestor: Arc<Attestor>,
+    endpoint: WorkloadEndpoint,
+    sinks: Sinks,
+    trouble: watch::Sender<Option<String>>,
+    workload: (UnixListener, UnixSocketGuard),
+    admin: (UnixListener, UnixSocketGuard),
+    shutdown: CancellationToken,
+}
+
+impl Agent {
+    /// Binds what it serves on: from here on a workload gets an answer.
+    fn open(config: AgentConfig, clock: SharedClock, records: Arc<SealedRecords>, shutdown: CancellationToken) -> Result<Self, RunError> {
+        let registry = Metrics::default();
+        let health = HealthHandle::starting();
+        let cache = SvidCache::new(clock.clone());
+        let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
+        tell_unprovable();
+        let endpoint = WorkloadEndpoint::new(cache.clone(), attestor.clone(), config.max_streams_per_uid);
+        let admin = bind_unix(&config.admin_socket, 0o600)?;
+        let workload = bind_unix(&config.workload_socket, 0o777)?;
+        let metrics = Arc::new(AgentMetrics::new(&registry));
+        serve_telemetry(config.telemetry_listen, registry, health.clone(), shutdown.child_token());
+        Ok(Self {
+            config,
+            clock,
+            records,
+            cache,
+            standing: Standing::new(),
+            health,
+            metrics,
+            attestor,
+            endpoint,
+            sinks: Sinks::default(),
+            trouble: watch::Sender::new(None),
+            workload,
+            admin,
+            shutdown,
+        })
+    }
+
+    async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<JoinLink>) -> Result<(), RunError> {
+        self.take_up_cache(sealed.as_ref().map(|(identity, _)| identity));
+        let tasks = TaskTracker::new();
+        let ending = self.shutdown.child_token();
+        self.spawn_parts(&tasks, &ending);
+        let (workload, _workload_name) = self.workload;
+        tasks.spawn({
+            let (endpoint, ending) = (self.endpoint.clone(), ending.clone());
+            async move { endpoint.serve(workload, ending).await }
+        });
+        let leaver = Leaver {
+            standing: self.standing.clone(),
+            records: self.records.clone(),
+            cache: self.cache.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        let admin = Admin {
+            standing: self.standing.clone(),
+            cache: self.cache.clone(),
+            endpoint: self.endpoint,
+            attestor: self.attestor,
+            health: self.health.clone(),
+            sinks: self.sinks,
+            leaver,
+            workload_socket: self.config.workload_socket.to_string(),
+        };
+        let (admin_listener, _admin_name) = self.admin;
+        tasks.spawn(serve_unix(admin_listener, admin::router(admin), UnixLimits::default(), ending.clone()));
+        let membership = Membership {
+            records: self.records,
+            clock: self.clock,
+            cache: self.cache,
+            standing: self.standing,
+            health: self.health,
+            link,
+            trouble: self.trouble,
+        };
+        let outcome = membership.run(sealed, ending.clone()).await;
+        ending.cancel();
+        tasks.close();
+        if tokio::time::timeout(END_GRACE, tasks.wait()).await.is_err() {
+            tracing::warn!(grace_s = END_GRACE.as_secs(), "some parts did not end in time");
+        }
+        tracing::info!("the agent ended");
+        Ok(outcome?)
+    }
+
+    /// Puts what an earlier run sealed in place, so that workloads are served before the server answers.
+    fn take_up_cache(&self, identity: Option<&NodeIdentity>) {
+        if self.config.no_cache {
+            if let Err(error) = self.records.remove(Record::Cache) {
+                tracing::warn!(error = %with_causes(&error), "the sealed cache of an earlier run could not be removed");
+            }
+            return;
+        }
+        let Some(identity) = identity else { return };
+        match svids::load(&self.records, &identity.spiffe_id, self.clock.now()) {
+            Ok(None) => {}
+            Ok(Some((update, held))) => {
+                self.cache.restore(update, held);
+                self.health.set_ready();
+                tracing::info!(entries = self.cache.entry_count(), svids = self.cache.svid_count(), "took up the sealed cache");
+            }
+            Err(error) => tracing::warn!(error = %with_causes(&error), "the sealed cache cannot be used; what it held comes from the server"),
+        }
+    }
+
+    fn spawn_parts(&self, tasks: &TaskTracker, ending: &CancellationToken) {
+        let issuing = Issuing {
+            cache: self.cache.clone(),
+            client: self.standing.client.subscribe(),
+            link: self.standing.link.subscribe(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        tasks.spawn(issuing.run(ending.clone()));
+        if !self.config.no_cache {
+            let saver = Saver {
+                cache: self.cache.clone(),
+                records: self.records.clone(),
+                node: self.standing.identity.subscribe(),
+            };
+            tasks.spawn(saver.run(ending.clone()));
+        }
+        tasks.spawn(follow_link(
+            self.standing.link.subscribe(),
+            self.cache.clone(),
+            self.health.clone(),
+            ending.clone(),
+        ));
+        let starter = SinkStarter {
+            cache: self.cache.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            sinks: self.sinks.clone(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(starter.run(self.config.sinks.clone(), self.standing.identity.subscribe(), ending.clone()));
+        let observer = Observer {
+            cache: self.cache.clone(),
+            standing: self.standing.clone(),
+            endpoint: self.endpoint.clone(),
+            health: self.health.clone(),
+            sinks: self.sinks.clone(),
+            metrics: self.metrics.clone(),
+            trouble: self.trouble.subscribe(),
+        };
+        tasks.spawn(observer.run(ending.clone()));
+    }
+}
+
+/// Says once which selectors nobody can rely on here.
+fn tell_unprovable() {
+    match Rights::of_agent() {
+        Ok(rights) => {
+            for unknown in unprovable(rights) {
+                tracing::warn!(selector = %unknown.kind, reason = %unknown.reason, "this agent cannot prove a selector");
+            }
+        }
+        Err(error) => tracing::warn!(error = %error, "the agent's own rights cannot be read"),
+    }
+}
+
+/// Health follows the link: ready with the first sync, degraded while the server is away.
+async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCache, health: HealthHandle, ending: CancellationToken) {
+    const KEY: &str = "server";
+    let mut shown = cache.shown();
+    loop {
+        match &*link.borrow_and_update() {
+            Link::Open { .. } if shown.borrow_and_update().is_some() => {
+                health.clear(KEY);
+                health.clear("identity");
+                health.set_ready();
+            }
+            Link::Open { .. } | Link::Connecting => {}
+            Link::Away { since, error } => {
+                health.set_problem(
+                    KEY,
+                    format!("no sync stream since {since}: {error}; check the server and the way to it: troth health server"),
+                );
+            }
+        }
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            changed = shown.changed() => if changed.is_err() { return },
+            () = ending.cancelled() => return,
+        }
+    }
+}
+
+/// Starts the sinks once it is known which trust domain this is.
+struct SinkStarter {
+    cache: SvidCache,
+    clock: SharedClock,
+    health: HealthHandle,
+    sinks: Sinks,
+    tasks: TaskTracker,
+}
+
+impl SinkStarter {
+    async fn run(self, sinks: Vec<SinkConfig>, mut identity: watch::Receiver<Option<CurrentIdentity>>, ending: CancellationToken) {
+        let trust_domain = tokio::select! {
+            known = identity.wait_for(Option::is_some) => match known.ok().and_then(|identity| identity.as_ref().map(|identity| identity.trust_domain())) {
+                Some(trust_domain) => trust_domain,
+                None => return,
+            },
+            () = ending.cancelled() => return,
+        };
+        for sink in sinks {
+            match sink.resolve(&trust_domain) {
+                Ok(config) => {
+                    let sink = FileSink::new(config);
+                    self.sinks.add(sink.status());
+                    self.tasks.spawn(sink.run(self.cache.clone(), self.clock.clone(), ending.clone()));
+                }
+                Err(error) => {
+                    let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);
+                    tracing::error!(sink = %sink.id, error = %error, "a sink is not of this trust domain");
+                    self.health.set_problem(&format!("sink {}", sink.directory.display()), text);
+                }
+            }
+        }
+    }
+}
+
+/// Brings gauges and the problems of sinks and renewal up to date.
+struct Observer {
+    cache: SvidCache,
+    standing: Standing,
+    endpoint: WorkloadEndpoint,
+    health: HealthHandle,
+    sinks: Sinks,
+    metrics: Arc<AgentMetrics>,
+    trouble: watch::Receiver<Option<String>>,
+}
+
+impl Observer {
+    async fn run(self, ending: CancellationToken) {
+        loop {
+            self.observe();
+            tokio::select! {
+                () = tokio::time::sleep(OBSERVE) => {}
+                () = ending.cancelled() => return,
+            }
+        }
+    }
+
+    fn observe(&self) {
+        self.metrics.set(Levels {
+            entries: self.cache.entry_count(),
+            svids: self.cache.svid_count(),
+            streams: self.endpoint.open_streams(),
+            connected: self.standing.link.borrow().is_open(),
+            node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
+        });
+        self.problem("renewal", self.trouble.borrow().clone());
+        for sink in self.sinks.now() {
+            let problem = sink
+                .last_error
+                .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));
+            self.problem(&format!("sink {}", sink.directory), problem);
+        }
+    }
+
+    fn problem(&self, key: &str, text: Option<String>) {
+        match text {
+            Some(text) => {
+                self.health.set_problem(key, text);
+            }
+            None => {
+                self.health.clear(key);
+            }
+        }
+    }
+}

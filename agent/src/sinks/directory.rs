@@ -1,0 +1,233 @@
+//! The directory of a sink: opened step by step from the root, so that nobody else can have put another in its place.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, open, openat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::error::SinkError;
+
+/// A sink's directory, held open and locked against other sinks.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    fd: OwnedFd,
+    inode: (u64, u64),
+}
+
+impl Directory {
+    /// Opens and locks the directory; makes it if only its last part is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, SinkError> {
+        let fd = walk(path)?;
+        let inode = inode(&fstat(&fd).map_err(|errno| SinkError::system("looking at", path, errno))?);
+        match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                fd,
+                inode,
+            }),
+            Err(Errno::WOULDBLOCK) => Err(SinkError::InUse { path: path.to_owned() }),
+            Err(errno) => Err(SinkError::system("locking", path, errno)),
+        }
+    }
+
+    /// Checks the path again, and opens what is there now if the directory was replaced.
+    pub(super) fn check_again(self) -> Result<Self, SinkError> {
+        let now = walk(&self.path)?;
+        let stat = fstat(&now).map_err(|errno| SinkError::system("looking at", &self.path, errno))?;
+        if inode(&stat) == self.inode {
+            return Ok(self);
+        }
+        drop(now);
+        Self::open(&self.path)
+    }
+
+    /// Returns the path of something in the directory, for messages.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Returns the path of the directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn inode(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// Opens a directory from the root on; each step is a real directory that others cannot write.
+fn walk(path: &Path) -> Result<OwnedFd, SinkError> {
+    const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    let names = names(path).ok_or_else(|| SinkError::NotAbsolute { path: path.to_owned() })?;
+    let mut at = PathBuf::from("/");
+    let mut fd = open("/", STEP, Mode::empty()).map_err(|errno| SinkError::system("opening", &at, errno))?;
+    for (position, name) in names.iter().enumerate() {
+        check_parent(&fd, &at)?;
+        at.push(name);
+        let is_last = position + 1 == names.len();
+        fd = match openat(&fd, *name, STEP, Mode::empty()) {
+            Err(Errno::NOENT) if is_last => make(&fd, name).map_err(|errno| SinkError::system("making", &at, errno))?,
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(SinkError::NotADirectory { path: at }),
+            opened => opened.map_err(|errno| SinkError::system("opening", &at, errno))?,
+        };
+    }
+    check_target(&fd, &at)?;
+    Ok(fd)
+}
+
+/// Returns the parts of an absolute path; the root itself is no place for a sink.
+fn names(path: &Path) -> Option<Vec<&OsStr>> {
+    let mut components = path.components();
+    if components.next() != Some(Component::RootDir) {
+        return None;
+    }
+    let names: Option<Vec<&OsStr>> = components
+        .map(|component| if let Component::Normal(name) = component { Some(name) } else { None })
+        .collect();
+    names.filter(|names| !names.is_empty())
+}
+
+fn make(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+    openat(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Refuses a parent in which others could rename what leads to the sink. In a sticky directory, as `/tmp`, they cannot: what is ours stays.
+fn check_parent(fd: &OwnedFd, path: &Path) -> Result<(), SinkError> {
+    const STICKY: u32 = 0o1000;
+    check(fd, path, |mode| mode & STICKY != 0)
+}
+
+/// Refuses a directory in which others could put things beside ours.
+fn check_target(fd: &OwnedFd, path: &Path) -> Result<(), SinkError> {
+    check(fd, path, |_mode| false)
+}
+
+fn check(fd: &OwnedFd, path: &Path, may_be_shared: impl FnOnce(u32) -> bool) -> Result<(), SinkError> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    let stat = fstat(fd).map_err(|errno| SinkError::system("looking at", path, errno))?;
+    let refused = |reason| Err(SinkError::DirectoryUnsafe { path: path.to_owned(), reason });
+    if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
+        return refused(format!("it belongs to uid {}", stat.st_uid));
+    }
+    if stat.st_mode & WRITABLE_BY_OTHERS != 0 && !may_be_shared(stat.st_mode) {
+        return refused(format!("its mode is {:04o}", stat.st_mode & 0o7777));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn only_its_last_part_is_made() {
+        let root = tempfile::tempdir().unwrap();
+        Directory::open(&root.path().join("sink")).unwrap();
+        assert!(root.path().join("sink").is_dir());
+        assert!(matches!(Directory::open(&root.path().join("a/b")), Err(SinkError::System { .. })));
+        assert!(!root.path().join("a").exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused_anywhere_on_the_path() {
+        let root = tempfile::tempdir().unwrap();
+        let (parent, sink) = (root.path().join("parent"), root.path().join("parent/sink"));
+        std::fs::create_dir_all(&sink).unwrap();
+        for (name, path, mode, accepted) in [
+            ("parent of everybody", &parent, 0o777, false),
+            ("parent of a group", &parent, 0o775, false),
+            ("sticky parent", &parent, 0o1777, true),
+            ("sink of everybody", &sink, 0o777, false),
+            ("sticky sink", &sink, 0o1777, false),
+            ("sink of a group", &sink, 0o770, false),
+            ("readable sink", &sink, 0o755, true),
+        ] {
+            set_mode(path, mode);
+            let opened = Directory::open(&sink);
+            assert_eq!(opened.is_ok(), accepted, "{name}: {opened:?}");
+            if let Err(error) = opened {
+                assert!(
+                    matches!(&error, SinkError::DirectoryUnsafe { path: named, .. } if named == path),
+                    "{name}: {error}"
+                );
+            }
+            set_mode(path, 0o755);
+        }
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let sink = root.path().join("sink");
+        std::fs::create_dir(&sink).unwrap();
+        std::os::unix::fs::chown(&sink, Some(12_345), None).unwrap();
+        let error = Directory::open(&sink).unwrap_err();
+        assert!(error.to_string().contains("it belongs to uid 12345"), "{error}");
+    }
+
+    #[test]
+    fn links_and_relative_paths_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("real/sink")).unwrap();
+        symlink(root.path().join("real"), root.path().join("link")).unwrap();
+        symlink(root.path().join("real/sink"), root.path().join("sink-link")).unwrap();
+        for path in ["link/sink", "sink-link"] {
+            assert!(
+                matches!(Directory::open(&root.path().join(path)), Err(SinkError::NotADirectory { .. })),
+                "{path}"
+            );
+        }
+        for path in ["sink", "/", "", "/tmp/../etc"] {
+            assert!(matches!(Directory::open(Path::new(path)), Err(SinkError::NotAbsolute { .. })), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn two_sinks_never_share_a_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("sink");
+        let first = Directory::open(&path).unwrap();
+        assert!(matches!(Directory::open(&path), Err(SinkError::InUse { .. })));
+        let first = first.check_again().unwrap();
+        drop(first);
+        Directory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_is_opened_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("sink");
+        let first = Directory::open(&path).unwrap();
+        std::fs::rename(&path, root.path().join("moved")).unwrap();
+        let before = first.inode;
+        let second = first.check_again().unwrap();
+        assert_ne!(second.inode, before);
+        assert!(path.is_dir());
+    }
+}

@@ -1,0 +1,122 @@
+//! Whose the delivered files are, and who may read the key.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::str::FromStr;
+
+use nix::unistd::{Group, User};
+use rustix::fs::{Mode, fchmod, fchown};
+use rustix::io::Errno;
+
+use super::error::SinkError;
+
+/// The mode of the key file: always readable by its owner, never by others than owner and group, never executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyMode(u32);
+
+/// The text is not a mode that a key file may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{presented:?} is no mode for a private key: 0400, 0440, 0600, 0640 and 0660 are")]
+pub struct ParseKeyModeError {
+    /// What was given.
+    pub presented: String,
+}
+
+impl Default for KeyMode {
+    fn default() -> Self {
+        Self(0o600)
+    }
+}
+
+impl FromStr for KeyMode {
+    type Err = ParseKeyModeError;
+
+    /// Parses octal text, with or without leading zeros.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode @ (0o400 | 0o440 | 0o600 | 0o640 | 0o660)) if text.bytes().all(|digit| digit.is_ascii_digit()) => Ok(Self(mode)),
+            _ => Err(ParseKeyModeError { presented: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for KeyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+/// Owner, group and mode of the key, as numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ownership {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    key_mode: KeyMode,
+}
+
+impl Ownership {
+    /// Looks up the names; a number is taken as it is. It may wait for the name service.
+    pub(super) fn resolve(owner: Option<&str>, group: Option<&str>, key_mode: KeyMode) -> Result<Self, SinkError> {
+        let uid = owner
+            .map(|name| number_or("user", name, |name| Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))))
+            .transpose()?;
+        let gid = group
+            .map(|name| number_or("group", name, |name| Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))))
+            .transpose()?;
+        Ok(Self { uid, gid, key_mode })
+    }
+
+    /// Sets them on an open file that holds a key, or nothing secret.
+    pub(super) fn apply(&self, file: impl AsFd, secret: bool) -> Result<(), Errno> {
+        const PUBLIC: u32 = 0o644;
+        let (uid, gid) = (self.uid.map(rustix::fs::Uid::from_raw), self.gid.map(rustix::fs::Gid::from_raw));
+        if uid.is_some() || gid.is_some() {
+            fchown(&file, uid, gid)?;
+        }
+        // After the owner, whose change takes bits away.
+        fchmod(&file, Mode::from_raw_mode(if secret { self.key_mode.0 } else { PUBLIC }))
+    }
+}
+
+fn number_or(kind: &'static str, name: &str, look_up: impl FnOnce(&str) -> Result<Option<u32>, nix::Error>) -> Result<u32, SinkError> {
+    // The largest number means "leave as it is" to the kernel.
+    if let Some(number) = name.parse().ok().filter(|number| *number != u32::MAX) {
+        return Ok(number);
+    }
+    match look_up(name) {
+        Ok(Some(number)) => Ok(number),
+        Ok(None) | Err(_) => Err(SinkError::UnknownName { kind, name: name.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_readable_by_everybody() {
+        for (text, accepted) in [
+            ("0600", true),
+            ("640", true),
+            ("0400", true),
+            ("0644", false),
+            ("0700", false),
+            ("600x", false),
+            ("", false),
+            ("+600", false),
+            ("0000", false),
+        ] {
+            assert_eq!(text.parse::<KeyMode>().is_ok(), accepted, "{text:?}");
+        }
+        assert_eq!("0640".parse::<KeyMode>().unwrap().to_string(), "0640");
+        assert_eq!(KeyMode::default().to_string(), "0600");
+    }
+
+    #[test]
+    fn names_and_numbers_are_resolved_and_unknown_names_are_told() {
+        let resolved = Ownership::resolve(Some("root"), Some("12345"), KeyMode::default()).unwrap();
+        assert_eq!((resolved.uid, resolved.gid), (Some(0), Some(12345)));
+        let error = Ownership::resolve(Some("no-such-user-here"), None, KeyMode::default()).unwrap_err();
+        assert_eq!(error.to_string(), "there is no user no-such-user-here on this machine");
+    }
+}

@@ -1,0 +1,28 @@
+//! What the agent holds for its workloads: entries, keys, SVIDs and bundles, and the loop that keeps them fresh.
+//!
+//! Who needs an identity subscribes and gets whole values; nobody else sees how they are obtained.
+
+mod batch;
+mod cache;
+mod index;
+mod issuing;
+mod recency;
+mod saved;
+mod settlement;
+mod slot;
+mod state;
+mod subscription;
+mod view;
+
+pub use cache::{EntryReport, SinkTicket, SvidCache};
+pub use subscription::Subscription;
+pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
+
+pub(crate) use issuing::Issuing;
+pub(crate) use saved::{Saver, load};
+pub(crate) use state::{Removed, Update};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! One entry of this node and the SVID held for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trust_domains::clock::Reading;
+use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential};
+use trust_domains::wire::node::NodeEntry;
+use trust_domains::{EntryId, Revision};
+
+use super::view::IssuedSvid;
+
+/// An SVID with its times.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    /// The SVID.
+    pub(crate) svid: Arc<IssuedSvid>,
+    /// The commit of the entry that it shows.
+    pub(crate) entry_revision: Revision,
+    /// When it is renewed and when it ends, on the agent's clocks.
+    pub(crate) times: HeldCredential,
+}
+
+/// One entry of this node and the SVID held for it.
+pub(super) struct Slot {
+    pub(super) entry: Arc<NodeEntry>,
+    pub(super) held: Option<Held>,
+    /// The entry changed after the SVID was issued.
+    pub(super) stale: bool,
+    /// Whether an SVID shall be held: it is used, was used lately, or was fetched ahead.
+    pub(super) kept: bool,
+    /// A request for it is on its way.
+    pub(super) in_flight: bool,
+    /// How many views show it.
+    pub(super) views: usize,
+    /// Failed attempts since the last good one or the last change.
+    pub(super) failures: u32,
+    /// No attempt before this, since boot.
+    pub(super) retry_at: Duration,
+    pub(super) last_error: Option<String>,
+}
+
+impl Slot {
+    pub(super) fn new(entry: Arc<NodeEntry>) -> Self {
+        Self {
+            entry,
+            held: None,
+            stale: false,
+            kept: false,
+            in_flight: false,
+            views: 0,
+            failures: 0,
+            retry_at: Duration::ZERO,
+            last_error: None,
+        }
+    }
+
+    /// Puts a changed entry in place. Returns whether what its subscribers see may change.
+    pub(super) fn change(&mut self, entry: Arc<NodeEntry>) -> bool {
+        let changed = differs(&self.entry, &entry);
+        self.entry = entry;
+        if changed {
+            self.stale = self
+                .held
+                .as_ref()
+                .is_some_and(|held| held.entry_revision != self.entry.revision || held.svid.hint != self.entry.hint);
+            self.retry_now();
+        }
+        changed
+    }
+
+    /// Returns what the entry asks of its SVID.
+    pub(super) fn demand(&self, now: Reading) -> Demand {
+        if self.entry.expires_at.is_some_and(|end| end <= now.wall) {
+            return Demand::EntryGone;
+        }
+        match &self.held {
+            Some(held) if held.svid.spiffe_id != self.entry.spiffe_id => Demand::IdentityChanged,
+            Some(_) if self.stale => Demand::EntryChanged,
+            _ => Demand::Current,
+        }
+    }
+
+    /// Returns the SVID as the rotation plan sees it.
+    pub(super) fn state(&self, now: Reading) -> CredentialState<EntryId> {
+        let attempt = match () {
+            () if self.in_flight => Attempt::InFlight,
+            () if self.failures > 0 => Attempt::RetryAt(self.retry_at),
+            () => Attempt::Idle,
+        };
+        CredentialState {
+            id: self.entry.id.clone(),
+            demand: self.demand(now),
+            held: self.held.as_ref().map(|held| held.times),
+            attempt,
+        }
+    }
+
+    /// Returns the SVID to serve: never one that ended, nor one of an identity that the entry no longer gives.
+    pub(super) fn servable(&self, now: Reading) -> Option<&Arc<IssuedSvid>> {
+        let held = self.held.as_ref().filter(|held| !held.times.has_ended(now))?;
+        matches!(self.demand(now), Demand::Current | Demand::EntryChanged | Demand::IssuerTainted).then_some(&held.svid)
+    }
+
+    /// Returns whether an SVID is on its way and no attempt has failed: a subscriber may wait for it.
+    pub(super) fn is_coming(&self, now: Reading) -> bool {
+        self.failures == 0 && self.servable(now).is_none()
+    }
+
+    /// Returns whether the entry's change asks for another SVID, or there is none.
+    pub(super) fn is_behind(&self) -> bool {
+        self.stale || self.held.is_none()
+    }
+
+    /// Notes a failed attempt; a valid SVID stays.
+    pub(super) fn fail(&mut self, error: String, retry_at: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = retry_at;
+        self.last_error = Some(error);
+    }
+
+    /// Starts over: the next attempt is the first.
+    pub(super) fn retry_now(&mut self) {
+        self.failures = 0;
+        self.retry_at = Duration::ZERO;
+        self.last_error = None;
+    }
+}
+
+/// Returns whether two versions of an entry differ in anything but the commit.
+pub(super) fn differs(one: &NodeEntry, two: &NodeEntry) -> bool {
+    one.spiffe_id != two.spiffe_id
+        || one.selectors != two.selectors
+        || one.class != two.class
+        || one.x509_ttl_s != two.x509_ttl_s
+        || one.hint != two.hint
+        || one.created_at != two.created_at
+        || one.expires_at != two.expires_at
+}

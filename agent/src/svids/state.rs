@@ -1,0 +1,524 @@
+//! The cache itself: entries, the SVIDs held for them, and the views that show them.
+//!
+//! It decides nothing by itself and waits for nobody: each method takes what happened and the clock's reading, and publishes what follows.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use trust_domains::clock::Reading;
+use trust_domains::plan::rotation::{Demand, Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
+use trust_domains::{EntryId, Revision, TrustBundle};
+
+use super::index::SelectorIndex;
+use super::recency::Recency;
+use super::settlement::Settlement;
+use super::slot::{Held, Slot, differs};
+use super::subscription::{Publication, View, ViewKey};
+use super::view::{IdentityView, Unserved, WantedFacts};
+
+/// The most entries whose SVIDs are fetched ahead; with more, SVIDs are fetched on demand. A thousand take about 2 MB here and two requests.
+pub(crate) const PREFETCH_LIMIT: usize = 1_000;
+
+/// The most SVIDs that are kept although nobody uses them. Those in use are never counted, limited or dropped.
+pub(crate) const UNUSED_LIMIT: usize = 1_000;
+
+/// What one message of the server, or the sealed cache, says.
+#[derive(Debug)]
+pub(crate) struct Update {
+    /// The commit up to which the update is complete.
+    pub(crate) revision: Revision,
+    /// Entries made or changed.
+    pub(crate) upserted: Vec<NodeEntry>,
+    /// Entries that are gone, or all that are not in `upserted`.
+    pub(crate) removed: Removed,
+    /// The bundle, if it changed.
+    pub(crate) bundle: Option<TrustBundle>,
+}
+
+/// Which entries are gone.
+#[derive(Debug)]
+pub(crate) enum Removed {
+    /// All that the update does not name: it is a snapshot.
+    Others,
+    /// These.
+    These(Vec<EntryId>),
+}
+
+/// What came of asking for one SVID.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is there.
+    Issued(Held),
+    /// The server was not reached: the matter stays open.
+    Unreached(String),
+    /// The server refused, or answered something unusable.
+    Refused(String),
+}
+
+/// What the rotation plan asks for now.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// Entries to issue for, at most a batch: those in use first, then those whose SVID ends first.
+    pub(crate) issue: Vec<Arc<NodeEntry>>,
+    /// When to look again, since boot; `None` for when something changes.
+    pub(crate) next: Option<Duration>,
+}
+
+/// Entries, SVIDs and views.
+pub(crate) struct State {
+    pub(super) shown: Option<Revision>,
+    pub(super) bundle: Option<Arc<TrustBundle>>,
+    pub(super) slots: HashMap<EntryId, Slot>,
+    /// The entries for which an SVID shall be held.
+    pub(super) kept: BTreeSet<EntryId>,
+    index: SelectorIndex,
+    unused: Recency,
+    views: HashMap<ViewKey, View>,
+    pub(super) settlement: Settlement,
+    /// Counts what the sealed cache would have to be written for.
+    pub(super) changes: u64,
+    pub(super) bundle_sender: watch::Sender<Option<Arc<TrustBundle>>>,
+    pub(super) shown_sender: watch::Sender<Option<Revision>>,
+    pub(super) wanted: Arc<WantedFacts>,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            shown: None,
+            bundle: None,
+            slots: HashMap::new(),
+            kept: BTreeSet::new(),
+            index: SelectorIndex::default(),
+            unused: Recency::default(),
+            views: HashMap::new(),
+            settlement: Settlement::default(),
+            changes: 0,
+            bundle_sender: watch::Sender::new(None),
+            shown_sender: watch::Sender::new(None),
+            wanted: Arc::default(),
+        }
+    }
+
+    /// Applies what the server said, as one change.
+    pub(crate) fn apply(&mut self, update: Update, now: Reading) {
+        let gone = self.gone(&update);
+        for id in &gone {
+            self.remove(id);
+        }
+        self.settlement.arrived(update.revision);
+        for entry in update.upserted {
+            self.upsert(Arc::new(entry), update.revision);
+        }
+        self.prefetch(update.revision);
+        if let Some(bundle) = update.bundle {
+            self.replace_bundle(bundle);
+        }
+        if self.shown.is_none() {
+            // Who subscribed while the agent was starting is waiting for this, entitled or not.
+            self.views.values_mut().for_each(|view| view.dirty = true);
+        }
+        self.changes += 1;
+        self.shown = Some(update.revision);
+        self.wanted = Arc::new(WantedFacts::of(self.slots.values().map(|slot| slot.entry.as_ref())));
+        self.publish(now);
+        self.shown_sender.send_replace(self.shown);
+    }
+
+    /// Notes that nothing up to this commit concerns this node.
+    pub(crate) fn advance(&mut self, revision: Revision) {
+        if self.shown.is_some_and(|shown| revision.is_after(shown)) {
+            self.shown = Some(revision);
+        }
+    }
+
+    /// Performs the withdrawals of the rotation plan, and returns its renewals, now under way.
+    pub(crate) fn due(&mut self, now: Reading, policy: &RotationPolicy) -> Due {
+        let states: Vec<_> = self.kept.iter().filter_map(|id| self.slots.get(id)).map(|slot| slot.state(now)).collect();
+        let mut renew = Vec::new();
+        let mut withdrawn = false;
+        for action in plan(now, &states, policy) {
+            match action {
+                RotationAction::Renew { id, .. } => renew.push(id),
+                RotationAction::Withdraw { id, .. } => {
+                    self.withdraw(&id);
+                    withdrawn = true;
+                }
+            }
+        }
+        if withdrawn {
+            self.changes += 1;
+            self.publish(now);
+        }
+        if renew.is_empty() {
+            return Due {
+                issue: Vec::new(),
+                next: next_due(now, &states, policy),
+            };
+        }
+        renew.sort_by_key(|id| {
+            self.slots
+                .get(id)
+                .map(|slot| (slot.views == 0, slot.held.as_ref().map(|held| held.times.ends_at())))
+        });
+        renew.truncate(MAX_ISSUE_BATCH);
+        Due {
+            issue: renew.iter().filter_map(|id| self.begin(id)).collect(),
+            next: Some(now.since_boot),
+        }
+    }
+
+    fn begin(&mut self, id: &EntryId) -> Option<Arc<NodeEntry>> {
+        let slot = self.slots.get_mut(id)?;
+        slot.in_flight = true;
+        Some(slot.entry.clone())
+    }
+
+    fn withdraw(&mut self, id: &EntryId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if let Some(held) = slot.held.take()
+            && slot.last_error.is_none()
+        {
+            slot.last_error = Some(format!("the SVID ended at {}", held.svid.expires_at));
+        }
+        slot.stale = false;
+        self.mark(id);
+    }
+
+    /// Takes the outcomes of a batch, as one change. Each is with the entry as it was when the request was made.
+    pub(crate) fn settle(&mut self, outcomes: Vec<(Arc<NodeEntry>, Outcome)>, jitter: Jitter, now: Reading) {
+        for (asked, outcome) in outcomes {
+            let Some(slot) = self.slots.get_mut(&asked.id) else { continue };
+            slot.in_flight = false;
+            let retry_at = now
+                .since_boot
+                .saturating_add(retry_delay(slot.failures + 1, Duration::from_secs(asked.x509_ttl_s), jitter));
+            match outcome {
+                Outcome::Issued(_) if !slot.kept => continue,
+                Outcome::Issued(held) => {
+                    slot.stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
+                    slot.held = Some(held);
+                    slot.retry_now();
+                    self.changes += 1;
+                    if !slot.stale {
+                        self.settlement.settle(&asked.id);
+                    }
+                }
+                Outcome::Unreached(error) => slot.fail(error, retry_at),
+                Outcome::Refused(error) => {
+                    slot.fail(error, retry_at);
+                    self.settlement.settle(&asked.id);
+                }
+            }
+            self.mark(&asked.id);
+        }
+        self.publish(now);
+    }
+
+    /// Lets every attempt that failed be made again now: the server is back.
+    pub(crate) fn retry_now(&mut self) {
+        for id in &self.kept {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.retry_at = Duration::ZERO;
+            }
+        }
+    }
+
+    /// Puts SVIDs of the sealed cache in place, after their entries were applied.
+    pub(crate) fn restore(&mut self, held: Vec<Held>, now: Reading) {
+        for held in held {
+            let id = held.svid.entry_id.clone();
+            let Some(slot) = self.slots.get_mut(&id).filter(|slot| !held.times.has_ended(now) && slot.held.is_none()) else {
+                continue;
+            };
+            slot.stale = held.entry_revision != slot.entry.revision;
+            slot.held = Some(held);
+            slot.kept = true;
+            if !slot.stale {
+                self.settlement.settle(&id);
+            }
+            if slot.views == 0 {
+                self.unused.put(&id);
+            }
+            self.kept.insert(id.clone());
+            self.mark(&id);
+        }
+        self.trim();
+        self.publish(now);
+    }
+
+    /// Forgets everything: the node is no longer who it was. Subscribers are told that they wait for a first answer.
+    pub(crate) fn clear(&mut self, now: Reading) {
+        let ids: Vec<EntryId> = self.slots.keys().cloned().collect();
+        for id in &ids {
+            self.remove(id);
+        }
+        (self.shown, self.bundle) = (None, None);
+        self.settlement.forget();
+        self.changes += 1;
+        self.views.values_mut().for_each(|view| view.dirty = true);
+        self.publish(now);
+        self.bundle_sender.send_replace(None);
+        self.shown_sender.send_replace(None);
+    }
+
+    /// Returns how many subscriptions are open.
+    pub(super) fn subscribers(&self) -> usize {
+        self.views.values().map(|view| view.subscribers).sum()
+    }
+
+    /// Opens or joins a view. Returns also whether an SVID has to be issued for it.
+    pub(super) fn subscribe(&mut self, key: &ViewKey, now: Reading) -> (watch::Receiver<Publication>, bool) {
+        if !self.views.contains_key(key) {
+            self.open_view(key);
+        }
+        self.publish_view(key, now);
+        let view = self.views.entry(key.clone()).or_insert_with(View::new);
+        view.subscribers += 1;
+        let issues = matches!(&*view.publication.borrow(), Publication::Pending);
+        (view.publication.subscribe(), issues)
+    }
+
+    /// Leaves a view; with its last subscriber it closes.
+    pub(super) fn release(&mut self, key: &ViewKey) {
+        let Some(view) = self.views.get_mut(key) else { return };
+        view.subscribers = view.subscribers.saturating_sub(1);
+        if view.subscribers > 0 {
+            return;
+        }
+        let Some(view) = self.views.remove(key) else { return };
+        for (_, id) in view.entries {
+            self.leave(&id);
+        }
+        self.trim();
+    }
+
+    fn open_view(&mut self, key: &ViewKey) {
+        let mut view = View::new();
+        let members: Vec<Arc<NodeEntry>> = match key {
+            ViewKey::Identity(_) => self.slots.values().map(|slot| &slot.entry).filter(|entry| key.admits(entry)).cloned().collect(),
+            ViewKey::Proven(selectors) => self
+                .index
+                .candidates(selectors)
+                .filter_map(|id| self.slots.get(id))
+                .map(|slot| &slot.entry)
+                .filter(|entry| key.admits(entry))
+                .cloned()
+                .collect(),
+        };
+        for entry in members {
+            self.join(&entry.id);
+            view.entries.insert((entry.created_at, entry.id.clone()));
+        }
+        self.views.insert(key.clone(), view);
+    }
+
+    /// A view shows the entry from now on: its SVID is held as long as it does.
+    fn join(&mut self, id: &EntryId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.views += 1;
+        slot.kept = true;
+        self.unused.take(id);
+        self.kept.insert(id.clone());
+    }
+
+    /// A view no longer shows the entry.
+    fn leave(&mut self, id: &EntryId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.views = slot.views.saturating_sub(1);
+        if slot.views == 0 {
+            self.unused.put(id);
+        }
+    }
+
+    /// Lets go of SVIDs that nobody used for longest.
+    fn trim(&mut self) {
+        for id in self.unused.trim(UNUSED_LIMIT) {
+            self.kept.remove(&id);
+            self.settlement.settle(&id);
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.kept = false;
+                slot.held = None;
+                slot.stale = false;
+            }
+        }
+    }
+
+    fn gone(&self, update: &Update) -> Vec<EntryId> {
+        match &update.removed {
+            Removed::These(ids) => ids.clone(),
+            Removed::Others => {
+                let named: HashSet<&EntryId> = update.upserted.iter().map(|entry| &entry.id).collect();
+                self.slots.keys().filter(|id| !named.contains(id)).cloned().collect()
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &EntryId) {
+        let Some(slot) = self.slots.remove(id) else { return };
+        self.index.remove(&slot.entry);
+        self.unused.take(id);
+        self.kept.remove(id);
+        self.settlement.settle(id);
+        if slot.views > 0 {
+            for view in self.views.values_mut() {
+                view.dirty |= view.entries.remove(&(slot.entry.created_at, id.clone()));
+            }
+        }
+    }
+
+    /// Puts an entry in place.
+    fn upsert(&mut self, entry: Arc<NodeEntry>, revision: Revision) {
+        let id = entry.id.clone();
+        let changed = match self.slots.get_mut(&id) {
+            Some(slot) => {
+                let before = slot.entry.clone();
+                let changed = slot.change(entry.clone());
+                if changed {
+                    self.index.remove(&before);
+                    self.index.insert(&entry);
+                    self.rematch(&before, &entry);
+                }
+                changed
+            }
+            None => {
+                self.index.insert(&entry);
+                self.slots.insert(id.clone(), Slot::new(entry.clone()));
+                self.admit(&entry);
+                true
+            }
+        };
+        if changed && self.slots.get(&id).is_some_and(|slot| slot.kept && slot.is_behind()) {
+            self.settlement.expect(&id, revision.counter);
+        }
+    }
+
+    /// Puts a new entry into the views that it belongs to.
+    fn admit(&mut self, entry: &NodeEntry) {
+        let mut joined = 0;
+        for (_, view) in self.views.iter_mut().filter(|(key, _)| key.admits(entry)) {
+            view.dirty |= view.entries.insert((entry.created_at, entry.id.clone()));
+            joined += 1;
+        }
+        for _ in 0..joined {
+            self.join(&entry.id);
+        }
+    }
+
+    /// Moves a changed entry out of the views that it left and into those that it joined.
+    fn rematch(&mut self, before: &NodeEntry, after: &NodeEntry) {
+        let mut left = 0;
+        for view in self.views.values_mut() {
+            if view.entries.remove(&(before.created_at, before.id.clone())) {
+                view.dirty = true;
+                left += 1;
+            }
+        }
+        self.admit(after);
+        for _ in 0..left {
+            self.leave(&after.id);
+        }
+    }
+
+    /// Keeps all entries while they are few.
+    fn prefetch(&mut self, revision: Revision) {
+        if self.slots.len() > PREFETCH_LIMIT {
+            return;
+        }
+        let ahead: Vec<EntryId> = self.slots.iter().filter(|(_, slot)| !slot.kept).map(|(id, _)| id.clone()).collect();
+        for id in &ahead {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.kept = true;
+                if slot.held.is_none() {
+                    self.settlement.expect(id, revision.counter);
+                }
+            }
+            self.kept.insert(id.clone());
+            self.unused.put(id);
+        }
+    }
+
+    fn replace_bundle(&mut self, bundle: TrustBundle) {
+        if self.bundle.as_deref() == Some(&bundle) {
+            return;
+        }
+        self.changes += 1;
+        self.bundle = Some(Arc::new(bundle));
+        self.views.values_mut().for_each(|view| view.dirty = true);
+        self.bundle_sender.send_replace(self.bundle.clone());
+    }
+
+    /// Marks the views that show the entry.
+    fn mark(&mut self, id: &EntryId) {
+        let Some(slot) = self.slots.get(id).filter(|slot| slot.views > 0) else {
+            return;
+        };
+        let member = (slot.entry.created_at, id.clone());
+        for view in self.views.values_mut() {
+            view.dirty |= view.entries.contains(&member);
+        }
+    }
+
+    /// Publishes every marked view.
+    fn publish(&mut self, now: Reading) {
+        let dirty: Vec<ViewKey> = self.views.iter().filter(|(_, view)| view.dirty).map(|(key, _)| key.clone()).collect();
+        for key in dirty {
+            self.publish_view(&key, now);
+        }
+    }
+
+    fn publish_view(&mut self, key: &ViewKey, now: Reading) {
+        let Some(view) = self.views.get(key) else { return };
+        let next = self.publication(view, now);
+        let Some(view) = self.views.get_mut(key) else { return };
+        let published = view.publish(next);
+        if let (true, ViewKey::Identity(spiffe_id)) = (published, key) {
+            self.settlement.handed_to_sinks(spiffe_id, now.since_boot);
+        }
+    }
+
+    /// Returns what the view's subscribers should see.
+    fn publication(&self, view: &View, now: Reading) -> Publication {
+        let unserved = |why| Publication::Unserved { why, shown: self.shown };
+        let (Some(revision), Some(bundle)) = (self.shown, &self.bundle) else {
+            return unserved(Unserved::Starting);
+        };
+        let slots: Vec<&Slot> = view
+            .entries
+            .iter()
+            .filter_map(|(_, id)| self.slots.get(id))
+            .filter(|slot| slot.demand(now) != Demand::EntryGone)
+            .collect();
+        if slots.is_empty() {
+            return unserved(if view.is_serving() { gone() } else { Unserved::NotEntitled });
+        }
+        let svids: Vec<_> = slots.iter().filter_map(|slot| slot.servable(now)).cloned().collect();
+        let coming = slots.iter().any(|slot| slot.is_coming(now));
+        if !svids.is_empty() && (!coming || view.is_serving()) {
+            return Publication::Served(Arc::new(IdentityView {
+                svids,
+                bundle: bundle.clone(),
+                revision,
+            }));
+        }
+        if coming {
+            return Publication::Pending;
+        }
+        let reason = slots
+            .iter()
+            .find_map(|slot| slot.last_error.clone())
+            .unwrap_or_else(|| "no SVID could be issued".to_owned());
+        unserved(Unserved::NothingValid { reason, entry_gone: false })
+    }
+}
+
+/// Why a stream ends whose entry was deleted or no longer matches.
+fn gone() -> Unserved {
+    Unserved::NothingValid {
+        reason: "the entry that gave this identity is gone or changed".to_owned(),
+        entry_gone: true,
+    }
+}

@@ -1,0 +1,112 @@
+//! What tests of the agent's rooms share: entries, SVIDs and a bundle, all of one trust domain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use trust_domains::class::CredentialClass;
+use trust_domains::clock::Reading;
+use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
+use trust_domains::wire::node::NodeEntry;
+use trust_domains::{Revision, Serial, Timestamp, TrustBundle};
+use zeroize::Zeroizing;
+
+use super::slot::Held;
+use super::state::{Outcome, Removed, Update};
+use super::{IssuedSvid, SvidCache};
+
+/// The life of the SVIDs here.
+pub(crate) const TTL: Duration = Duration::from_secs(600);
+
+/// The revision of the one epoch.
+pub(crate) fn revision(counter: u64) -> Revision {
+    Revision { epoch: 1, counter }
+}
+
+/// An entry `spiffe://td.example/ID` for `unix:uid:1000`, made at second `at`.
+pub(crate) fn entry(id: &str, at: u64) -> NodeEntry {
+    NodeEntry {
+        id: id.parse().unwrap(),
+        spiffe_id: format!("spiffe://td.example/{id}").parse().unwrap(),
+        selectors: vec!["unix:uid:1000".parse().unwrap()],
+        class: CredentialClass::Medium,
+        x509_ttl_s: TTL.as_secs(),
+        hint: None,
+        created_at: Timestamp::from_unix(at.cast_signed()),
+        expires_at: None,
+        revision: revision(at),
+    }
+}
+
+/// An SVID for the entry, as if issued now; its chain is no certificate.
+pub(crate) fn held(entry: &NodeEntry, now: Reading) -> Held {
+    let svid = IssuedSvid {
+        entry_id: entry.id.clone(),
+        spiffe_id: entry.spiffe_id.clone(),
+        hint: entry.hint.clone(),
+        chain: vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"issuer")],
+        key_pkcs8: Zeroizing::new(b"key".to_vec()),
+        serial: Serial::from_parts([0; 4], [1; 11]),
+        issued_at: now.wall,
+        expires_at: now.wall + TTL,
+        next_renewal: now.wall + TTL / 2,
+    };
+    let times = HeldCredential::issued(now, TTL, now.wall + TTL, Jitter::NONE, &RotationPolicy::default());
+    Held {
+        svid: Arc::new(svid),
+        entry_revision: entry.revision,
+        times,
+    }
+}
+
+/// A bundle of td.example with one root.
+pub(crate) fn bundle() -> TrustBundle {
+    static ROOT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let root = ROOT.get_or_init(|| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.subject_alt_names = vec![SanType::URI("spiffe://td.example".try_into().unwrap())];
+        params.self_signed(&key).unwrap().der().to_vec()
+    });
+    TrustBundle::new("td.example".parse().unwrap()).with_x509_authority(root).unwrap()
+}
+
+/// A snapshot with these entries.
+pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
+    Update {
+        revision: revision(counter),
+        upserted: entries,
+        removed: Removed::Others,
+        bundle: Some(bundle()),
+    }
+}
+
+/// A change of these entries.
+pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) -> Update {
+    let removed = removed.iter().map(|id| id.parse().unwrap()).collect();
+    Update {
+        revision: revision(counter),
+        upserted,
+        removed: Removed::These(removed),
+        bundle: None,
+    }
+}
+
+/// Issues everything that is due, as a server would at once. Returns how many.
+pub(crate) fn issue_all(cache: &SvidCache, now: Reading) -> usize {
+    let mut issued = 0;
+    loop {
+        let due = cache.due(&RotationPolicy::default());
+        if due.issue.is_empty() {
+            return issued;
+        }
+        issued += due.issue.len();
+        cache.settle(
+            due.issue.into_iter().map(|entry| (entry.clone(), Outcome::Issued(held(&entry, now)))).collect(),
+            Jitter::NONE,
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! Whether the server is there, as everybody else here sees it.
+
+use trust_domains::Timestamp;
+
+/// The state of the sync stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// No stream, after at least one attempt.
+    Away {
+        /// Since when.
+        since: Timestamp,
+        /// Why the last attempt failed, or the stream ended.
+        error: String,
+    },
+    /// The first attempt is under way.
+    Connecting,
+    /// The stream is open and has said something.
+    Open {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl Link {
+    /// Returns whether the stream is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}

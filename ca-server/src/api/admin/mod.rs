@@ -1,0 +1,105 @@
+//! The admin API (`trust_domains::wire::admin`), for the operator on the machine: the socket admits the process's own user and root, and no one else.
+
+mod audit;
+mod caller;
+mod entries;
+mod nodes;
+mod page;
+mod status;
+mod tokens;
+mod wait;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use platform::telemetry::HealthHandle;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use trust_domains::clock::SharedClock;
+use trust_domains::join_link::ServerAddress;
+use trust_domains::{TrustBundle, TrustDomain};
+
+use super::admission::{Gate, admit};
+use crate::attestation::JoinTokens;
+use crate::decisions::DecisionLog;
+use crate::journal::Journal;
+use crate::limits::{ADMIN_CALLS, BULK_CALLS};
+use crate::registry::{Editor, Registry};
+
+/// What the admin API asks.
+pub struct AdminApi {
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// Entries and nodes.
+    pub registry: Arc<Registry>,
+    /// Changes them.
+    pub editor: Arc<Editor>,
+    /// The join tokens.
+    pub tokens: Arc<JoinTokens>,
+    /// The journal, to be read.
+    pub journal: Journal,
+    /// Takes decisions.
+    pub decisions: DecisionLog,
+    /// The trust bundle.
+    pub bundle: watch::Receiver<Arc<TrustBundle>>,
+    /// How the process is.
+    pub health: HealthHandle,
+    /// The address that join links name.
+    pub advertised: Advertised,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Ends waits and streams.
+    pub shutdown: CancellationToken,
+}
+
+/// The address that nodes are told to connect to.
+#[derive(Debug, Clone)]
+pub struct Advertised {
+    /// The address.
+    pub address: ServerAddress,
+    /// Where it came from: `advertise`, `listen` or `hostname`.
+    pub from: &'static str,
+}
+
+/// The admin API with the bulk calls that are under way.
+struct AdminState {
+    api: AdminApi,
+    bulk: Semaphore,
+}
+
+impl std::ops::Deref for AdminState {
+    type Target = AdminApi;
+
+    fn deref(&self) -> &AdminApi {
+        &self.api
+    }
+}
+
+type Api = axum::extract::State<Arc<AdminState>>;
+
+/// Returns the routes under `/v1/admin`.
+pub fn router(api: AdminApi) -> Router {
+    let state = Arc::new(AdminState {
+        api,
+        bulk: Semaphore::new(BULK_CALLS),
+    });
+    Router::new()
+        .route("/v1/admin/tokens", post(tokens::create).get(tokens::list))
+        .route("/v1/admin/tokens/{id}", delete(tokens::delete))
+        .route("/v1/admin/entries", post(entries::create).get(entries::list))
+        .route("/v1/admin/entries/count", get(entries::count))
+        .route("/v1/admin/entries/apply", post(entries::apply))
+        .route("/v1/admin/entries/{id}", get(entries::show).patch(entries::update).delete(entries::delete))
+        .route("/v1/admin/wait", post(wait::wait))
+        .route("/v1/admin/nodes", get(nodes::list))
+        .route("/v1/admin/nodes/{name}", get(nodes::show))
+        .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
+        .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
+        .route("/v1/admin/bundle", get(status::bundle))
+        .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/health", get(status::health))
+        .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
+        .with_state(state)
+}

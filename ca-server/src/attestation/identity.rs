@@ -1,0 +1,171 @@
+//! Who a node is, on every call.
+//!
+//! Not "whoever chains to the root": the record of the node pins the key of its SVID, and that of the next one while it renews. What the handshake proved
+//! is compared with the record as it is now, so that a ban, an eviction or a renewal elsewhere counts from its commit on.
+
+use thiserror::Error;
+use trust_domains::node::NodeRecord;
+use trust_domains::problem::{Code, Coded};
+use trust_domains::public_key::KeyHash;
+use trust_domains::x509::VerifiedPeer;
+use trust_domains::{SpiffeId, Timestamp};
+
+use crate::issuance::AuthenticatedCaller;
+use crate::registry::Registry;
+
+/// Why a connection does not speak for a node.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NodeRefused {
+    /// The node is banned.
+    #[error("node {node} is banned")]
+    Banned {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The certificate of the connection has ended since it was opened.
+    #[error("the certificate that opened this connection ended at {ended_at}")]
+    ConnectionExpired {
+        /// When.
+        ended_at: Timestamp,
+    },
+    /// The key is not the node's any more: it renewed since, or somebody copied it.
+    #[error("the key of this connection is not the one on record for node {node}")]
+    KeyReplaced {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The connection has no client certificate.
+    #[error("the connection has no client certificate")]
+    NoCertificate,
+    /// There is no such node; a workload's SVID lands here too.
+    #[error("there is no node {presented}")]
+    Unknown {
+        /// Who the certificate says.
+        presented: SpiffeId,
+    },
+}
+
+impl Coded for NodeRefused {
+    fn code(&self) -> Code {
+        match self {
+            Self::Banned { .. } => Code::NodeBanned,
+            Self::ConnectionExpired { .. } => Code::ConnectionIdentityExpired,
+            Self::KeyReplaced { .. } | Self::Unknown { .. } => Code::NodeUnknown,
+            Self::NoCertificate => Code::NodeRequired,
+        }
+    }
+}
+
+/// Judges a proved key by the node's record as it is now.
+///
+/// # Errors
+/// There is no record, the node is banned, or the key is another.
+pub fn judge(node: &SpiffeId, record: Option<&NodeRecord>, key: &KeyHash) -> Result<(), NodeRefused> {
+    let record = record.ok_or_else(|| NodeRefused::Unknown { presented: node.clone() })?;
+    if record.is_banned() {
+        return Err(NodeRefused::Banned { node: node.clone() });
+    }
+    if !record.accepts(key) {
+        return Err(NodeRefused::KeyReplaced { node: node.clone() });
+    }
+    Ok(())
+}
+
+/// A node whose certificate and key were proved in the handshake, and whose record accepted them a moment ago.
+#[derive(Debug, Clone)]
+pub struct AuthenticatedNode {
+    spiffe_id: SpiffeId,
+    key: KeyHash,
+    ends_at: Timestamp,
+}
+
+impl AuthenticatedNode {
+    /// Says which node a connection speaks for, now.
+    ///
+    /// # Errors
+    /// It speaks for none.
+    pub fn check(peer: Option<&VerifiedPeer>, registry: &Registry, now: Timestamp) -> Result<Self, NodeRefused> {
+        let peer = peer.ok_or(NodeRefused::NoCertificate)?;
+        let node = Self {
+            spiffe_id: peer.spiffe_id().clone(),
+            key: *peer.key_hash(),
+            ends_at: peer.not_after(),
+        };
+        node.check_again(registry, now)?;
+        Ok(node)
+    }
+
+    /// Says whether the node may still be served, now: asked before each message of a stream.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn check_again(&self, registry: &Registry, now: Timestamp) -> Result<(), NodeRefused> {
+        if now >= self.ends_at {
+            return Err(NodeRefused::ConnectionExpired { ended_at: self.ends_at });
+        }
+        registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))
+    }
+
+    /// Returns the node.
+    #[must_use]
+    pub const fn spiffe_id(&self) -> &SpiffeId {
+        &self.spiffe_id
+    }
+
+    /// Returns the key that the handshake proved.
+    #[must_use]
+    pub const fn key(&self) -> &KeyHash {
+        &self.key
+    }
+}
+
+impl AuthenticatedCaller for AuthenticatedNode {
+    fn spiffe_id(&self) -> &SpiffeId {
+        &self.spiffe_id
+    }
+
+    fn key_hash(&self) -> KeyHash {
+        self.key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trust_domains::node::NodeSvid;
+    use trust_domains::{SelectorSet, Serial};
+
+    use super::*;
+
+    fn key(number: u8) -> KeyHash {
+        KeyHash::of_spki(&[number])
+    }
+
+    fn svid(number: u8) -> NodeSvid {
+        NodeSvid {
+            key: key(number),
+            serial: Serial::from_parts([0; 4], [number; 11]),
+            expires_at: Timestamp::from_unix(2_000),
+        }
+    }
+
+    #[test]
+    fn only_the_current_and_the_next_key_of_a_known_node_are_served() {
+        let id: SpiffeId = "spiffe://example.org/troth/agent/join_token/a".parse().unwrap();
+        let record = NodeRecord::new(id.clone(), SelectorSet::default(), Timestamp::from_unix(1_000), svid(1)).unwrap();
+        let renewing = record.renewing(svid(2));
+        let promoted = renewing.promoted(&key(2)).unwrap();
+        let cases = [
+            ("no record", None, 1, Some(Code::NodeUnknown)),
+            ("the current key", Some(&record), 1, None),
+            ("a strange key", Some(&record), 2, Some(Code::NodeUnknown)),
+            ("the current key while renewing", Some(&renewing), 1, None),
+            ("the next key while renewing", Some(&renewing), 2, None),
+            ("the old key after the renewal", Some(&promoted), 1, Some(Code::NodeUnknown)),
+            ("a banned node", Some(&record.with_ban(true)), 1, Some(Code::NodeBanned)),
+        ];
+        for (name, record, presented, expected) in cases {
+            let refused = judge(&id, record, &key(presented)).err();
+            assert_eq!(refused.map(|refused| refused.code()), expected, "{name}");
+        }
+    }
+}

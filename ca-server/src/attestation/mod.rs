@@ -1,0 +1,14 @@
+//! How nodes prove themselves: join tokens, the first node SVID, its renewal, and who a connection is on every call.
+
+mod attest;
+mod error;
+pub mod identity;
+mod renew;
+mod token;
+mod tokens;
+
+pub use attest::Attestation;
+pub use error::{AttestError, TokenError};
+pub use identity::{AuthenticatedNode, NodeRefused};
+pub use token::{SealedTokenError, TokenId};
+pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};

@@ -1,0 +1,133 @@
+//! Making an authority: a key, a certificate that is recorded before it is signed, and the record to seal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
+use trust_domains::problem::{Code, Coded};
+use trust_domains::wire::encoding::Base64;
+use trust_domains::{Timestamp, TrustDomain};
+use zeroize::Zeroizing;
+
+use super::issuer::{Issuer, IssuerError};
+use super::key::{AuthorityKey, KeyError};
+use super::record::{AuthorityRecord, FORMAT, StoredKey};
+use super::shape;
+use crate::issuance::Recorder;
+use crate::issuance::error::{PrepareError, SignError};
+use crate::issuance::stages::{Cause, PreparedCertificate, record_one};
+use crate::journal::JournalError;
+
+/// An authority that was just made, before it is stored.
+#[derive(Debug)]
+pub(crate) struct NewAuthority {
+    pub(crate) record: AuthorityRecord,
+    pub(crate) issuer: Arc<Issuer>,
+}
+
+/// An authority cannot be made.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The encoder refused a name.
+    #[error("the certificate cannot be encoded")]
+    Encode(#[from] rcgen::Error),
+    /// The certificate is not one of the key.
+    #[error("the new certificate cannot be used")]
+    Issuer(#[from] IssuerError),
+    /// The journal did not take the record.
+    #[error("the new certificate cannot be recorded")]
+    Journal(#[source] JournalError),
+    /// No key was made.
+    #[error("the key cannot be made")]
+    Key(#[from] KeyError),
+    /// The certificate was not prepared.
+    #[error("the certificate cannot be prepared")]
+    Prepare(#[from] PrepareError),
+    /// The key did not sign.
+    #[error("the certificate cannot be signed")]
+    Sign(#[from] SignError),
+}
+
+impl Coded for CreateError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Prepare(error) => error.code(),
+            Self::Encode(_) | Self::Issuer(_) | Self::Key(_) | Self::Sign(_) => Code::Internal,
+        }
+    }
+}
+
+/// Who makes an authority, when, and until when it shall last.
+pub(crate) struct Making<'a> {
+    pub(crate) trust_domain: &'a TrustDomain,
+    pub(crate) recorder: &'a dyn Recorder,
+    pub(crate) now: Timestamp,
+    pub(crate) skew: Duration,
+    pub(crate) not_after: Timestamp,
+    pub(crate) actor: &'a str,
+}
+
+impl Making<'_> {
+    /// Makes a root: it certifies itself.
+    pub(crate) async fn root(&self, phase: Phase) -> Result<NewAuthority, CreateError> {
+        let (key, pkcs8) = AuthorityKey::generate()?;
+        let params = shape::root(self.trust_domain, key.public().key_id(), self.not_before(), self.not_after)?;
+        let signer = Arc::new(Issuer::self_signing(&params, key.clone())?);
+        let certificate = self.certify(&signer, params, &key).await?;
+        self.finish(AuthorityKind::X509Root, phase, None, certificate, key, pkcs8)
+    }
+
+    /// Makes an issuing CA under a root. It ends with the root at the latest, and starts no sooner.
+    pub(crate) async fn issuing(&self, root: &Arc<Issuer>, phase: Phase) -> Result<NewAuthority, CreateError> {
+        let (key, pkcs8) = AuthorityKey::generate()?;
+        let not_before = self.not_before().max(root.not_before());
+        let not_after = self.not_after.min(root.not_after());
+        let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
+        let certificate = self.certify(root, params, &key).await?;
+        self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, pkcs8)
+    }
+
+    fn not_before(&self) -> Timestamp {
+        self.now - self.skew.min(self.now.duration_until(self.not_after))
+    }
+
+    /// Prepare, record, sign: an authority's certificate goes the way of every other.
+    async fn certify(&self, signer: &Arc<Issuer>, params: rcgen::CertificateParams, key: &AuthorityKey) -> Result<Arc<[u8]>, CreateError> {
+        let serial = shape::fresh_serial(signer.key_id()).ok_or(PrepareError::Random)?;
+        let cause = Cause {
+            entry: None,
+            node: None,
+            actor: self.actor.to_owned(),
+            trace_id: String::new(),
+        };
+        let prepared = PreparedCertificate::new(Arc::clone(signer), serial, &self.trust_domain.id(), params, key.public(), cause)?;
+        let recorded = record_one(self.recorder, prepared).await.map_err(CreateError::Journal)?;
+        Ok(recorded.sign()?.der.into())
+    }
+
+    fn finish(
+        &self,
+        kind: AuthorityKind,
+        phase: Phase,
+        root: Option<AuthorityId>,
+        certificate: Arc<[u8]>,
+        key: AuthorityKey,
+        pkcs8: Zeroizing<Vec<u8>>,
+    ) -> Result<NewAuthority, CreateError> {
+        let record = AuthorityRecord {
+            format: FORMAT,
+            kind,
+            phase,
+            created_at: self.now,
+            root,
+            certificate: Base64(certificate.to_vec()),
+            private_key: StoredKey(pkcs8),
+        };
+        Ok(NewAuthority {
+            record,
+            issuer: Arc::new(Issuer::new(certificate, key)?),
+        })
+    }
+}

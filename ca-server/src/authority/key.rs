@@ -1,0 +1,114 @@
+//! The private key of an authority.
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
+use thiserror::Error;
+use trust_domains::public_key::PublicKey;
+use zeroize::Zeroizing;
+
+use super::public_half::PublicHalf;
+
+/// A key that signs certificates, behind rcgen's [`SigningKey`]: the seam where PKCS#11 and key services go.
+#[derive(Clone)]
+pub struct AuthorityKey {
+    public: PublicHalf,
+    signer: Arc<dyn SigningKey + Send + Sync>,
+}
+
+/// A private key cannot be made or read.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The system gave no key.
+    #[error("the system makes no key")]
+    Generate,
+    /// The stored octets are not a P-256 key in PKCS#8.
+    #[error("the stored key is not a P-256 key")]
+    Unreadable,
+}
+
+impl AuthorityKey {
+    /// Makes a key, and returns it with the PKCS#8 document to seal.
+    ///
+    /// # Errors
+    /// When the system makes none.
+    pub fn generate() -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Generate)?;
+        let pkcs8 = Zeroizing::new(pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?.as_ref().to_vec());
+        Ok((Self::from_pkcs8(&pkcs8)?, pkcs8))
+    }
+
+    /// Reads a key from the PKCS#8 document that [`generate`](Self::generate) returned.
+    ///
+    /// # Errors
+    /// When the octets are something else.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8).map_err(|_| KeyError::Unreadable)?;
+        let public = PublicHalf::from_point(pair.public_key().as_ref()).ok_or(KeyError::Unreadable)?;
+        Ok(Self {
+            signer: Arc::new(LocalKey { pair, public: public.clone() }),
+            public,
+        })
+    }
+
+    /// Wraps a key that lives elsewhere.
+    #[must_use]
+    pub fn from_signer(signer: Arc<dyn SigningKey + Send + Sync>) -> Option<Self> {
+        Some(Self {
+            public: PublicHalf::from_point(signer.der_bytes())?,
+            signer,
+        })
+    }
+
+    /// Returns the public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicHalf {
+        &self.public
+    }
+
+    /// Returns the public key.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        self.public.public_key()
+    }
+
+    /// Signs octets: ECDSA P-256 with SHA-256, an ASN.1 signature.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.signer.sign(message)
+    }
+}
+
+impl std::fmt::Debug for AuthorityKey {
+    /// Shows which key it is, never what it is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorityKey").field("id", &self.public.key_id()).finish_non_exhaustive()
+    }
+}
+
+/// A key in this process.
+struct LocalKey {
+    pair: EcdsaKeyPair,
+    public: PublicHalf,
+}
+
+impl PublicKeyData for LocalKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.public.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.public.algorithm()
+    }
+}
+
+impl SigningKey for LocalKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| rcgen::Error::RingUnspecified)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}

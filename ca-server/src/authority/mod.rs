@@ -1,0 +1,30 @@
+//! The authorities of the trust domain: root and issuing CAs, their keys, and their life.
+//!
+//! Private keys are in this room and nowhere else. They are sealed in the store, open in memory while they may be used, and reached only through
+//! [`Issuer`] by the stages of [issuance](crate::issuance). What happens to them, and when, is decided by [`trust_domains::plan::authority`];
+//! [`Authorities`] performs it.
+
+mod authorities;
+mod clock_guard;
+pub(crate) mod create;
+mod issuer;
+mod key;
+mod public_half;
+mod record;
+mod set;
+mod shape;
+mod steps;
+#[cfg(test)]
+mod tests;
+pub(crate) mod trial;
+
+pub use authorities::{Authorities, AuthoritySettings, IssuerUnavailable, LoadAuthoritiesError};
+pub use create::CreateError;
+pub use issuer::{Issuer, IssuerError};
+pub use key::{AuthorityKey, KeyError};
+pub use public_half::{KeyId, PublicHalf};
+pub use trial::TrialError;
+
+pub(crate) use public_half::Subject;
+pub(crate) use set::authority_key;
+pub(crate) use shape::fresh_serial;

@@ -1,0 +1,200 @@
+//! The life of the authorities over a real store and journal, on a clock moved by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use trust_domains::clock::Clock;
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityProblem, Phase, Signing, plan};
+use trust_domains::plan::clock_evidence::ClockEvidence;
+use trust_domains::problem::{Code, Coded as _};
+use trust_domains::wire::audit::AuditEvent;
+use trust_domains::{Revision, TrustBundle};
+
+use super::{Authorities, LoadAuthoritiesError};
+use crate::issuance::tests::world::{World, settings, trust_domain};
+use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn for_sixty_days_somebody_signs_and_the_bundle_never_changes() {
+    let mut world = World::new().await;
+    let bundle = world.authorities.bundle().borrow().clone();
+    let mut issuers = std::collections::BTreeSet::new();
+    for hour in 0..60 * 24 / 3 {
+        world.clock.advance(HOUR * 3);
+        world.authorities.look().await.unwrap();
+        if hour % 100 == 99 {
+            world = world.restarted().await;
+        }
+        let issuer = world.authorities.issuing(world.clock.now()).unwrap();
+        let left = world.now().duration_until(issuer.not_after());
+        assert!(left >= HOUR * 48, "{left:?} left: less than twice the longest life");
+        issuers.insert(issuer.id().clone());
+        assert!(world.authorities.set().states().len() <= 4);
+        assert_eq!(*world.authorities.problems().borrow(), Arc::from([]), "hour {}", hour * 3);
+    }
+    assert!(issuers.len() >= 12, "{} issuing CAs in sixty days", issuers.len());
+    assert_eq!(*world.authorities.bundle().borrow(), bundle, "issuing CAs change no bundle");
+}
+
+#[tokio::test]
+async fn each_step_is_recorded_with_its_reason() {
+    let world = World::new().await;
+    for _ in 0..20 {
+        world.clock.advance(HOUR * 24);
+        world.authorities.look().await.unwrap();
+    }
+    let taken = world.tap.taken.lock().unwrap();
+    for action in ["authority_prepared", "authority_activated", "authority_retired", "authority_forgotten"] {
+        let decision = taken.iter().find_map(|event| match event {
+            AuditEvent::Decided(decision) if decision.action == action => Some(decision),
+            _ => None,
+        });
+        let decision = decision.unwrap_or_else(|| panic!("no {action}"));
+        assert_eq!(decision.actor, "spiffe://example.org/troth/server");
+        assert!(decision.reason.is_some());
+    }
+}
+
+#[tokio::test]
+async fn who_signs_is_who_the_plan_names() {
+    let world = World::new().await;
+    for _ in 0..30 {
+        world.clock.advance(HOUR * 11);
+        let set = world.authorities.set();
+        let now = world.clock.now();
+        let state = AuthoritiesState {
+            authorities: set.states(),
+            clock: ClockEvidence {
+                accepted: None,
+                last_stored: None,
+            },
+        };
+        let named = match plan(now, &state, &settings().policy).signing {
+            Signing::With(id) => Some(id),
+            Signing::Stopped => None,
+        };
+        assert_eq!(set.signing(now.wall).map(|issuer| issuer.id().clone()), named);
+        world.authorities.look().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_for_a_month_signs_again_and_destroys_nothing() {
+    let world = World::new().await;
+    world.clock.advance(HOUR * 2);
+    world.authorities.look().await.unwrap();
+    world.clock.advance(HOUR * 24 * 30);
+    let world = world.restarted().await;
+    assert_eq!(world.authorities.issuing(world.clock.now()).unwrap_err().code(), Code::IssuerUnavailable);
+    world.authorities.look().await.unwrap();
+    world.authorities.issuing(world.clock.now()).unwrap();
+    let problems = world.authorities.problems().borrow().clone();
+    assert!(
+        problems.iter().any(|problem| matches!(problem, AuthorityProblem::ClockJumped { .. })),
+        "{problems:?}"
+    );
+    assert!(!world.authorities.may_destroy(world.clock.now()));
+}
+
+#[tokio::test]
+async fn a_clock_set_back_destroys_nothing_and_makes_nothing() {
+    let world = World::new().await;
+    world.clock.advance(HOUR * 2);
+    world.authorities.look().await.unwrap();
+    let before = world.authorities.set().states();
+    world.clock.step_wall(-5 * 3_600);
+    world.authorities.look().await.unwrap();
+    assert_eq!(world.authorities.set().states(), before);
+    assert!(matches!(world.authorities.problems().borrow()[..], [AuthorityProblem::ClockBehind { .. }]));
+}
+
+#[tokio::test]
+async fn a_tampered_authority_is_refused_at_load() {
+    let world = World::new().await;
+    let items = world.store.snapshot(Prefix::AUTHORITIES).await.unwrap().items;
+    let (one, other) = (&items[0], &items[1]);
+    world
+        .store
+        .commit(Commit::new("swapped").put(one.key.clone(), other.value.clone()))
+        .await
+        .unwrap();
+    let loaded = load(&world, Arc::clone(&world.store)).await;
+    let error = loaded.map(drop).unwrap_err();
+    assert_eq!(error.code(), Code::KeySourceUnavailable, "{error}");
+}
+
+#[tokio::test]
+async fn the_bundle_holds_the_root_and_no_issuing_ca() {
+    let world = World::new().await;
+    let bundle: Arc<TrustBundle> = world.authorities.bundle().borrow().clone();
+    assert_eq!(bundle.trust_domain(), &trust_domain());
+    let ders: Vec<_> = bundle.x509_ders().cloned().collect();
+    assert_eq!(ders, [world.root()]);
+    assert!(bundle.sequence().is_some_and(|sequence| sequence > 0));
+}
+
+#[tokio::test]
+async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
+    for failing in 0..8 {
+        let world = World::new().await;
+        let flaky = Arc::new(Flaky {
+            store: Arc::clone(&world.store),
+            until_failure: AtomicUsize::new(failing),
+        });
+        let authorities = load(&world, flaky.clone()).await.unwrap();
+        for _ in 0..10 {
+            world.clock.advance(HOUR * 12);
+            let _ = authorities.look().await;
+            authorities.look().await.unwrap();
+            authorities.issuing(world.clock.now()).unwrap();
+        }
+        let active = authorities.set().states().iter().filter(|state| state.phase == Phase::Active).count();
+        assert_eq!(active, 2, "one root and one issuing CA, with commit {failing} failing");
+    }
+}
+
+async fn load(world: &World, store: SharedStore) -> Result<Arc<Authorities>, LoadAuthoritiesError> {
+    let records = world.authorities.records.clone();
+    Authorities::load(trust_domain(), store, records, world.tap.clone(), world.clock.shared(), settings()).await
+}
+
+/// A store whose commits fail once, after so many.
+struct Flaky {
+    store: SharedStore,
+    until_failure: AtomicUsize,
+}
+
+impl Store for Flaky {
+    fn snapshot(&self, prefix: Prefix) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        self.store.snapshot(prefix)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {
+        match self.until_failure.fetch_sub(1, Ordering::SeqCst) {
+            0 => Box::pin(std::future::ready(Err(CommitError::Unavailable {
+                source: Arc::new(StoreError::Stopped),
+            }))),
+            _ => self.store.commit(commit),
+        }
+    }
+
+    fn watch(&self, after: Revision) -> BoxFuture<'_, Result<WatchStream, StoreError>> {
+        self.store.watch(after)
+    }
+
+    fn revision(&self) -> Revision {
+        self.store.revision()
+    }
+}
+
+#[test]
+fn debug_output_of_a_record_holds_no_key() {
+    let stored = super::record::StoredKey(zeroize::Zeroizing::new(b"secret".to_vec()));
+    assert_eq!(format!("{stored:?}"), "StoredKey(..)");
+    let (key, _) = super::AuthorityKey::generate().unwrap();
+    assert!(format!("{key:?}").starts_with("AuthorityKey { id: KeyId("));
+}

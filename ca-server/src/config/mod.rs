@@ -1,0 +1,183 @@
+//! The server's configuration: [`RawServerConfig`] is what people write, [`ServerConfig`] is what the program uses.
+
+mod data_dir;
+mod listen;
+mod raw;
+mod store_kind;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use platform::config::{ConfigMistakes, Mistakes};
+use platform::paths::Environment;
+use thiserror::Error;
+use trust_domains::class::CredentialClass;
+use trust_domains::duration::{TextDuration, format_duration};
+use trust_domains::join_link::ServerAddress;
+use trust_domains::plan::authority::AuthorityPolicy;
+use trust_domains::plan::clock_evidence::ClockPolicy;
+use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
+
+pub use data_dir::DataDir;
+pub use listen::{Listen, ParseListenError, TelemetryListen};
+pub use raw::RawServerConfig;
+pub use store_kind::{ParseStoreKindError, StoreKind};
+
+use crate::authority::AuthoritySettings;
+use crate::issuance::IssuancePolicy;
+
+/// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
+pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The life of a node SVID: a node may be off overnight and still renew with its certificate.
+pub const DEFAULT_NODE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest skew: with more, a certificate would be valid long before anybody may have it.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+
+/// A configuration that is valid as a whole.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where the server keeps its data.
+    pub data_dir: DataDir,
+    /// The key file.
+    pub key_file: PathBuf,
+    /// The node API's address.
+    pub listen: SocketAddr,
+    /// The address that join links name, when it is configured.
+    pub advertise: Option<ServerAddress>,
+    /// The store.
+    pub store: StoreKind,
+    /// Where metrics and probes are served, unless off.
+    pub telemetry_listen: Option<SocketAddr>,
+    /// The life of node SVIDs and of the server's own.
+    pub node_ttl: Duration,
+    /// The longest class that entries may have.
+    pub max_class: CredentialClass,
+    /// How far the clocks of verifiers may be behind this server's.
+    pub clock_skew: Duration,
+    authority_policy: AuthorityPolicy,
+}
+
+/// A value is outside of its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+enum OutOfBounds {
+    #[error("{} is shorter than {}, the shortest life of an SVID", format_duration(*.actual), format_duration(*.least))]
+    TooShort { actual: Duration, least: Duration },
+    #[error("{} is more than {}", format_duration(*.actual), format_duration(*.most))]
+    TooLong { actual: Duration, most: Duration },
+    #[error(
+        "an issuing CA of {} is too short: with certificates of up to {} (max_class, node_ttl) it needs at least {}",
+        format_duration(*.actual), format_duration(*.longest), format_duration(*.least)
+    )]
+    IssuingTooShort { actual: Duration, longest: Duration, least: Duration },
+}
+
+impl ServerConfig {
+    /// Makes a valid configuration.
+    ///
+    /// # Errors
+    /// Every mistake at once, each with its key.
+    pub fn new(raw: RawServerConfig, environment: &Environment) -> Result<Self, ConfigMistakes> {
+        let mut mistakes = Mistakes::new();
+        let config = Self::check(&raw, environment, &mut mistakes);
+        mistakes.finish(None, config)
+    }
+
+    fn check(raw: &RawServerConfig, environment: &Environment, mistakes: &mut Mistakes) -> Option<Self> {
+        let data_dir = match &raw.data_dir {
+            Some(path) => Some(PathBuf::from(path)),
+            None => mistakes.check("data_dir", environment.server_data()),
+        };
+        let listen = parse(mistakes, "listen", raw.listen.as_deref(), Listen::default);
+        let advertise = raw.advertise.as_deref().map(|text| mistakes.check("advertise", text.parse()));
+        let store = parse(mistakes, "store", raw.store.as_deref(), StoreKind::default);
+        let telemetry_listen = parse(mistakes, "telemetry_listen", raw.telemetry_listen.as_deref(), TelemetryListen::default);
+        let issuing_ttl = duration(mistakes, "issuing_ttl", raw.issuing_ttl.as_deref(), DEFAULT_ISSUING_TTL);
+        let node_ttl = duration(mistakes, "node_ttl", raw.node_ttl.as_deref(), DEFAULT_NODE_TTL).and_then(|ttl| mistakes.check("node_ttl", long_enough(ttl)));
+        let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
+        let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
+        let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
+        let policy = policy(issuing_ttl?, node_ttl?, max_class?, clock_skew?);
+        let authority_policy = mistakes.check("issuing_ttl", policy);
+
+        let data_dir = DataDir::new(data_dir?);
+        Some(Self {
+            key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
+            data_dir,
+            listen: listen?.0,
+            advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
+            store: store?,
+            telemetry_listen: telemetry_listen?.0,
+            node_ttl: node_ttl?,
+            max_class: max_class?,
+            clock_skew: clock_skew?,
+            authority_policy: authority_policy?,
+        })
+    }
+
+    /// Returns how the authorities live under this configuration.
+    #[must_use]
+    pub fn authority_settings(&self) -> AuthoritySettings {
+        AuthoritySettings {
+            policy: self.authority_policy,
+            skew: self.clock_skew,
+        }
+    }
+
+    /// Returns how certificates are issued under this configuration.
+    #[must_use]
+    pub fn issuance_policy(&self) -> IssuancePolicy {
+        IssuancePolicy {
+            node_ttl: self.node_ttl,
+            server_ttl: self.node_ttl,
+            max_class: self.max_class,
+            skew: self.clock_skew,
+        }
+    }
+}
+
+/// An issuing CA must outlast everything that it may sign, with time to hand over.
+fn policy(issuing_ttl: Duration, node_ttl: Duration, max_class: CredentialClass, skew: Duration) -> Result<AuthorityPolicy, OutOfBounds> {
+    let longest = max_class.longest_life().max(node_ttl);
+    let policy = AuthorityPolicy::new(issuing_ttl, longest).map_err(|refused| OutOfBounds::IssuingTooShort {
+        actual: refused.issuing_life,
+        longest: refused.longest_life,
+        least: refused.least,
+    })?;
+    Ok(policy.with_clock(ClockPolicy {
+        skew,
+        ..ClockPolicy::default()
+    }))
+}
+
+fn long_enough(actual: Duration) -> Result<Duration, OutOfBounds> {
+    if actual < SHORTEST_LIFE {
+        Err(OutOfBounds::TooShort { actual, least: SHORTEST_LIFE })
+    } else {
+        Ok(actual)
+    }
+}
+
+fn small_enough(actual: Duration) -> Result<Duration, OutOfBounds> {
+    if actual > MAX_CLOCK_SKEW {
+        Err(OutOfBounds::TooLong { actual, most: MAX_CLOCK_SKEW })
+    } else {
+        Ok(actual)
+    }
+}
+
+fn duration(mistakes: &mut Mistakes, key: &str, text: Option<&str>, default: Duration) -> Option<Duration> {
+    parse(mistakes, key, text, || TextDuration(default)).map(|TextDuration(duration)| duration)
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut Mistakes, key: &str, text: Option<&str>, default: impl FnOnce() -> T) -> Option<T> {
+    match text {
+        Some(text) => mistakes.check(key, text.parse()),
+        None => Some(default()),
+    }
+}

@@ -1,0 +1,163 @@
+//! A configuration is valid as a whole or every mistake is named.
+
+use platform::config::read_toml_text;
+use platform::paths::Environment;
+use trust_domains::class::CredentialClass;
+use trust_domains::problem::{Code, Coded};
+
+use super::*;
+
+fn environment() -> Environment {
+    Environment {
+        uid: 0,
+        ..Environment::default()
+    }
+}
+
+fn made(text: &str) -> Result<ServerConfig, ConfigMistakes> {
+    ServerConfig::new(read_toml_text(text, RawServerConfig::KNOWN_KEYS)?, &environment())
+}
+
+#[test]
+fn without_a_word_the_defaults_are_those_of_the_manual() {
+    let config = made("").unwrap();
+    assert_eq!(config.data_dir.path().to_str(), Some("/var/lib/troth/server"));
+    assert_eq!(config.key_file.to_str(), Some("/var/lib/troth/server.seal.key"));
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+    assert_eq!(config.telemetry_listen.unwrap().to_string(), "127.0.0.1:9464");
+    assert_eq!(
+        (config.node_ttl, config.max_class, config.clock_skew.as_secs()),
+        (DEFAULT_NODE_TTL, CredentialClass::Slow, 60)
+    );
+    assert_eq!(config.authority_settings().policy.issuing_life(), DEFAULT_ISSUING_TTL);
+    assert!(config.advertise.is_none());
+}
+
+#[test]
+fn every_option_can_stand_in_the_file() {
+    let config = made(
+        r#"
+        data_dir = "/srv/troth"
+        key_file = "/etc/troth/seal.key"
+        listen = "[::1]:0"
+        advertise = "ca.example.org:8443"
+        store = "sled"
+        telemetry_listen = "off"
+        issuing_ttl = "1h"
+        node_ttl = "10m"
+        max_class = "fast"
+        clock_skew = "30s"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.data_dir.path().to_str(), Some("/srv/troth"));
+    assert_eq!(config.key_file.to_str(), Some("/etc/troth/seal.key"));
+    assert_eq!(config.listen.to_string(), "[::1]:0");
+    assert_eq!(config.advertise.as_ref().unwrap().to_string(), "ca.example.org:8443");
+    assert_eq!((config.telemetry_listen, config.store), (None, StoreKind::Sled));
+    assert_eq!(
+        (config.node_ttl.as_secs(), config.max_class, config.clock_skew.as_secs()),
+        (600, CredentialClass::Fast, 30)
+    );
+    assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
+    assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);
+}
+
+#[test]
+fn every_known_key_is_a_field_and_every_field_a_known_key() {
+    let RawServerConfig {
+        data_dir,
+        key_file,
+        listen,
+        advertise,
+        store,
+        telemetry_listen,
+        issuing_ttl,
+        node_ttl,
+        max_class,
+        clock_skew,
+    } = RawServerConfig::default();
+    let fields = [
+        data_dir,
+        key_file,
+        listen,
+        advertise,
+        store,
+        telemetry_listen,
+        issuing_ttl,
+        node_ttl,
+        max_class,
+        clock_skew,
+    ];
+    assert_eq!(fields.len(), RawServerConfig::KNOWN_KEYS.len());
+    for known in RawServerConfig::KNOWN_KEYS {
+        toml_accepts(known.name);
+    }
+}
+
+fn toml_accepts(key: &str) {
+    let error = read_toml_text::<RawServerConfig>(&format!("{key} = 7"), RawServerConfig::KNOWN_KEYS).unwrap_err();
+    assert!(error.to_string().contains("expected a text"), "{error}");
+}
+
+#[test]
+fn every_mistake_is_named_at_once_with_its_key() {
+    let raw = RawServerConfig {
+        listen: Some("8443".to_owned()),
+        advertise: Some("nowhere".to_owned()),
+        store: Some("etcd".to_owned()),
+        telemetry_listen: Some("no".to_owned()),
+        issuing_ttl: Some("7".to_owned()),
+        node_ttl: Some("5s".to_owned()),
+        max_class: Some("eternal".to_owned()),
+        clock_skew: Some("2h".to_owned()),
+        ..RawServerConfig::default()
+    };
+    let error = ServerConfig::new(
+        raw,
+        &Environment {
+            uid: 1000,
+            ..Environment::default()
+        },
+    )
+    .unwrap_err();
+    assert_eq!(error.code(), Code::ConfigInvalid);
+    let keys: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "data_dir",
+            "listen",
+            "advertise",
+            "store",
+            "telemetry_listen",
+            "issuing_ttl",
+            "node_ttl",
+            "max_class",
+            "clock_skew"
+        ]
+    );
+}
+
+#[test]
+fn an_issuing_ca_that_could_not_outlast_what_it_signs_is_refused_with_the_least_that_works() {
+    let error = made("issuing_ttl = \"1h\"").unwrap_err();
+    assert_eq!(error.mistakes.len(), 1);
+    assert!(error.to_string().contains("issuing_ttl") && error.to_string().contains("max_class"), "{error}");
+    made("issuing_ttl = \"1h\"\nmax_class = \"fast\"\nnode_ttl = \"20m\"").unwrap();
+}
+
+#[test]
+fn a_flag_counts_more_than_the_file() {
+    let flags = RawServerConfig {
+        listen: Some("127.0.0.1:1".to_owned()),
+        ..RawServerConfig::default()
+    };
+    let file = RawServerConfig {
+        listen: Some("127.0.0.1:2".to_owned()),
+        node_ttl: Some("12h".to_owned()),
+        ..RawServerConfig::default()
+    };
+    let config = ServerConfig::new(flags.over(file), &environment()).unwrap();
+    assert_eq!((config.listen.port(), config.node_ttl.as_secs()), (1, 43_200));
+}

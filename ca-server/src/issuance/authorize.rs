@@ -1,0 +1,167 @@
+//! Step 2: whether this node may have this certificate, now.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use trust_domains::class::CredentialClass;
+use trust_domains::node::{NodeRecord, NodeState};
+use trust_domains::public_key::{KeyHash, PublicKey};
+use trust_domains::wire::node::KeyRequest;
+use trust_domains::{RegistrationEntry, Revision, SpiffeId, Timestamp, TrustDomain};
+
+use super::caller::{AuthenticatedCaller, EntryLookup};
+use super::error::{IssueError, KeyRefused, RequestRefused};
+use crate::authority::Authorities;
+
+/// What one request of a batch may have.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) entry: Arc<RegistrationEntry>,
+    pub(super) revision: Revision,
+    pub(super) public_key: PublicKey,
+}
+
+/// Returns the record of the node that asks, if it may ask now.
+///
+/// The connection was judged when it was opened; here the record is read again, so that a ban, an eviction or a renewal counts from its commit on.
+pub(super) fn node(entries: &dyn EntryLookup, caller: &dyn AuthenticatedCaller, now: Timestamp) -> Result<Arc<NodeRecord>, IssueError> {
+    let id = caller.spiffe_id();
+    let record = entries.node(id).ok_or_else(|| IssueError::NodeUnknown { node: id.clone() })?;
+    match record.state(now) {
+        NodeState::Active => {}
+        NodeState::Banned => return Err(IssueError::NodeBanned { node: id.clone() }),
+        NodeState::Expired => {
+            return Err(IssueError::NodeExpired {
+                node: id.clone(),
+                expired_at: record.expires_at(),
+            });
+        }
+    }
+    if !record.accepts(&caller.key_hash()) {
+        return Err(IssueError::NodeKeyReplaced { node: id.clone() });
+    }
+    Ok(record)
+}
+
+/// Judges the requests of one batch, each for itself and against those before it.
+pub(super) struct Judge<'a> {
+    entries: &'a dyn EntryLookup,
+    authorities: &'a Authorities,
+    max_class: CredentialClass,
+    pub(super) node: &'a NodeRecord,
+    pub(super) now: Timestamp,
+    keys: HashSet<KeyHash>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        entries: &'a dyn EntryLookup,
+        authorities: &'a Authorities,
+        max_class: CredentialClass,
+        node: &'a NodeRecord,
+        now: Timestamp,
+        batch: usize,
+    ) -> Self {
+        Self {
+            entries,
+            authorities,
+            max_class,
+            node,
+            now,
+            keys: HashSet::with_capacity(batch),
+        }
+    }
+
+    /// Judges one request.
+    pub(super) fn judge(&mut self, request: &KeyRequest) -> Result<Grant, RequestRefused> {
+        let (entry, revision) = self.entry(request)?;
+        let public_key = self.key(&request.public_key.0)?;
+        Ok(Grant { entry, revision, public_key })
+    }
+
+    fn entry(&self, request: &KeyRequest) -> Result<(Arc<RegistrationEntry>, Revision), RequestRefused> {
+        let foreign = || RequestRefused::EntryNotOfNode {
+            entry: request.entry_id.clone(),
+        };
+        let (entry, revision) = self.entries.entry(self.node.spiffe_id(), &request.entry_id).ok_or_else(foreign)?;
+        // The registry answers by parent; this is the last place that can notice if it ever does not.
+        if entry.parent_id() != self.node.spiffe_id() || entry.id() != &request.entry_id {
+            return Err(foreign());
+        }
+        if let Some(expired_at) = entry.expires_at().filter(|end| *end <= self.now) {
+            return Err(RequestRefused::EntryExpired {
+                entry: entry.id().clone(),
+                expired_at,
+            });
+        }
+        workload_id(entry.spiffe_id(), self.authorities.trust_domain())?;
+        class(&entry, self.max_class)?;
+        Ok((entry, revision))
+    }
+
+    fn key(&mut self, spki: &[u8]) -> Result<PublicKey, KeyRefused> {
+        let key = PublicKey::from_spki(spki).map_err(|_| KeyRefused::Unreadable)?;
+        let hash = key.hash();
+        if self.node.accepts(&hash) {
+            return Err(KeyRefused::OfNode);
+        }
+        if self.authorities.owns_key(&hash) {
+            return Err(KeyRefused::OfAuthority);
+        }
+        if !self.keys.insert(hash) {
+            return Err(KeyRefused::Repeated);
+        }
+        Ok(key)
+    }
+}
+
+/// The entry was checked when it was written; whoever can write the store is stopped here once more from the IDs of servers, agents and other domains.
+fn workload_id(spiffe_id: &SpiffeId, trust_domain: &TrustDomain) -> Result<(), RequestRefused> {
+    if !spiffe_id.is_member_of(trust_domain) || spiffe_id.path().is_empty() {
+        return Err(RequestRefused::WrongTrustDomain { spiffe_id: spiffe_id.clone() });
+    }
+    if spiffe_id.is_reserved() {
+        return Err(RequestRefused::ReservedPath { spiffe_id: spiffe_id.clone() });
+    }
+    Ok(())
+}
+
+fn class(entry: &RegistrationEntry, max_class: CredentialClass) -> Result<(), RequestRefused> {
+    let class = entry.class();
+    if class.longest_life() > max_class.longest_life() {
+        return Err(RequestRefused::ClassNotGranted {
+            entry: entry.id().clone(),
+            class,
+            max_class,
+        });
+    }
+    if entry.x509_ttl() > class.longest_life() {
+        return Err(RequestRefused::TtlExceedsClass { ttl: entry.x509_ttl(), class });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use trust_domains::problem::{Code, Coded};
+
+    use super::*;
+
+    #[test]
+    fn only_a_path_of_this_trust_domain_that_is_not_reserved_is_a_workloads() {
+        let trust_domain: TrustDomain = "example.org".parse().unwrap();
+        for (id, expected) in [
+            ("spiffe://example.org/web", None),
+            ("spiffe://example.org/trothful", None),
+            ("spiffe://example.org", Some(Code::InvalidSpiffeId)),
+            ("spiffe://example.org.evil/web", Some(Code::InvalidSpiffeId)),
+            ("spiffe://example.com/web", Some(Code::InvalidSpiffeId)),
+            ("spiffe://example.org/troth", Some(Code::ReservedPath)),
+            ("spiffe://example.org/troth/server", Some(Code::ReservedPath)),
+            ("spiffe://example.org/troth/agent/join_token/a", Some(Code::ReservedPath)),
+        ] {
+            let refused = workload_id(&id.parse().unwrap(), &trust_domain).err().map(|refused| refused.code());
+            assert_eq!(refused, expected, "{id}");
+        }
+    }
+}

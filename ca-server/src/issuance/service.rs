@@ -1,0 +1,256 @@
+//! The one place where certificates are issued, in the numbered order of `docs/issuance.md`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trust_domains::class::CredentialClass;
+use trust_domains::clock::SharedClock;
+use trust_domains::problem::Problem;
+use trust_domains::public_key::PublicKey;
+use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::node::{IssueResponse, IssueResult, IssuedLeaf, KeyRequest, MAX_ISSUE_BATCH};
+use trust_domains::{SpiffeId, Timestamp};
+
+use super::authorize::{self, Grant, Judge};
+use super::caller::{AuthenticatedCaller, EntryLookup};
+use super::error::{IssueError, KeyRefused, RequestRefused};
+use super::prepare::{Leaf, prepare};
+use super::recorder::Recorder;
+use super::stages::{Cause, PreparedCertificate, SignedCertificate, record, record_one};
+use super::svid::{IssuedSvid, PreparedSvid};
+use crate::authority::{Authorities, Issuer};
+
+/// How many certificates are prepared or signed before other tasks of the runtime have their turn: about 0.4 ms of one core.
+const SLICE: usize = 16;
+
+/// How long certificates may live here.
+#[derive(Debug, Clone, Copy)]
+pub struct IssuancePolicy {
+    /// The life of a node SVID.
+    pub node_ttl: Duration,
+    /// The life of the server's own SVID.
+    pub server_ttl: Duration,
+    /// The longest class that an entry may have.
+    pub max_class: CredentialClass,
+    /// How far a verifier's clock may be behind: NotBefore lies this much back.
+    pub skew: Duration,
+}
+
+/// Issues certificates.
+pub struct Issuance {
+    authorities: Arc<Authorities>,
+    entries: Arc<dyn EntryLookup>,
+    recorder: Arc<dyn Recorder>,
+    clock: SharedClock,
+    policy: IssuancePolicy,
+}
+
+impl Issuance {
+    /// Returns the issuance of this server.
+    #[must_use]
+    pub fn new(authorities: Arc<Authorities>, entries: Arc<dyn EntryLookup>, recorder: Arc<dyn Recorder>, clock: SharedClock, policy: IssuancePolicy) -> Self {
+        Self {
+            authorities,
+            entries,
+            recorder,
+            clock,
+            policy,
+        }
+    }
+
+    /// Certifies the keys of a batch. A refused key is refused alone: its answer carries the reason.
+    ///
+    /// # Errors
+    /// When the whole batch is refused: the node may not ask, the batch is too large, or nothing can be recorded or signed now.
+    pub async fn issue_batch(&self, caller: &dyn AuthenticatedCaller, trace_id: &str, requests: Vec<KeyRequest>) -> Result<IssueResponse, IssueError> {
+        if requests.len() > MAX_ISSUE_BATCH {
+            return Err(IssueError::BatchTooLarge {
+                limit: MAX_ISSUE_BATCH,
+                actual: requests.len(),
+            });
+        }
+        // 1. Authenticate: a `caller` exists only for a connection whose node SVID and key were proved.
+        let now = self.clock.now();
+        // 2. Authorize: the node as its record is now, then each request by the entry as it is now. A server that may not sign says so before it looks.
+        let issuer = self.authorities.issuing(now)?;
+        let node = authorize::node(self.entries.as_ref(), caller, now.wall)?;
+        let mut judge = Judge::new(self.entries.as_ref(), &self.authorities, self.policy.max_class, &node, now.wall, requests.len());
+        // 3. Prepare: class, life, serial, encoding, self-check. From here on nothing is refused for what was asked.
+        let mut results = Vec::with_capacity(requests.len());
+        let mut granted = Vec::with_capacity(requests.len());
+        let mut prepared = Vec::with_capacity(requests.len());
+        for (position, request) in requests.iter().enumerate() {
+            match self.prepare_request(&mut judge, &issuer, request, trace_id) {
+                Ok((certificate, grant)) => {
+                    prepared.push(certificate);
+                    granted.push((position, grant));
+                }
+                Err(refused) => results.push((
+                    position,
+                    IssueResult::Refused {
+                        entry_id: request.entry_id.clone(),
+                        problem: Problem::of(&refused),
+                    },
+                )),
+            }
+            breathe(position).await;
+        }
+        // 4. Record: one durable append for the batch; without it nothing below happens.
+        let recorded = record(self.recorder.as_ref(), prepared).await.map_err(IssueError::Journal)?;
+        // 5. Sign: only what was recorded can be.
+        let mut signed = Vec::with_capacity(recorded.len());
+        for (position, certificate) in recorded.into_iter().enumerate() {
+            signed.push(certificate.sign()?);
+            breathe(position).await;
+        }
+        // 6. Answer, in the order of the requests.
+        let issuers = if signed.is_empty() {
+            Vec::new()
+        } else {
+            vec![Base64(issuer.certificate().to_vec())]
+        };
+        let waited = self.clock.now().since_boot.saturating_sub(now.since_boot);
+        results.extend(
+            granted
+                .into_iter()
+                .zip(signed)
+                .map(|((position, grant), certificate)| (position, answer(&grant, certificate, now.wall, waited))),
+        );
+        results.sort_by_key(|(position, _)| *position);
+        Ok(IssueResponse {
+            issuers,
+            results: results.into_iter().map(|(_, result)| result).collect(),
+        })
+    }
+
+    /// Steps 2 and 3 for one key of a batch.
+    fn prepare_request(
+        &self,
+        judge: &mut Judge<'_>,
+        issuer: &Arc<Issuer>,
+        request: &KeyRequest,
+        trace_id: &str,
+    ) -> Result<(PreparedCertificate, Grant), RequestRefused> {
+        let grant = judge.judge(request)?;
+        let (entry, node) = (&grant.entry, judge.node.spiffe_id());
+        let leaf = Leaf {
+            spiffe_id: entry.spiffe_id(),
+            public_key: &grant.public_key,
+            ttl: entry.x509_ttl(),
+            ends_with: entry.expires_at(),
+        };
+        let cause = Cause {
+            entry: Some(entry.id().clone()),
+            node: Some(node.clone()),
+            actor: node.as_str().to_owned(),
+            trace_id: trace_id.to_owned(),
+        };
+        let certificate = prepare(issuer, judge.now, self.policy.skew, &leaf, cause)?;
+        Ok((certificate, grant))
+    }
+
+    /// Prepares the SVID of a node that was attested, or that renews: the caller has authenticated it, proved possession and authorized the name.
+    ///
+    /// The node's record, with the serial and the end of this SVID, is committed between this and [`issue_prepared`](Self::issue_prepared): who loses the
+    /// race for a join token has touched no key and left no record.
+    ///
+    /// # Errors
+    /// When the key is not acceptable, or nothing can be signed now.
+    pub fn prepare_node_svid(&self, node: &SpiffeId, public_key: &PublicKey, actor: &str, trace_id: &str) -> Result<PreparedSvid, IssueError> {
+        let cause = Cause {
+            entry: None,
+            node: Some(node.clone()),
+            actor: actor.to_owned(),
+            trace_id: trace_id.to_owned(),
+        };
+        self.prepare_own(node, public_key, self.policy.node_ttl, cause)
+    }
+
+    /// Prepares the SVID of the server itself.
+    pub(super) fn prepare_server_svid(&self, public_key: &PublicKey) -> Result<PreparedSvid, IssueError> {
+        let server = SpiffeId::server(self.authorities.trust_domain());
+        let cause = Cause {
+            entry: None,
+            node: None,
+            actor: server.as_str().to_owned(),
+            trace_id: String::new(),
+        };
+        self.prepare_own(&server, public_key, self.policy.server_ttl, cause)
+    }
+
+    /// Steps 2 and 3 for a certificate of the trust domain's own parts.
+    fn prepare_own(&self, spiffe_id: &SpiffeId, public_key: &PublicKey, ttl: Duration, cause: Cause) -> Result<PreparedSvid, IssueError> {
+        // 2. Authorize
+        let now = self.clock.now();
+        let issuer = self.authorities.issuing(now)?;
+        if self.authorities.owns_key(&public_key.hash()) {
+            return Err(RequestRefused::Key(KeyRefused::OfAuthority).into());
+        }
+        // 3. Prepare
+        let leaf = Leaf {
+            spiffe_id,
+            public_key,
+            ttl,
+            ends_with: None,
+        };
+        let certificate = prepare(&issuer, now.wall, self.policy.skew, &leaf, cause).map_err(RequestRefused::Prepare)?;
+        Ok(PreparedSvid {
+            certificate,
+            issued_at: now.wall,
+        })
+    }
+
+    /// Records and signs what was prepared: steps 4 to 6.
+    ///
+    /// # Errors
+    /// When it cannot be recorded, and then it is not signed; or when the key fails.
+    pub async fn issue_prepared(&self, prepared: PreparedSvid) -> Result<IssuedSvid, IssueError> {
+        let PreparedSvid { certificate, issued_at } = prepared;
+        // 4. Record
+        let recorded = record_one(self.recorder.as_ref(), certificate).await.map_err(IssueError::Journal)?;
+        // 5. Sign
+        let signed = recorded.sign()?;
+        // 6. Answer
+        Ok(IssuedSvid {
+            spiffe_id: signed.spiffe_id,
+            leaf: signed.der,
+            issuer: Arc::clone(signed.issuer.certificate()),
+            serial: signed.serial,
+            issued_at,
+            expires_at: signed.expires_at,
+        })
+    }
+
+    /// Returns the life of the server's own SVID.
+    #[must_use]
+    pub fn server_ttl(&self) -> Duration {
+        self.policy.server_ttl
+    }
+
+    /// Returns the authorities that sign here.
+    #[must_use]
+    pub fn authorities(&self) -> &Arc<Authorities> {
+        &self.authorities
+    }
+}
+
+/// Lets other tasks of the runtime have their turn after each slice of a batch.
+async fn breathe(position: usize) {
+    if position % SLICE == SLICE - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The answer for one certificate; its seconds left are counted from now on, `waited` after the moment of issue.
+fn answer(grant: &Grant, certificate: SignedCertificate, issued_at: Timestamp, waited: Duration) -> IssueResult {
+    IssueResult::Issued(IssuedLeaf {
+        entry_id: grant.entry.id().clone(),
+        entry_revision: grant.revision,
+        leaf: Base64(certificate.der),
+        issuer: 0,
+        serial: certificate.serial,
+        issued_at,
+        expires_at: certificate.expires_at,
+        expires_in_s: issued_at.duration_until(certificate.expires_at).saturating_sub(waited).as_secs(),
+    })
+}

@@ -1,0 +1,96 @@
+//! What the server counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use trust_domains::problem::Code;
+
+/// A refusal by its stable code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    call: &'static str,
+    code: &'static str,
+}
+
+/// The server's counters. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    issued: Counter,
+    refused: Family<Refusal, Counter>,
+    attested: Counter,
+    renewed: Counter,
+    messages: Counter,
+    streams: Gauge,
+    entries: Gauge,
+    nodes: Gauge,
+}
+
+impl Metrics {
+    /// Returns counters that are shown with the process's metrics.
+    #[must_use]
+    pub fn registered(metrics: &platform::telemetry::Metrics) -> Self {
+        let counters = Self::default();
+        metrics.register("server_svids_issued", "X509-SVIDs issued to workloads", &counters.issued);
+        metrics.register(
+            "server_refusals",
+            "Calls and keys that were refused, by call and stable code",
+            &counters.refused,
+        );
+        metrics.register("server_nodes_attested", "Node SVIDs issued by attestation", &counters.attested);
+        metrics.register("server_nodes_renewed", "Node SVIDs renewed", &counters.renewed);
+        metrics.register("server_sync_messages", "Messages sent on sync streams", &counters.messages);
+        metrics.register("server_sync_streams", "Sync streams open now", &counters.streams);
+        metrics.register("server_entries", "Registration entries", &counters.entries);
+        metrics.register("server_nodes", "Nodes on record", &counters.nodes);
+        counters
+    }
+
+    /// Counts issued certificates.
+    pub fn issued(&self, count: usize) {
+        self.issued.inc_by(count as u64);
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, call: &'static str, code: Code) {
+        self.refused.get_or_create(&Refusal { call, code: code.word() }).inc();
+    }
+
+    /// Counts an attestation.
+    pub fn attested(&self) {
+        self.attested.inc();
+    }
+
+    /// Counts a renewal.
+    pub fn renewed(&self) {
+        self.renewed.inc();
+    }
+
+    /// Counts a message of a stream.
+    pub fn message(&self) {
+        self.messages.inc();
+    }
+
+    /// Counts a stream for as long as the value lives.
+    #[must_use]
+    pub fn stream(&self) -> StreamCounted {
+        self.streams.inc();
+        StreamCounted(self.streams.clone())
+    }
+
+    /// Notes how many entries and nodes there are.
+    pub fn sizes(&self, entries: usize, nodes: usize) {
+        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+}
+
+/// An open stream, counted.
+#[derive(Debug)]
+pub struct StreamCounted(Gauge);
+
+impl Drop for StreamCounted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

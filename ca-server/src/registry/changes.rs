@@ -1,0 +1,112 @@
+//! The recent changes of entries, so that an agent that lost its stream goes on where it was.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use trust_domains::{EntryId, SpiffeId};
+
+/// How many changes are remembered: about 2 MiB, some seconds of the fastest bulk change. Whoever was away longer gets a whole snapshot, which costs it
+/// no more than its own entries.
+pub const RECENT_CHANGES: usize = 16_384;
+
+/// One entry of one node was made, changed or removed; what it is now is in the index.
+#[derive(Debug, Clone)]
+struct RecentChange {
+    counter: u64,
+    node: SpiffeId,
+    id: EntryId,
+}
+
+/// The changes after a certain commit, bounded.
+#[derive(Debug)]
+pub struct ChangeLog {
+    complete_after: u64,
+    changes: VecDeque<RecentChange>,
+    bound: usize,
+}
+
+impl ChangeLog {
+    /// Returns an empty log that remembers every change after this commit.
+    #[must_use]
+    pub fn starting_at(counter: u64, bound: usize) -> Self {
+        Self {
+            complete_after: counter,
+            changes: VecDeque::new(),
+            bound,
+        }
+    }
+
+    /// Notes a change; counters never go back.
+    pub fn note(&mut self, counter: u64, node: SpiffeId, id: EntryId) {
+        self.changes.push_back(RecentChange { counter, node, id });
+        while self.changes.len() > self.bound {
+            let Some(forgotten) = self.changes.pop_front() else { break };
+            self.complete_after = forgotten.counter;
+        }
+    }
+
+    /// Returns the entries of a node that changed after a commit, or nothing when that was too long ago to tell.
+    #[must_use]
+    pub fn since(&self, after: u64, node: &SpiffeId) -> Option<BTreeSet<EntryId>> {
+        if after < self.complete_after {
+            return None;
+        }
+        let first = self.changes.partition_point(|change| change.counter <= after);
+        let ids = self
+            .changes
+            .range(first..)
+            .filter(|change| change.node == *node)
+            .map(|change| change.id.clone());
+        Some(ids.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> SpiffeId {
+        format!("spiffe://example.org/troth/agent/join_token/{name}").parse().unwrap()
+    }
+
+    fn id(text: &str) -> EntryId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_node_is_told_its_own_changes_after_the_commit_it_shows() {
+        let mut log = ChangeLog::starting_at(10, 100);
+        log.note(11, node("a"), id("one"));
+        log.note(12, node("b"), id("two"));
+        log.note(13, node("a"), id("three"));
+        assert_eq!(log.since(10, &node("a")), Some(BTreeSet::from([id("one"), id("three")])));
+        assert_eq!(log.since(11, &node("a")), Some(BTreeSet::from([id("three")])));
+        assert_eq!(log.since(13, &node("a")), Some(BTreeSet::new()));
+        assert_eq!(log.since(9, &node("a")), None, "before the log began");
+    }
+
+    #[test]
+    fn what_was_forgotten_is_never_passed_over() {
+        let mut log = ChangeLog::starting_at(0, 3);
+        for counter in 1..=10 {
+            log.note(counter, node("a"), id(&format!("e{counter}")));
+            for after in 0..=counter {
+                if let Some(ids) = log.since(after, &node("a")) {
+                    let expected: BTreeSet<_> = (after + 1..=counter).map(|n| id(&format!("e{n}"))).collect();
+                    assert_eq!(ids, expected, "after {after} of {counter}");
+                } else {
+                    assert!(counter - after > 3, "{after} of {counter} is still remembered");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_is_remembered_whole_or_not_at_all() {
+        let mut log = ChangeLog::starting_at(0, 2);
+        for name in ["a", "b", "c"] {
+            log.note(1, node("a"), id(name));
+        }
+        assert_eq!(log.since(0, &node("a")), None);
+        assert_eq!(log.since(1, &node("a")), Some(BTreeSet::new()));
+    }
+}

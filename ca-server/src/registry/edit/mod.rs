@@ -1,0 +1,125 @@
+//! Changing entries and nodes: checked whole, recorded, committed, and shown by the registry before the caller is answered.
+
+mod apply;
+mod create;
+mod drafts;
+mod error;
+mod find;
+mod locks;
+mod nodes;
+mod perform;
+pub mod plan;
+
+pub use apply::Applied;
+pub use create::Created;
+pub use error::{DraftRefused, EditError};
+
+use std::sync::Arc;
+
+use trust_domains::class::CredentialClass;
+use trust_domains::clock::SharedClock;
+use trust_domains::wire::admin::{EntryChange, EntryDeleted, EntryResult, EntryView};
+use trust_domains::{RegistrationEntry, TrustDomain};
+
+use self::locks::IdentityLocks;
+use self::plan::Step;
+use super::Registry;
+use crate::attestation::JoinTokens;
+use crate::decisions::{Cause, DecisionLog};
+use crate::store::SharedStore;
+
+/// Changes entries and nodes on behalf of an operator, or of a node that leaves.
+pub struct Editor {
+    trust_domain: TrustDomain,
+    max_class: CredentialClass,
+    store: SharedStore,
+    registry: Arc<Registry>,
+    tokens: Arc<JoinTokens>,
+    decisions: DecisionLog,
+    clock: SharedClock,
+    locks: IdentityLocks,
+}
+
+impl Editor {
+    /// Returns the editor of a trust domain's entries and nodes.
+    #[must_use]
+    pub fn new(
+        trust_domain: TrustDomain,
+        max_class: CredentialClass,
+        store: SharedStore,
+        registry: Arc<Registry>,
+        tokens: Arc<JoinTokens>,
+        decisions: DecisionLog,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            trust_domain,
+            max_class,
+            store,
+            registry,
+            tokens,
+            decisions,
+            clock,
+            locks: IdentityLocks::default(),
+        }
+    }
+
+    /// Changes an entry. One that is so already stays as it is.
+    ///
+    /// # Errors
+    /// There is no such entry, the change is refused, an entry of the same identity exists, or it cannot be committed.
+    pub async fn update(&self, id: &str, change: &EntryChange, cause: &Cause) -> Result<EntryView, EditError> {
+        let before = self.find(id)?;
+        let parent = change.parent_id.as_deref().map(|text| self.parent_named(text)).transpose()?;
+        let spec = before.entry.change(change, &self.trust_domain, parent.map(|parent| parent.spiffe_id))?;
+        self.refuse_class(spec.class())?;
+        let _locked = self.locks.lock([before.entry.spiffe_id(), spec.spiffe_id()]).await;
+        let held = self.find(before.entry.id().as_str())?;
+        let differences = held.entry.differences(&spec);
+        if differences.is_empty() {
+            let view = held.entry.view(self.registry.at(held.modified));
+            return Ok(EntryView {
+                result: Some(EntryResult::Unchanged),
+                ..view
+            });
+        }
+        if let Some(twin) = self.twin_of(&spec).filter(|twin| twin.entry.id() != held.entry.id()) {
+            return Err(EditError::Exists {
+                id: twin.entry.id().clone(),
+                spiffe_id: spec.spiffe_id().clone(),
+                differences: twin.entry.differences(&spec),
+            });
+        }
+        if held.modified != before.modified {
+            return Err(EditError::ChangedMeanwhile { id: held.entry.id().clone() });
+        }
+        let entry = Arc::new(held.entry.with_spec(spec));
+        let done = self.perform(vec![Step::Update { held, entry, differences }], cause).await?;
+        done.views(&self.registry, EntryResult::Updated)
+            .pop()
+            .ok_or_else(|| EditError::NotFound { text: id.to_owned() })
+    }
+
+    /// Deletes an entry.
+    ///
+    /// # Errors
+    /// There is no such entry, or it cannot be committed.
+    pub async fn delete(&self, id: &str, cause: &Cause) -> Result<EntryDeleted, EditError> {
+        let held = self.find(id)?;
+        let _locked = self.locks.lock([held.entry.spiffe_id()]).await;
+        let held = self.find(held.entry.id().as_str())?;
+        let gone = Arc::clone(&held.entry);
+        let done = self.perform(vec![Step::Delete { held }], cause).await?;
+        Ok(EntryDeleted {
+            id: gone.id().clone(),
+            spiffe_id: gone.spiffe_id().clone(),
+            parent_id: gone.parent_id().clone(),
+            revision: done.revision(&self.registry),
+        })
+    }
+
+    fn new_entry(&self, spec: trust_domains::entry::EntrySpec) -> Result<Arc<RegistrationEntry>, EditError> {
+        let id = trust_domains::EntryId::from_random(platform::random::array()?);
+        Ok(Arc::new(RegistrationEntry::new(id, spec, self.clock.now().wall)))
+    }
+}

@@ -1,0 +1,176 @@
+//! What the open stream of a node still has to be told.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use trust_domains::EntryId;
+
+use super::entries::HeldEntry;
+
+/// How many changes wait for one stream: four parts of a message. A stream that is further behind gets a snapshot, which is smaller than all changes of a
+/// bulk import one by one.
+pub const WAITING_CHANGES: usize = 4_096;
+
+/// The changes that wait for one stream. The registry puts in, the stream takes out.
+#[derive(Debug)]
+pub struct Feed {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// The newest commit that concerned the node.
+    concerned: u64,
+    changes: BTreeMap<EntryId, Option<HeldEntry>>,
+    overflowed: bool,
+}
+
+/// What a stream tells its agent next.
+#[derive(Debug)]
+pub enum FeedEvent {
+    /// Entries of the node changed: what they are now, nothing where they are gone.
+    Changed {
+        /// The newest commit among them.
+        counter: u64,
+        /// Each entry once.
+        changes: BTreeMap<EntryId, Option<HeldEntry>>,
+    },
+    /// More changed than is kept: start again with a snapshot.
+    Lost,
+}
+
+impl Feed {
+    /// Returns the feed of a stream that is told everything up to this commit by other means.
+    #[must_use]
+    pub fn after(counter: u64) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                concerned: counter,
+                changes: BTreeMap::new(),
+                overflowed: false,
+            }),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Adds a change.
+    pub fn push(&self, counter: u64, id: &EntryId, now: Option<&HeldEntry>) {
+        let mut waiting = self.waiting();
+        waiting.concerned = counter;
+        if waiting.changes.len() >= WAITING_CHANGES && !waiting.changes.contains_key(id) {
+            waiting.overflow();
+        }
+        if !waiting.overflowed {
+            waiting.changes.insert(id.clone(), now.cloned());
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Says that changes were missed.
+    pub fn lose(&self, counter: u64) {
+        let mut waiting = self.waiting();
+        waiting.concerned = counter;
+        waiting.overflow();
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Forgets what waits: the stream is told everything up to this commit by a snapshot.
+    pub fn restart(&self, counter: u64) {
+        *self.waiting() = Waiting {
+            concerned: counter,
+            changes: BTreeMap::new(),
+            overflowed: false,
+        };
+    }
+
+    /// Waits until something is to be told. Cancel safe: what was not returned waits on.
+    pub async fn next(&self) -> FeedEvent {
+        loop {
+            let woken = self.wake.notified();
+            if let Some(event) = self.take() {
+                return event;
+            }
+            woken.await;
+        }
+    }
+
+    /// Returns whether nothing waits.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.changes.is_empty() && !waiting.overflowed
+    }
+
+    /// Returns the newest commit that concerned the node.
+    #[must_use]
+    pub fn concerned(&self) -> u64 {
+        self.waiting().concerned
+    }
+
+    fn take(&self) -> Option<FeedEvent> {
+        let mut waiting = self.waiting();
+        if waiting.overflowed {
+            return Some(FeedEvent::Lost);
+        }
+        let changes = std::mem::take(&mut waiting.changes);
+        (!changes.is_empty()).then_some(FeedEvent::Changed {
+            counter: waiting.concerned,
+            changes,
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.changes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> EntryId {
+        format!("e{number}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn changes_of_several_commits_are_told_once_each_with_the_newest_commit() {
+        let feed = Feed::after(4);
+        assert!(feed.is_quiet());
+        feed.push(5, &id(1), None);
+        feed.push(6, &id(2), None);
+        feed.push(7, &id(1), None);
+        let FeedEvent::Changed { counter, changes } = feed.next().await else {
+            panic!("not lost")
+        };
+        assert_eq!(counter, 7);
+        assert_eq!(changes.into_keys().collect::<Vec<_>>(), [id(1), id(2)]);
+        assert!(feed.is_quiet());
+        assert_eq!(feed.concerned(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_too_far_behind_starts_again() {
+        let feed = Feed::after(0);
+        for number in 0..=WAITING_CHANGES {
+            feed.push(1, &id(number), None);
+        }
+        feed.push(2, &id(0), None);
+        assert!(matches!(feed.next().await, FeedEvent::Lost));
+        assert!(matches!(feed.next().await, FeedEvent::Lost), "until it did");
+        feed.restart(2);
+        assert!(feed.is_quiet());
+        feed.push(3, &id(0), None);
+        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 3, .. }));
+    }
+}

@@ -1,0 +1,106 @@
+//! The registry: every entry, node and join token in memory, as the store has them.
+//!
+//! [`follow`](Registry::follow) reads the store once and then applies each commit, in order; nothing else writes here. Whoever committed waits with
+//! [`settled`](Registry::settled) until its own commit shows. What a commit changed for a node goes to the open streams of that node and nowhere else, so
+//! that a change costs what it changes, whatever the number of entries.
+
+mod apply;
+pub mod changes;
+pub mod edit;
+pub mod entries;
+pub mod feed;
+mod follow;
+mod lookup;
+pub mod nodes;
+pub mod presence;
+pub mod records;
+mod state;
+pub mod streams;
+
+pub use edit::{EditError, Editor};
+pub use entries::{HeldEntry, ListPosition};
+pub use follow::RegistryError;
+pub use nodes::HeldNode;
+pub use presence::{OpenStream, Presence, Standing, StreamEnd};
+pub use state::{HeldToken, State};
+pub use streams::Start;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+use trust_domains::Revision;
+
+/// Everything that the server knows of entries and nodes.
+#[derive(Debug)]
+pub struct Registry {
+    epoch: u64,
+    /// The commit that the process started with: an agent that shows a later one was connected to this very process.
+    loaded_at: u64,
+    state: RwLock<State>,
+    presence: Presence,
+    progress: watch::Sender<Progress>,
+}
+
+/// How far the registry has followed the store.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    counter: u64,
+    follows: bool,
+}
+
+impl Registry {
+    fn starting_with(epoch: u64, state: State) -> Arc<Self> {
+        let counter = state.counter();
+        Arc::new(Self {
+            epoch,
+            loaded_at: counter,
+            state: RwLock::new(state),
+            presence: Presence::default(),
+            progress: watch::Sender::new(Progress { counter, follows: true }),
+        })
+    }
+
+    /// Looks at entries, nodes and tokens as they are after one commit.
+    pub fn view<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.read())
+    }
+
+    /// Returns the newest commit that shows here.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.at(self.read().counter())
+    }
+
+    /// Returns the revision of a commit of this store.
+    #[must_use]
+    pub const fn at(&self, counter: u64) -> Revision {
+        Revision { epoch: self.epoch, counter }
+    }
+
+    /// Returns whether the process was already running when a node saw this commit.
+    #[must_use]
+    pub const fn is_of_this_process(&self, revision: Revision) -> bool {
+        revision.epoch == self.epoch && revision.counter > self.loaded_at
+    }
+
+    /// Waits until a commit shows here. Returns at once when the store has ended: nothing will show any more.
+    pub async fn settled(&self, revision: Revision) {
+        let mut progress = self.progress.subscribe();
+        // The sender lives as long as the registry.
+        let _ = progress.wait_for(|progress| progress.counter >= revision.counter || !progress.follows).await;
+    }
+
+    /// Returns who is connected.
+    #[must_use]
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,97 @@
+//! Opening a node's stream: what it is told first, and what comes after, without a gap in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use trust_domains::public_key::KeyHash;
+use trust_domains::{EntryId, Revision, SpiffeId, Timestamp};
+
+use super::entries::HeldEntry;
+use super::{OpenStream, Registry, State};
+use crate::attestation::{NodeRefused, identity};
+
+/// What a stream is told first.
+#[derive(Debug)]
+pub enum Start {
+    /// The agent shows an earlier commit of this epoch; these entries changed since, nothing where they are gone.
+    Resume {
+        /// The commit that the agent shows with them.
+        revision: Revision,
+        /// The changes.
+        changes: BTreeMap<EntryId, Option<HeldEntry>>,
+    },
+    /// Everything that the node has.
+    Snapshot {
+        /// The commit.
+        revision: Revision,
+        /// The entries, by id.
+        entries: Vec<HeldEntry>,
+    },
+}
+
+impl Registry {
+    /// Opens a stream for a node that proved a key and shows a commit, or nothing yet.
+    ///
+    /// No commit is applied while it opens: the start and the changes after it meet.
+    ///
+    /// # Errors
+    /// The node may not be served any more.
+    pub fn open_stream(&self, node: &SpiffeId, key: KeyHash, shows: Option<Revision>) -> Result<(Arc<OpenStream>, Start), NodeRefused> {
+        let state = self.read();
+        identity::judge(node, state.nodes.find(node).map(|held| &*held.record), &key)?;
+        let stream = OpenStream::new(key, state.counter());
+        let resumed = shows.filter(|shown| shown.epoch == self.epoch && shown.counter <= state.counter());
+        let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
+            Some((counter, changes)) => (
+                Some(counter),
+                Start::Resume {
+                    revision: self.at(state.counter()),
+                    changes,
+                },
+            ),
+            None => (None, self.snapshot_of(&state, node)),
+        };
+        self.presence.open(node, Arc::clone(&stream), resumed_at);
+        Ok((stream, start))
+    }
+
+    /// Starts a stream again with a snapshot, after it fell too far behind.
+    pub fn restart_stream(&self, node: &SpiffeId, stream: &OpenStream) -> Start {
+        let state = self.read();
+        stream.feed.restart(state.counter());
+        self.snapshot_of(&state, node)
+    }
+
+    /// Closes a stream that is over.
+    pub fn close_stream(&self, node: &SpiffeId, stream: &Arc<OpenStream>, now: Timestamp) {
+        let is_known = self.read().nodes.find(node).is_some();
+        self.presence.close(node, stream, is_known, now);
+    }
+
+    /// Returns the newest commit when nothing waits for the stream: it shows that one too.
+    #[must_use]
+    pub fn quiet_at(&self, stream: &OpenStream) -> Option<Revision> {
+        let state = self.read();
+        stream.feed.is_quiet().then(|| self.at(state.counter()))
+    }
+
+    fn snapshot_of(&self, state: &State, node: &SpiffeId) -> Start {
+        let mut entries: Vec<_> = state.entries.under(node).cloned().collect();
+        entries.sort_by(|one, other| one.entry.id().cmp(other.entry.id()));
+        Start::Snapshot {
+            revision: self.at(state.counter()),
+            entries,
+        }
+    }
+}
+
+impl State {
+    fn changes_since(&self, after: u64, node: &SpiffeId) -> Option<BTreeMap<EntryId, Option<HeldEntry>>> {
+        let ids = self.recent.since(after, node)?;
+        let now = |id: EntryId| {
+            let held = self.entries.find(&id).filter(|held| held.entry.parent_id() == node).cloned();
+            (id, held)
+        };
+        Some(ids.into_iter().map(now).collect())
+    }
+}

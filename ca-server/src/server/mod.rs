@@ -1,0 +1,282 @@
+//! `server run`: opens what `server init` made, puts the rooms together, and serves until it is told to end.
+
+mod background;
+mod error;
+mod listeners;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::RunError;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use platform::lock::DirectoryLock;
+use platform::process;
+use platform::sealing::FileKeySource;
+use platform::telemetry::{self, HealthHandle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trust_domains::TrustDomain;
+use trust_domains::clock::SharedClock;
+
+use crate::attestation::{Attestation, JoinTokens};
+use crate::authority::Authorities;
+use crate::config::{DataDir, ServerConfig, StoreKind};
+use crate::decisions::DecisionLog;
+use crate::issuance::{Issuance, Recorder, ServerIdentity};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::registry::{Editor, Registry};
+use crate::seal;
+use crate::store::disk::Disk;
+use crate::store::{SharedStore, SledStore};
+
+/// Runs a server until `shutdown`, then returns when every call was answered and everything is on the disk.
+///
+/// # Errors
+/// The server cannot start; once it started it ends by `shutdown` only.
+pub async fn run(config: ServerConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
+    if let Err(error) = process::disable_core_dumps() {
+        tracing::warn!(%error, "core dumps stay on");
+    }
+    if let Err(error) = process::raise_open_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    Server::start(config, clock, shutdown).await?.ended().await;
+    Ok(())
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Server {
+    trust_domain: TrustDomain,
+    node_address: SocketAddr,
+    telemetry_address: Option<SocketAddr>,
+    admin_socket: PathBuf,
+    health: HealthHandle,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    /// Let go of last.
+    _lock: DirectoryLock,
+}
+
+impl Server {
+    /// Starts a server: when this returns it serves.
+    ///
+    /// # Errors
+    /// What is in the data directory cannot be opened, or a listener cannot be bound.
+    pub async fn start(config: ServerConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<Self, RunError> {
+        let stop = shutdown.child_token();
+        // A failed start ends what it began.
+        let undo = stop.clone().drop_guard();
+        let rooms = Rooms::open(&config, &clock, &stop).await?;
+        let identity = ServerIdentity::start(Arc::clone(&rooms.issuance), Arc::clone(&clock)).await?;
+        let tls = tls::NodeTls::new(rooms.authorities.bundle(), identity.credential(), Arc::clone(&clock))?;
+        let listeners = listeners::Listeners::bind(&config)?;
+        let (node_address, admin_socket) = (listeners.node_address(), config.data_dir.admin_socket());
+
+        let health = HealthHandle::starting();
+        let counters = telemetry::Metrics::default();
+        let metrics = Metrics::registered(&counters);
+        let telemetry_listen = config.telemetry_listen.map_or(telemetry::TelemetryListen::Off, telemetry::TelemetryListen::At);
+        let telemetry_address = telemetry::serve_telemetry(telemetry_listen, counters, health.clone(), stop.clone());
+
+        let context = Context {
+            health: health.clone(),
+            metrics,
+            clock,
+            shutdown: stop.clone(),
+        };
+        background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        listeners.serve(&rooms, &context, &tls);
+        rooms.tasks.close();
+
+        health.set_ready();
+        tracing::info!(trust_domain = %rooms.trust_domain, address = %node_address, "the server is ready");
+        undo.disarm();
+        Ok(Self {
+            trust_domain: rooms.trust_domain,
+            node_address,
+            telemetry_address,
+            admin_socket,
+            health,
+            shutdown: stop,
+            tasks: rooms.tasks,
+            _lock: rooms.lock,
+        })
+    }
+
+    /// Returns whose server it is.
+    #[must_use]
+    pub const fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    /// Returns the address of the node API.
+    #[must_use]
+    pub const fn node_address(&self) -> SocketAddr {
+        self.node_address
+    }
+
+    /// Returns the address of metrics and probes, if they are served.
+    #[must_use]
+    pub const fn telemetry_address(&self) -> Option<SocketAddr> {
+        self.telemetry_address
+    }
+
+    /// Returns the socket of the admin API.
+    #[must_use]
+    pub fn admin_socket(&self) -> &Path {
+        &self.admin_socket
+    }
+
+    /// Returns how the server is.
+    #[must_use]
+    pub const fn health(&self) -> &HealthHandle {
+        &self.health
+    }
+
+    /// Waits until the server was told to end and did.
+    pub async fn ended(self) {
+        self.shutdown.cancelled().await;
+        self.health.set_starting();
+        self.tasks.wait().await;
+        tracing::info!("the server has ended");
+    }
+}
+
+/// What every part of a running server shares.
+struct Context {
+    health: HealthHandle,
+    metrics: Metrics,
+    clock: SharedClock,
+    shutdown: CancellationToken,
+}
+
+/// The rooms of a server, opened and put together.
+struct Rooms {
+    trust_domain: TrustDomain,
+    lock: DirectoryLock,
+    journal: Journal,
+    authorities: Arc<Authorities>,
+    registry: Arc<Registry>,
+    issuance: Arc<Issuance>,
+    attestation: Arc<Attestation>,
+    tokens: Arc<JoinTokens>,
+    editor: Arc<Editor>,
+    decisions: DecisionLog,
+    tasks: TaskTracker,
+}
+
+impl Rooms {
+    async fn open(config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
+        refuse_uninitialised(&config.data_dir)?;
+        let lock = lock(&config.data_dir).await?;
+        let store: SharedStore = match config.store {
+            StoreKind::Sled => Arc::new(SledStore::open(&config.data_dir.store(), Disk::real())?),
+        };
+        let opened = seal::open_store(store.as_ref(), &FileKeySource::open(&config.key_file)?).await?;
+        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), Disk::real())?;
+        if report.cut_bytes > 0 {
+            tracing::warn!(
+                bytes = report.cut_bytes,
+                "a torn tail of the journal was cut; nothing in it was ever acknowledged"
+            );
+        }
+        let recorder: Arc<dyn Recorder> = Arc::new(journal.clone());
+        let authorities = Authorities::load(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            opened.records.clone(),
+            Arc::clone(&recorder),
+            Arc::clone(clock),
+            config.authority_settings(),
+        )
+        .await?;
+        // The issuing CA may have ended while the server was off.
+        if let Err(error) = authorities.look().await {
+            tracing::warn!(%error, "a step in the life of an authority failed; it is tried again");
+        }
+        let registry = Registry::load(store.as_ref()).await?;
+        let tasks = TaskTracker::new();
+        tasks.spawn(follow(Arc::clone(&registry), Arc::clone(&store), shutdown.clone()));
+
+        let issuance = Issuance::new(
+            Arc::clone(&authorities),
+            registry.clone(),
+            Arc::clone(&recorder),
+            Arc::clone(clock),
+            config.issuance_policy(),
+        );
+        let issuance = Arc::new(issuance);
+        let decisions = DecisionLog::new(recorder);
+        let sealer = opened.records.sealer();
+        let tokens = Arc::new(JoinTokens::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&sealer),
+            Arc::clone(clock),
+        ));
+        let attestation = Arc::new(Attestation {
+            trust_domain: opened.trust_domain.clone(),
+            store: Arc::clone(&store),
+            registry: Arc::clone(&registry),
+            issuance: Arc::clone(&issuance),
+            decisions: decisions.clone(),
+            sealer,
+            bundle: authorities.bundle(),
+            clock: Arc::clone(clock),
+        });
+        let editor = Arc::new(Editor::new(
+            opened.trust_domain.clone(),
+            config.max_class,
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&tokens),
+            decisions.clone(),
+            Arc::clone(clock),
+        ));
+        Ok(Self {
+            trust_domain: opened.trust_domain,
+            lock,
+            journal,
+            authorities,
+            registry,
+            issuance,
+            attestation,
+            tokens,
+            editor,
+            decisions,
+            tasks,
+        })
+    }
+}
+
+async fn follow(registry: Arc<Registry>, store: SharedStore, shutdown: CancellationToken) {
+    registry.follow(store.as_ref(), &shutdown).await;
+}
+
+fn refuse_uninitialised(data_dir: &DataDir) -> Result<(), RunError> {
+    if data_dir.unfinished().exists() {
+        return Err(RunError::InitUnfinished {
+            data_dir: data_dir.path().to_owned(),
+        });
+    }
+    if !data_dir.store().exists() {
+        return Err(RunError::NotInitialised {
+            data_dir: data_dir.path().to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Taking the lock blocks for some seconds while another owner dies.
+async fn lock(data_dir: &DataDir) -> Result<DirectoryLock, RunError> {
+    let path = data_dir.path().to_owned();
+    let locked = tokio::task::spawn_blocking(move || DirectoryLock::acquire(&path, DataDir::LOCK)).await;
+    Ok(locked.map_err(|_| RunError::Interrupted)??)
+}

@@ -1,0 +1,9 @@
+//! A real server on loopback, in a temporary directory, with agents that speak to it over TLS.
+
+mod admin;
+mod attackers;
+mod attestation;
+mod issuing;
+mod restart;
+mod sync;
+mod world;

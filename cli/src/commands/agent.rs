@@ -1,0 +1,159 @@
+//! `troth agent`: runs and asks the agent of this node.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use agent::config::{AgentConfig, RawAgentConfig};
+use clap::{Args, Subcommand};
+use platform::paths::Environment;
+use trust_domains::wire::agent::AgentStatus;
+
+use crate::admin::{AdminClient, AgentPlace};
+use crate::args::Global;
+use crate::environment::{self, Role};
+use crate::failure::{Failure, usage};
+use crate::output::fields;
+
+/// The longest join link: an address, a trust domain name, a token and a few root hashes.
+const MAX_LINK: u64 = 4096;
+
+/// Runs and asks the agent of this node.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Runs the agent until it is told to end; the first time it joins by a link.
+    Run(Box<RunArgs>),
+    /// Shows how the agent is.
+    #[command(after_help = "Example:\n  troth agent status")]
+    Status(PlaceArgs),
+    /// Leaves the trust domain: the server forgets this node, the agent deletes its identity and ends.
+    #[command(after_help = "Example:\n  troth agent leave")]
+    Leave(PlaceArgs),
+}
+
+/// Only says where the agent is.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    #[command(flatten)]
+    place: AgentPlace,
+}
+
+/// Runs the agent.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  troth agent run --join - < link.txt\n  troth agent run --sink spiffe://prod.example.org/web=/etc/nginx/svid")]
+pub(crate) struct RunArgs {
+    /// Where the agent keeps its data [default: /var/lib/troth/agent as root, else under the XDG directories].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The file of the key that seals what it keeps [default: DATA_DIR.seal.key].
+    #[arg(long, value_name = "F")]
+    key_file: Option<String>,
+    /// The join link, or - to read it from standard input. In argv others on this machine can read it; TROTH_JOIN and --join-file keep it out of there.
+    #[arg(long, value_name = "LINK|-", conflicts_with = "join_file")]
+    join: Option<String>,
+    /// The file that holds the join link.
+    #[arg(long, value_name = "F")]
+    join_file: Option<PathBuf>,
+    /// The Workload API socket [default: /run/troth/workload.sock as root, else under the XDG directories].
+    #[arg(long, value_name = "PATH")]
+    workload_socket: Option<String>,
+    /// Where metrics and probes are served, or off [default: 127.0.0.1:9465].
+    #[arg(long, value_name = "ADDR|off")]
+    telemetry_listen: Option<String>,
+    /// Delivers the identity ID as files in DIR; repeat it for more.
+    #[arg(long = "sink", value_name = "ID=DIR")]
+    sinks: Vec<String>,
+    /// The most workload streams of one user [default: 1000].
+    #[arg(long, value_name = "N")]
+    max_streams_per_uid: Option<u64>,
+    /// Keeps no workload credentials on disk: after a restart none is served until the server answers.
+    #[arg(long)]
+    no_cache: bool,
+    /// Ends when the process that started it ends.
+    #[arg(long, hide = true)]
+    die_with_parent: bool,
+}
+
+/// Carries out an agent command.
+pub(crate) async fn run(command: AgentCommand, global: &Global) -> Result<(), Failure> {
+    match command {
+        AgentCommand::Run(args) => serve(*args, global).await,
+        AgentCommand::Status(args) => {
+            let status: AgentStatus = AdminClient::find_agent(&args.place, global)?.get("/v1/agent/status").await?;
+            global.output().result(&status, status_text)
+        }
+        AgentCommand::Leave(args) => {
+            let () = AdminClient::find_agent(&args.place, global)?.post("/v1/agent/leave", &serde_json::json!({})).await?;
+            global.output().result(&serde_json::json!({ "left": true }), |_| "left; to join again: troth token create on the server, then troth agent run --join LINK".to_owned())
+        }
+    }
+}
+
+async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
+    environment::die_with_parent(args.die_with_parent)?;
+    environment::start_logging(global)?;
+    let join = join_link(&args, global)?;
+    let file = environment::config_file(global, Role::Agent);
+    let from_file = RawAgentConfig::read(file.as_deref()).map_err(|error| Failure::of(&error))?;
+    let from_flags = RawAgentConfig {
+        data_dir: args.data_dir,
+        key_file: args.key_file,
+        join,
+        workload_socket: args.workload_socket,
+        telemetry_listen: args.telemetry_listen,
+        sinks: args.sinks,
+        max_streams_per_uid: args.max_streams_per_uid,
+        no_cache: args.no_cache.then_some(true),
+        ..RawAgentConfig::default()
+    };
+    let config = AgentConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+    let shutdown = platform::process::shutdown_signal()?;
+    agent::run::run(config, platform::clock::SystemClock::shared(), shutdown).await.map_err(|error| Failure::of(&error))
+}
+
+/// The link: from the flag, standard input, a file, or `TROTH_JOIN`.
+fn join_link(args: &RunArgs, global: &Global) -> Result<Option<String>, Failure> {
+    if let Some(path) = &args.join_file {
+        let file = std::fs::File::open(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())).with_hint("check the path and its rights"))?;
+        return read_link(file).map(Some);
+    }
+    match args.join.as_deref() {
+        Some("-") => read_link(std::io::stdin().lock()).map(Some),
+        Some(link) => {
+            if std::env::args_os().any(|word| word.to_str().is_some_and(|word| word.contains("troth://"))) {
+                global.output().warn("the join link is a secret and stands in the process list: prefer --join - or --join-file");
+            }
+            Ok(Some(link.to_owned()))
+        }
+        None => Ok(std::env::var("TROTH_JOIN").ok().filter(|link| !link.is_empty())),
+    }
+}
+
+fn read_link(source: impl std::io::Read) -> Result<String, Failure> {
+    let mut text = String::new();
+    source.take(MAX_LINK).read_to_string(&mut text)?;
+    Ok(text.trim().to_owned())
+}
+
+fn status_text(status: &AgentStatus) -> String {
+    let dash = || "-".to_owned();
+    let since = status.since.map(|since| format!(" since {since}")).unwrap_or_default();
+    let mut text = fields(&[
+        ("SPIFFE ID", status.spiffe_id.as_ref().map_or_else(dash, ToString::to_string)),
+        ("server", status.server.clone().unwrap_or_else(dash)),
+        ("connected", format!("{}{since}", if status.connected { "yes" } else { "no" })),
+        ("expires", status.expires_at.map_or_else(dash, |time| time.to_string())),
+        ("revision", status.revision.map_or_else(dash, |revision| revision.to_string())),
+        ("entries", status.entries.to_string()),
+        ("SVIDs", status.svids.to_string()),
+        ("streams", status.streams.to_string()),
+        ("socket", status.workload_socket.clone()),
+    ]);
+    for sink in &status.sinks {
+        let state = sink.last_error.clone().or_else(|| sink.serial.as_ref().map(|serial| format!("serial {serial}"))).unwrap_or_else(|| "nothing delivered yet".to_owned());
+        text.push_str(&format!("sink {} in {}: {state}\n", sink.spiffe_id, sink.directory));
+    }
+    if let Some(error) = &status.last_error {
+        text.push_str(&format!("last error: {error}\n"));
+    }
+    text
+}

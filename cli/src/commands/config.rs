@@ -1,0 +1,78 @@
+//! `troth config`: checks configuration files.
+
+use std::path::PathBuf;
+
+use agent::config::{AgentConfig, RawAgentConfig};
+use ca_server::config::{RawServerConfig, ServerConfig};
+use clap::{Args, Subcommand};
+use platform::paths::Environment;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::failure::{Failure, usage};
+
+/// Checks configuration files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Checks a file whole: names every mistake at once, and changes nothing.
+    Check(CheckArgs),
+}
+
+/// Checks a file.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth config check /etc/troth/server.toml")]
+pub(crate) struct CheckArgs {
+    /// The file.
+    file: PathBuf,
+    /// Whose configuration it is [default: by the file's name].
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+}
+
+/// Whose configuration a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// The agent's.
+    Agent,
+    /// The server's.
+    Server,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    file: PathBuf,
+    kind: Kind,
+    ok: bool,
+}
+
+/// Checks a file.
+pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure> {
+    let ConfigCommand::Check(args) = command;
+    let kind = args.kind.or_else(|| kind_by_name(&args.file)).ok_or_else(|| {
+        usage(format!("{} may be a server's or an agent's configuration", args.file.display())).with_hint("say which: troth config check FILE --kind server")
+    })?;
+    if !args.file.is_file() {
+        return Err(usage(format!("there is no file {}", args.file.display())).with_hint("check the path"));
+    }
+    match kind {
+        Kind::Agent => {
+            let raw = RawAgentConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
+            AgentConfig::new(raw, &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+        }
+        Kind::Server => {
+            let raw = RawServerConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
+            ServerConfig::new(raw, &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+        }
+    }
+    global.output().result(&Checked { file: args.file, kind, ok: true }, |checked| format!("{} is right", checked.file.display()))
+}
+
+fn kind_by_name(file: &std::path::Path) -> Option<Kind> {
+    let name = file.file_name()?.to_str()?;
+    match (name.contains("agent"), name.contains("server")) {
+        (true, false) => Some(Kind::Agent),
+        (false, true) => Some(Kind::Server),
+        _ => None,
+    }
+}

@@ -1,0 +1,198 @@
+//! `troth entry create` and `troth entry update`.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Deserialize;
+use trust_domains::class::CredentialClass;
+use trust_domains::duration::TextDuration;
+use trust_domains::timestamp::Timestamp;
+use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryChange, EntryDraft, EntryResult, EntryView};
+
+use super::wait::{WaitArgs, wait};
+use super::{entry_path, text};
+use crate::admin::{AdminClient, ServerPlace};
+use crate::args::Global;
+use crate::failure::{Failure, usage};
+use crate::output::List;
+
+/// The largest entry file: 200,000 entries of 600 bytes.
+const MAX_FILE: u64 = 120 * 1024 * 1024;
+
+/// Makes entries.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  troth entry create --spiffe-id /web --selector unix:user:www-data --wait\n  troth entry create --file entries.json")]
+pub(crate) struct CreateArgs {
+    /// The identity to give: a SPIFFE ID, or its path.
+    #[arg(long, value_name = "ID", required_unless_present = "file")]
+    spiffe_id: Option<String>,
+    /// A fact that the process must have, as type:value; repeat it for more, all must hold.
+    #[arg(long = "selector", value_name = "TYPE:VALUE", required_unless_present = "file")]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    fields: FieldArgs,
+    /// Makes all entries of this JSON file (what `entry list --output json` prints, or a list of entries); - for standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "expires_at"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    place: ServerPlace,
+}
+
+/// What an entry has beside its identity and selectors.
+#[derive(Debug, Args)]
+struct FieldArgs {
+    /// The node, by name or SPIFFE ID; without it the only node.
+    #[arg(long, value_name = "NODE")]
+    parent: Option<String>,
+    /// How long its credentials may live: fast 3m, medium 90m, slow 24h [default: medium].
+    #[arg(long, value_name = "CLASS")]
+    class: Option<CredentialClass>,
+    /// The life of its X509-SVIDs, from 10s [default: that of the class].
+    #[arg(long, value_name = "D")]
+    x509_ttl: Option<TextDuration>,
+    /// The life of its JWT-SVIDs [default: 5m].
+    #[arg(long, value_name = "D")]
+    jwt_ttl: Option<TextDuration>,
+    /// A label that tells a workload's identities apart, at most 1,024 bytes.
+    #[arg(long, value_name = "TEXT")]
+    hint: Option<String>,
+    /// When the entry ends, as 2026-12-31T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<Timestamp>,
+}
+
+/// Changes an entry.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth entry update /web --x509-ttl 30m --wait")]
+pub(crate) struct UpdateArgs {
+    /// The entry's id, or its SPIFFE ID where only one entry has it.
+    id: String,
+    /// Another identity.
+    #[arg(long, value_name = "ID")]
+    spiffe_id: Option<String>,
+    /// Other selectors: they replace all that are there.
+    #[arg(long = "selector", value_name = "TYPE:VALUE")]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    fields: FieldArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    place: ServerPlace,
+}
+
+fn seconds(duration: Option<&TextDuration>) -> Option<u64> {
+    duration.map(|duration| duration.0.as_secs())
+}
+
+/// Makes one entry, or all of a file.
+pub(crate) async fn create(args: CreateArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let client = AdminClient::find(&args.place, global)?;
+    let entries = match &args.file {
+        Some(path) => read_drafts(path)?,
+        None => vec![draft(&args)?],
+    };
+    let created: EntriesCreated = client.post("/v1/admin/entries", &CreateEntries { entries }).await?;
+    for warning in &created.warnings {
+        global.output().warn(warning);
+    }
+    let nodes: BTreeSet<_> = created.entries.iter().map(|entry| entry.parent_id.clone()).collect();
+    print(&args, created.entries, global)?;
+    wait(&client, &args.wait, created.revision, nodes.into_iter().collect(), global).await
+}
+
+fn print(args: &CreateArgs, mut entries: Vec<EntryView>, global: &Global) -> Result<(), Failure> {
+    match entries.pop() {
+        Some(entry) if args.file.is_none() => global.output().result(&entry, text::entry),
+        last => {
+            entries.extend(last);
+            global.output().result(&List { items: entries, next: None }, |list| counts_text(&list.items))
+        }
+    }
+}
+
+fn counts_text(entries: &[EntryView]) -> String {
+    let created = entries.iter().filter(|entry| entry.result == Some(EntryResult::Created)).count();
+    format!("{created} created, {} unchanged", entries.len() - created)
+}
+
+fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
+    let spiffe_id = args.spiffe_id.clone().ok_or_else(|| usage("--spiffe-id is missing"))?;
+    Ok(EntryDraft {
+        spiffe_id,
+        parent_id: args.fields.parent.clone(),
+        selectors: args.selectors.clone(),
+        class: args.fields.class,
+        x509_ttl_s: seconds(args.fields.x509_ttl.as_ref()),
+        jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
+        hint: args.fields.hint.clone(),
+        expires_at: args.fields.expires_at,
+        ..EntryDraft::default()
+    })
+}
+
+/// Changes one entry.
+pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let client = AdminClient::find(&args.place, global)?;
+    let change = EntryChange {
+        spiffe_id: args.spiffe_id,
+        parent_id: args.fields.parent,
+        selectors: (!args.selectors.is_empty()).then_some(args.selectors),
+        class: args.fields.class,
+        x509_ttl_s: seconds(args.fields.x509_ttl.as_ref()),
+        jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
+        hint: args.fields.hint,
+        expires_at: args.fields.expires_at,
+    };
+    let entry: EntryView = client.patch(&entry_path(&args.id), &change).await?;
+    global.output().result(&entry, text::entry)?;
+    wait(&client, &args.wait, entry.revision, vec![entry.parent_id], global).await
+}
+
+/// What an entry file may be: the document of `entry list`, a plain list, or one entry.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Document {
+    List { items: Vec<serde_json::Value> },
+    Plain(Vec<serde_json::Value>),
+    One(serde_json::Map<String, serde_json::Value>),
+}
+
+/// Reads an entry file, naming the entry that is wrong.
+pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
+    let text = read_text(path)?;
+    let document: Document = serde_json::from_str(&text).map_err(|error| unreadable(path, &error.to_string()))?;
+    let values = match document {
+        Document::List { items } => items,
+        Document::Plain(items) => items,
+        Document::One(entry) => vec![serde_json::Value::Object(entry)],
+    };
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| serde_json::from_value(value).map_err(|error| unreadable(path, &format!("entry {}: {error}", index + 1))))
+        .collect()
+}
+
+fn unreadable(path: &Path, reason: &str) -> Failure {
+    usage(format!("{} is no list of entries: {reason}", path.display())).with_hint("write it as `troth entry list --output json` prints it")
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(MAX_FILE + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+    };
+    let length = read.map_err(|error| usage(format!("cannot read {}: {error}", path.display())).with_hint("check the path and its rights"))?;
+    if length as u64 > MAX_FILE {
+        return Err(usage(format!("{} is longer than {MAX_FILE} bytes", path.display())).with_hint("split the file"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,45 @@
+//! One file a noun: its arguments, the call, the print.
+
+pub(crate) mod agent;
+pub(crate) mod audit;
+pub(crate) mod bundle;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod entry;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod help;
+pub(crate) mod node;
+pub(crate) mod quickstart;
+pub(crate) mod server;
+pub(crate) mod svid;
+pub(crate) mod token;
+pub(crate) mod version;
+
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+/// Carries out one command and returns the exit code of the process.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Quickstart(args) => return quickstart::run(args, &global).await,
+        Command::Server(command) => server::run(command, &global).await?,
+        Command::Agent(command) => agent::run(command, &global).await?,
+        Command::Token(command) => token::run(command, &global).await?,
+        Command::Entry(command) => return entry::run(command, &global).await,
+        Command::Node(command) => node::run(command, &global).await?,
+        Command::Bundle(command) => bundle::run(command, &global).await?,
+        Command::Svid(command) => return svid::run(command, &global).await,
+        Command::Explain(args) => explain::run(args, &global).await?,
+        Command::Audit(command) => audit::run(command, &global).await?,
+        Command::Health(command) => return health::run(command, &global).await,
+        Command::Config(command) => config::run(command, &global)?,
+        Command::Completions(args) => completions::run(&args, &global)?,
+        Command::Version => version::run(&global)?,
+        Command::Help(args) => help::run(&args, &global)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,161 @@
+//! `troth server`: makes a trust domain and runs its server.
+
+use std::path::PathBuf;
+
+use ca_server::config::{RawServerConfig, ServerConfig};
+use ca_server::init::{InitParams, InitReport, RecoveryChoice};
+use clap::{Args, Subcommand};
+use platform::paths::Environment;
+use serde::Serialize;
+use trust_domains::TrustDomain;
+
+use crate::args::Global;
+use crate::environment::{self, Role};
+use crate::failure::Failure;
+use crate::output::fields;
+
+/// Makes a trust domain and runs its server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Makes a trust domain in an empty data directory: root, first issuing CA, sealed keys, recovery key.
+    Init(InitArgs),
+    /// Runs the server until it is told to end.
+    Run(Box<RunArgs>),
+}
+
+/// Makes a trust domain.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth server init --trust-domain prod.example.org")]
+pub(crate) struct InitArgs {
+    /// The trust domain's name: lower-case letters, digits, dots, dashes, underscores.
+    #[arg(long, value_name = "TD")]
+    trust_domain: TrustDomain,
+    /// Where the server keeps its data [default: /var/lib/troth/server as root, else under the XDG directories].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The file of the key that seals the secrets [default: DATA_DIR.seal.key]; one that exists is used.
+    #[arg(long, value_name = "F")]
+    key_file: Option<PathBuf>,
+    /// Writes the recovery key to this new file instead of printing it.
+    #[arg(long, value_name = "F", conflicts_with = "no_recovery")]
+    recovery_key_file: Option<PathBuf>,
+    /// Goes without a recovery key: who loses the key file loses the trust domain.
+    #[arg(long)]
+    no_recovery: bool,
+}
+
+/// Runs the server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  troth server run\n  troth server run --data-dir /srv/troth --listen 10.0.0.5:8443 --advertise ca.example.org:8443")]
+pub(crate) struct RunArgs {
+    /// Where the server keeps its data [default: /var/lib/troth/server as root, else under the XDG directories].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The file of the key that seals the secrets [default: DATA_DIR.seal.key].
+    #[arg(long, value_name = "F")]
+    key_file: Option<String>,
+    /// The node API's address [default: 0.0.0.0:8443].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The address that join links name [default: a concrete --listen address, else this host's name].
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// The store: sled, embedded in the data directory [default: sled].
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+    /// Where metrics and probes are served, or off [default: 127.0.0.1:9464].
+    #[arg(long, value_name = "ADDR|off")]
+    telemetry_listen: Option<String>,
+    /// The life of an issuing CA [default: 7d].
+    #[arg(long, value_name = "D")]
+    issuing_ttl: Option<String>,
+    /// The life of a node SVID [default: 24h].
+    #[arg(long, value_name = "D")]
+    node_ttl: Option<String>,
+    /// The longest credential class that entries may have: fast, medium or slow [default: slow].
+    #[arg(long, value_name = "CLASS")]
+    max_class: Option<String>,
+    /// How far the clocks of verifiers may be behind this server's [default: 60s].
+    #[arg(long, value_name = "D")]
+    clock_skew: Option<String>,
+    /// Ends when the process that started it ends.
+    #[arg(long, hide = true)]
+    die_with_parent: bool,
+}
+
+#[derive(Serialize)]
+struct Initialised {
+    trust_domain: TrustDomain,
+    data_dir: PathBuf,
+    key_file: PathBuf,
+    recovery_key: Option<String>,
+    recovery_key_file: Option<PathBuf>,
+    root_sha256: String,
+}
+
+/// Carries out a server command.
+pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), Failure> {
+    match command {
+        ServerCommand::Init(args) => init(args, global).await,
+        ServerCommand::Run(args) => serve(*args, global).await,
+    }
+}
+
+async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
+    let data_dir = environment::server_data_dir(args.data_dir.as_deref(), global)?;
+    let recovery = match (&args.recovery_key_file, args.no_recovery) {
+        (_, true) => RecoveryChoice::None,
+        (Some(file), _) => RecoveryChoice::File(file.clone()),
+        (None, false) => RecoveryChoice::Print,
+    };
+    let params = InitParams { trust_domain: args.trust_domain, data_dir, key_file: args.key_file, recovery, clock: platform::clock::SystemClock::shared() };
+    let report = ca_server::init::init(params).await.map_err(|error| Failure::of(&error))?;
+    global.output().result(&document(report, args.recovery_key_file), initialised_text)
+}
+
+fn document(report: InitReport, recovery_key_file: Option<PathBuf>) -> Initialised {
+    Initialised {
+        trust_domain: report.trust_domain,
+        data_dir: report.data_dir,
+        key_file: report.key_file,
+        recovery_key: report.recovery_key.map(|key| key.to_string()),
+        recovery_key_file,
+        root_sha256: report.root_sha256.to_string(),
+    }
+}
+
+fn initialised_text(made: &Initialised) -> String {
+    let mut text = fields(&[
+        ("trust domain", made.trust_domain.to_string()),
+        ("data directory", made.data_dir.display().to_string()),
+        ("key file", made.key_file.display().to_string()),
+        ("root SHA-256", made.root_sha256.clone()),
+    ]);
+    if let Some(key) = &made.recovery_key {
+        text.push_str(&format!("\nrecovery key, shown only now; keep it away from this machine:\n  {key}\n"));
+    }
+    text.push_str(&format!("\nnext: troth server run --data-dir {}\n", made.data_dir.display()));
+    text
+}
+
+async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
+    environment::die_with_parent(args.die_with_parent)?;
+    let file = environment::config_file(global, Role::Server);
+    let from_file = RawServerConfig::read(file.as_deref()).map_err(|error| Failure::of(&error))?;
+    let from_flags = RawServerConfig {
+        data_dir: args.data_dir,
+        key_file: args.key_file,
+        listen: args.listen,
+        advertise: args.advertise,
+        store: args.store,
+        telemetry_listen: args.telemetry_listen,
+        issuing_ttl: args.issuing_ttl,
+        node_ttl: args.node_ttl,
+        max_class: args.max_class,
+        clock_skew: args.clock_skew,
+    };
+    let config = ServerConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+    environment::start_logging(global)?;
+    let shutdown = platform::process::shutdown_signal()?;
+    ca_server::server::run(config, platform::clock::SystemClock::shared(), shutdown).await.map_err(|error| Failure::of(&error))
+}

@@ -1,0 +1,36 @@
+//! `troth svid`: fetches, watches and checks SVIDs.
+
+mod fetch;
+mod lint;
+pub(crate) mod received;
+mod socket;
+pub(crate) mod workload;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::args::Global;
+use crate::failure::Failure;
+
+/// Fetches, watches and checks SVIDs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SvidCommand {
+    /// Fetches what this process is entitled to, over the Workload API.
+    #[command(subcommand)]
+    Fetch(fetch::FetchCommand),
+    /// Prints each update of this process's X509-SVIDs, one line an update, until it is interrupted.
+    Watch(fetch::WatchArgs),
+    /// Checks a certificate file against every rule of the X509-SVID standard.
+    Lint(lint::LintArgs),
+}
+
+/// Carries out an svid command.
+pub(crate) async fn run(command: SvidCommand, global: &Global) -> Result<ExitCode, Failure> {
+    match command {
+        SvidCommand::Fetch(command) => fetch::fetch(command, global).await?,
+        SvidCommand::Watch(args) => fetch::watch(args, global).await?,
+        SvidCommand::Lint(args) => return lint::run(&args, global),
+    }
+    Ok(ExitCode::SUCCESS)
+}

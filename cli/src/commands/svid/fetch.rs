@@ -1,0 +1,164 @@
+//! `troth svid fetch` and `troth svid watch`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use trust_domains::{Timestamp, TrustBundle, TrustDomain};
+
+use super::received::{Received, ReceivedSvid, bundle_of};
+use super::socket::SocketArgs;
+use super::workload::WorkloadClient;
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::table;
+
+/// Fetches what this process is entitled to.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FetchCommand {
+    /// Its X509-SVIDs: verified against the bundle that comes with them.
+    X509(X509Args),
+    /// Its X.509 bundles.
+    Bundles(BundlesArgs),
+}
+
+/// Fetches X509-SVIDs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  troth svid fetch x509\n  troth svid fetch x509 --write ./credentials")]
+pub(crate) struct X509Args {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// Also writes svid.N.pem, svid.N.key (0600) and bundle.N.pem to this directory.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+/// Fetches bundles.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth svid fetch bundles --write ./bundles")]
+pub(crate) struct BundlesArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// Also writes TRUST-DOMAIN.pem to this directory.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+/// Watches X509-SVIDs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth svid watch --output json")]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+#[derive(Serialize)]
+struct Fetched {
+    svids: Vec<ReceivedSvid>,
+}
+
+#[derive(Serialize)]
+struct Update {
+    at: Timestamp,
+    svids: Vec<ReceivedSvid>,
+}
+
+#[derive(Serialize)]
+struct FetchedBundles {
+    bundles: Vec<FetchedBundle>,
+}
+
+#[derive(Serialize)]
+struct FetchedBundle {
+    trust_domain: TrustDomain,
+    x509_authorities: usize,
+    #[serde(skip)]
+    bundle: TrustBundle,
+}
+
+/// Carries out a fetch.
+pub(crate) async fn fetch(command: FetchCommand, global: &Global) -> Result<(), Failure> {
+    match command {
+        FetchCommand::X509(args) => fetch_x509(&args, global).await,
+        FetchCommand::Bundles(args) => fetch_bundles(&args, global).await,
+    }
+}
+
+async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let received = verified(client.watch_x509().await?.next().await?)?;
+    if let Some(folder) = &args.write {
+        write_svids(folder, &received.svids)?;
+    }
+    global.output().result(&Fetched { svids: received.svids }, |fetched| svids_text(&fetched.svids))
+}
+
+fn verified(received: Received) -> Result<Received, Failure> {
+    let now = crate::environment::now();
+    received.svids.iter().try_for_each(|svid| svid.verify(now))?;
+    Ok(received)
+}
+
+fn write_svids(folder: &Path, svids: &[ReceivedSvid]) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    for (index, svid) in svids.iter().enumerate() {
+        let key = pem::encode_config(&pem::Pem::new("PRIVATE KEY", svid.key.to_vec()), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
+        write(&folder.join(format!("svid.{index}.key")), key.as_bytes(), 0o600)?;
+        write(&folder.join(format!("svid.{index}.pem")), svid.svid.to_pem().as_bytes(), 0o644)?;
+        write(&folder.join(format!("bundle.{index}.pem")), svid.bundle.to_pem().as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    platform::files::write_durable(path, bytes, mode).map_err(|error| Failure::of(&error))
+}
+
+async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
+    let response = WorkloadClient::connect(&args.socket.find()?).await?.bundles().await?;
+    let mut bundles = Vec::new();
+    for (id, der) in response.bundles {
+        let trust_domain: TrustDomain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
+        let bundle = bundle_of(&trust_domain, &der)?;
+        bundles.push(FetchedBundle { trust_domain, x509_authorities: bundle.x509_authorities().len(), bundle });
+    }
+    bundles.sort_by(|a, b| a.trust_domain.cmp(&b.trust_domain));
+    if let Some(folder) = &args.write {
+        std::fs::create_dir_all(folder)?;
+        for item in &bundles {
+            write(&folder.join(format!("{}.pem", item.trust_domain)), item.bundle.to_pem().as_bytes(), 0o644)?;
+        }
+    }
+    global.output().result(&FetchedBundles { bundles }, bundles_text)
+}
+
+/// Prints each update until it is interrupted; a refusal ends it with its reason.
+pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failure> {
+    let interrupted = platform::process::shutdown_signal()?;
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let mut updates = client.watch_x509().await?;
+    loop {
+        let received = tokio::select! {
+            received = updates.next() => verified(received?)?,
+            () = interrupted.cancelled() => return Ok(()),
+        };
+        let update = Update { at: crate::environment::now(), svids: received.svids };
+        global.output().line(&update, |update| format!("{}\n{}", update.at, svids_text(&update.svids)))?;
+    }
+}
+
+fn svids_text(svids: &[ReceivedSvid]) -> String {
+    let rows: Vec<[String; 5]> = svids
+        .iter()
+        .map(|svid| {
+            let hint = svid.hint.clone().unwrap_or_default();
+            [svid.spiffe_id.to_string(), svid.serial.to_string(), svid.issued_at.to_string(), svid.expires_at.to_string(), hint]
+        })
+        .collect();
+    table(["SPIFFE ID", "SERIAL", "ISSUED", "EXPIRES", "HINT"], &rows)
+}
+
+fn bundles_text(fetched: &FetchedBundles) -> String {
+    let rows: Vec<[String; 2]> = fetched.bundles.iter().map(|item| [item.trust_domain.to_string(), item.x509_authorities.to_string()]).collect();
+    table(["TRUST DOMAIN", "X.509 AUTHORITIES"], &rows)
+}

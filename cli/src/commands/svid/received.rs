@@ -1,0 +1,95 @@
+//! What the Workload API delivered, read and checked as a workload should.
+
+use std::time::Duration;
+
+use agent::workload_api::messages::X509svidResponse;
+use serde::Serialize;
+use trust_domains::problem::Code;
+use trust_domains::x509::{X509Svid, split_der, verify_svid};
+use trust_domains::{Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// By how much servers back-date NotBefore unless told otherwise: a certificate does not say when it was issued.
+const USUAL_SKEW: Duration = Duration::from_secs(60);
+
+/// One update: the full state.
+pub(crate) struct Received {
+    pub(crate) svids: Vec<ReceivedSvid>,
+}
+
+/// One identity with its key.
+#[derive(Serialize)]
+pub(crate) struct ReceivedSvid {
+    pub(crate) spiffe_id: SpiffeId,
+    pub(crate) serial: Serial,
+    /// When it was issued, as far as a certificate tells: NotBefore plus the usual back-dating.
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) hint: Option<String>,
+    #[serde(skip)]
+    pub(crate) svid: X509Svid,
+    #[serde(skip)]
+    pub(crate) key: Zeroizing<Vec<u8>>,
+    #[serde(skip)]
+    pub(crate) bundle: TrustBundle,
+}
+
+impl Received {
+    /// Reads an update; anything in it that is not as the standard says is a failure.
+    pub(crate) fn read(response: X509svidResponse) -> Result<Self, Failure> {
+        let svids = response.svids.into_iter().map(ReceivedSvid::read).collect::<Result<Vec<_>, _>>()?;
+        if svids.is_empty() {
+            return Err(Failure::new(Code::SvidInvalid, "the agent sent a message without SVIDs"));
+        }
+        Ok(Self { svids })
+    }
+}
+
+impl ReceivedSvid {
+    fn read(message: agent::workload_api::messages::X509svid) -> Result<Self, Failure> {
+        let svid = X509Svid::from_concatenated_der(&message.x509_svid).map_err(|error| Failure::of(&error))?;
+        if svid.spiffe_id().as_str() != message.spiffe_id {
+            return Err(Failure::new(Code::SvidInvalid, format!("the message says {}, its certificate {}", message.spiffe_id, svid.spiffe_id())));
+        }
+        let bundle = bundle_of(&svid.spiffe_id().trust_domain(), &message.bundle)?;
+        let (not_before, not_after) = (svid.leaf().not_before(), svid.leaf().not_after());
+        Ok(Self {
+            spiffe_id: svid.spiffe_id().clone(),
+            serial: svid.leaf().serial().clone(),
+            issued_at: issued_at(not_before, not_after),
+            expires_at: not_after,
+            hint: Some(message.hint).filter(|hint| !hint.is_empty()),
+            svid,
+            key: Zeroizing::new(message.x509_svid_key.to_vec()),
+            bundle,
+        })
+    }
+
+    /// Verifies the chain against the bundle that came with it, and that the key is the certificate's.
+    pub(crate) fn verify(&self, now: Timestamp) -> Result<(), Failure> {
+        verify_svid(self.svid.chain(), &self.bundle, now).map_err(|error| Failure::of(&error))?;
+        let pair = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &self.key)
+            .map_err(|_| Failure::new(Code::SvidInvalid, "the private key is no P-256 key in PKCS#8"))?;
+        let point = aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref();
+        if self.svid.leaf().spki().ends_with(point) { Ok(()) } else { Err(Failure::new(Code::SvidInvalid, "the private key is not the certificate's")) }
+    }
+}
+
+/// Reads an X.509 bundle as the Workload API sends it.
+pub(crate) fn bundle_of(trust_domain: &TrustDomain, der: &[u8]) -> Result<TrustBundle, Failure> {
+    let authorities = split_der(der).map_err(|error| Failure::of(&error))?;
+    authorities.iter().try_fold(TrustBundle::new(trust_domain.clone()), |bundle, der| bundle.with_x509_authority(der)).map_err(|error| Failure::of(&error))
+}
+
+/// NotBefore is the moment of issue less the smaller of the skew and the life (so a short life is half of the whole span).
+fn issued_at(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
+    let span = not_before.duration_until(not_after);
+    not_before + USUAL_SKEW.min(span / 2)
+}
+
+/// Returns the serial of the first certificate of a PEM text.
+pub(crate) fn leaf_serial(pem: &[u8]) -> Option<Serial> {
+    X509Svid::from_pem(pem).ok().map(|svid| svid.leaf().serial().clone())
+}

@@ -1,0 +1,47 @@
+//! `troth`: the one command of Troth. It parses, calls the libraries or the API, and prints; the rules live elsewhere.
+
+mod admin;
+mod args;
+mod commands;
+mod environment;
+mod failure;
+mod output;
+mod retry_words;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::output::Format;
+
+fn main() -> ExitCode {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let matches = match args::command().try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(error) => return retry_words::explain(&error, &words),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return retry_words::explain(&error, &words),
+    };
+    let format = cli.global.format();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => end(&failure, format),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(commands::run(cli));
+    // A name look-up or a read of standard input may still block a thread: the result is known, so it is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+fn end(failure: &Failure, format: Format) -> ExitCode {
+    failure.report(format);
+    ExitCode::from(failure.exit())
+}

@@ -1,0 +1,104 @@
+//! Mistyped commands, and commands that people know from SPIRE and step: what they are called here.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use trust_domains::problem::{Code, Problem};
+
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// Words of other systems, and the command here.
+const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["agent", "list"], "troth node list"),
+    (&["agent", "show"], "troth node show NAME"),
+    (&["agent", "ban"], "troth node ban NAME"),
+    (&["agent", "evict"], "troth node evict NAME"),
+    (&["agent", "count"], "troth node list"),
+    (&["agent", "api"], "troth svid fetch x509"),
+    (&["agent", "healthcheck"], "troth health agent"),
+    (&["server", "healthcheck"], "troth health server"),
+    (&["server", "token"], "troth token create"),
+    (&["server", "entry"], "troth entry create"),
+    (&["token", "generate"], "troth token create"),
+    (&["x509", "mint"], "troth svid fetch x509"),
+    (&["api", "fetch"], "troth svid fetch x509"),
+    (&["api", "watch"], "troth svid watch"),
+    (&["ca", "init"], "troth server init --trust-domain NAME"),
+    (&["ca", "certificate"], "troth svid fetch x509"),
+    (&["ca", "root"], "troth bundle show --format pem"),
+    (&["ca", "roots"], "troth bundle show --format pem"),
+    (&["ca", "health"], "troth health server"),
+    (&["ca", "bootstrap"], "troth agent run --join LINK"),
+    (&["certificate", "inspect"], "troth svid lint FILE"),
+    (&["certificate", "lint"], "troth svid lint FILE"),
+    (&["validate"], "troth config check FILE"),
+    (&["run"], "troth server run"),
+    (&["healthcheck"], "troth health server"),
+];
+
+/// Prints help, or says what is wrong with the command line and what may have been meant.
+pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Help that was asked for is a result; a closed pipe is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let failure = match known_elsewhere(words) {
+        Some(here) if error.kind() == ErrorKind::InvalidSubcommand => {
+            Failure::new(Code::Usage, first_line(error)).with_hint(format!("did you mean: {here}"))
+        }
+        _ if wants_json(words) => Failure::from(Problem::new(Code::Usage, first_line(error))),
+        _ => {
+            let _ = error.print();
+            return ExitCode::from(Code::Usage.facts().exit);
+        }
+    };
+    failure.report(if wants_json(words) { Format::Json } else { Format::Text });
+    ExitCode::from(failure.exit())
+}
+
+fn known_elsewhere(words: &[OsString]) -> Option<&'static str> {
+    let plain: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-')).collect();
+    KNOWN_ELSEWHERE.iter().find(|(known, _)| plain.starts_with(known)).map(|(_, here)| *here)
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// The command line did not parse, so the format is read off its words.
+fn wants_json(words: &[OsString]) -> bool {
+    let mut pairs = words.windows(2);
+    pairs.any(|pair| matches!(pair, [name, value] if name == "--output" && value == "json")) || words.iter().any(|word| word == "--output=json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn commands_of_other_systems_are_named_here() {
+        assert_eq!(known_elsewhere(&words("troth agent list")), Some("troth node list"));
+        assert_eq!(known_elsewhere(&words("troth --output json x509 mint --spiffe-id x")), None);
+        assert_eq!(known_elsewhere(&words("troth x509 mint -spiffeID x")), Some("troth svid fetch x509"));
+        assert_eq!(known_elsewhere(&words("troth entry list")), None);
+    }
+
+    #[test]
+    fn every_named_command_exists() {
+        for (_, here) in KNOWN_ELSEWHERE {
+            let mut command = crate::args::command();
+            for word in here.split(' ').skip(1).take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())) {
+                command = command.find_subcommand(word).unwrap_or_else(|| panic!("{here}: no {word}")).clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Reading a TOML file against the table of its keys.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::known::{KeyValue, KnownKey, nearest};
+use super::mistakes::{ConfigMistakes, Mistakes};
+use crate::files::{FileError, read_limited};
+use crate::trace::with_causes;
+
+/// The longest configuration file: thousands of sinks.
+const LONGEST_FILE: usize = 1024 * 1024;
+
+/// The most mistakes that are told: a binary file would have thousands.
+const MOST_MISTAKES: usize = 50;
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// [`ConfigMistakes`] with every mistake: syntax, unknown keys with the nearest known one, and values that are not acceptable.
+pub fn read_toml<T: DeserializeOwned>(path: &Path, known: &[KnownKey]) -> Result<T, ConfigMistakes> {
+    match read_toml_if_present(path, known)? {
+        Some(value) => Ok(value),
+        None => Err(of_file(path, "there is no such file")),
+    }
+}
+
+/// Reads a configuration file that need not be there, as the one in the default place.
+///
+/// # Errors
+/// [`ConfigMistakes`].
+pub fn read_toml_if_present<T: DeserializeOwned>(path: &Path, known: &[KnownKey]) -> Result<Option<T>, ConfigMistakes> {
+    let octets = match read_limited(path, LONGEST_FILE) {
+        Ok(octets) => octets,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error @ FileError::TooLong { .. }) => return Err(of_file(path, &error.to_string())),
+        Err(error) => return Err(of_file(path, &with_causes(&error))),
+    };
+    let text = String::from_utf8(octets).map_err(|_| of_file(path, "the file is not text (UTF-8)"))?;
+    read_toml_text(&text, known).map(Some).map_err(|mistakes| ConfigMistakes {
+        file: Some(path.to_owned()),
+        ..mistakes
+    })
+}
+
+/// Reads the text of a configuration file.
+///
+/// # Errors
+/// [`ConfigMistakes`].
+pub fn read_toml_text<T: DeserializeOwned>(text: &str, known: &[KnownKey]) -> Result<T, ConfigMistakes> {
+    let mut reader = Reader {
+        text,
+        mistakes: Mistakes::new(),
+        told: 0,
+    };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        reader.tell(at, "", error.message());
+    }
+    reader.check_table(document.get_ref(), known, "");
+    if !reader.mistakes.is_empty() {
+        return reader.mistakes.finish(None, None);
+    }
+    match toml::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            // The table above missed what the type wants: a required key, a value that only together with others is wrong.
+            reader.tell(error.span().map_or(0, |span| span.start), "", error.message());
+            reader.mistakes.finish(None, None)
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    mistakes: Mistakes,
+    told: usize,
+}
+
+impl Reader<'_> {
+    fn check_table(&mut self, table: &DeTable<'_>, known: &[KnownKey], prefix: &str) {
+        for (name, value) in table {
+            let key = format!("{prefix}{}", name.get_ref());
+            match known.iter().find(|known| known.name == name.get_ref().as_ref()) {
+                Some(known) => self.check_value(&key, value, &known.value),
+                None => self.tell(name.span().start, &key, &not_known(name.get_ref(), known)),
+            }
+        }
+    }
+
+    fn check_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, expected: &KeyValue) {
+        let at = value.span().start;
+        match (expected, value.get_ref()) {
+            (KeyValue::Bool, DeValue::Boolean(_)) => {}
+            (KeyValue::Integer { least, most }, DeValue::Integer(integer)) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix());
+                if !number.is_ok_and(|number| (*least..=*most).contains(&number)) {
+                    self.tell(at, key, &format!("the number is not between {least} and {most}"));
+                }
+            }
+            (KeyValue::Table(known), DeValue::Table(table)) => self.check_table(table, known, &format!("{key}.")),
+            (KeyValue::Tables(known), DeValue::Array(tables)) => {
+                for (index, table) in tables.iter().enumerate() {
+                    self.check_value(&format!("{key}[{index}]"), table, &KeyValue::Table(known));
+                }
+            }
+            (KeyValue::Text(accepts), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::Texts(accepts), DeValue::Array(texts)) => {
+                for (index, text) in texts.iter().enumerate() {
+                    self.check_value(&format!("{key}[{index}]"), text, &KeyValue::Text(*accepts));
+                }
+            }
+            (expected, found) => self.tell(at, key, &format!("expected {}, found {}", described(expected), article(found.type_str()))),
+        }
+    }
+
+    fn check_text(&mut self, at: usize, key: &str, text: &str, accepts: fn(&str) -> Result<(), String>) {
+        if let Err(reason) = accepts(text) {
+            self.tell(at, key, &reason);
+        }
+    }
+
+    fn tell(&mut self, at: usize, key: &str, text: &str) {
+        self.told += 1;
+        if self.told <= MOST_MISTAKES {
+            let line = self.text.bytes().take(at).filter(|octet| *octet == b'\n').count() + 1;
+            self.mistakes.add_at(line, key, text);
+        }
+    }
+}
+
+fn not_known(name: &str, known: &[KnownKey]) -> String {
+    match nearest(name, known.iter().map(|known| known.name)) {
+        Some(meant) => format!("is not known; did you mean {meant}?"),
+        None => format!(
+            "is not known; known are {}",
+            known.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+fn described(expected: &KeyValue) -> &'static str {
+    match expected {
+        KeyValue::Bool => "true or false",
+        KeyValue::Integer { .. } => "a whole number",
+        KeyValue::Table(_) => "a table",
+        KeyValue::Tables(_) => "tables ([[..]])",
+        KeyValue::Text(_) => "a text in quotes",
+        KeyValue::Texts(_) => "a list of texts",
+    }
+}
+
+fn article(kind: &str) -> String {
+    if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        format!("an {kind}")
+    } else {
+        format!("a {kind}")
+    }
+}
+
+fn of_file(path: &Path, text: &str) -> ConfigMistakes {
+    let mut mistakes = Mistakes::new();
+    mistakes.add("", text);
+    ConfigMistakes {
+        file: Some(path.to_owned()),
+        ..mistakes.finish::<()>(None, None).err().unwrap_or(ConfigMistakes {
+            file: None,
+            mistakes: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use trust_domains::duration::TextDuration;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Raw {
+        data_dir: Option<String>,
+        node_ttl: Option<TextDuration>,
+        streams: Option<u32>,
+        cache: Option<bool>,
+        enable: Option<Vec<String>>,
+        #[serde(default)]
+        sink: Vec<RawSink>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct RawSink {
+        spiffe_id: String,
+        directory: String,
+    }
+
+    const SINK: &[KnownKey] = &[KnownKey::text::<String>("spiffe_id"), KnownKey::text::<String>("directory")];
+
+    const KNOWN: &[KnownKey] = &[
+        KnownKey::text::<String>("data_dir"),
+        KnownKey::text::<TextDuration>("node_ttl"),
+        KnownKey::new("streams", KeyValue::Integer { least: 1, most: 10_000 }),
+        KnownKey::new("cache", KeyValue::Bool),
+        KnownKey::new("enable", KeyValue::Texts(as_word)),
+        KnownKey::new("sink", KeyValue::Tables(SINK)),
+    ];
+
+    fn as_word(text: &str) -> Result<(), String> {
+        if text == "wit" {
+            Ok(())
+        } else {
+            Err(format!("{text:?} is not known; known is wit"))
+        }
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        read_toml_text::<Raw>(text, KNOWN)
+            .unwrap_err()
+            .mistakes
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_good_file_is_read() {
+        let raw: Raw = read_toml_text(
+            "data_dir = '/d'\nnode_ttl = '24h'\nstreams = 0x10\ncache = true\nenable = ['wit']\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/x'\n",
+            KNOWN,
+        )
+        .unwrap();
+        assert_eq!((raw.data_dir.as_deref(), raw.streams, raw.sink.len()), (Some("/d"), Some(16), 1));
+        read_toml_text::<Raw>("", KNOWN).unwrap();
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_line_and_the_nearest_key() {
+        let text =
+            "datadir = '/d'\nnode_ttl = '3600'\nstreams = 0\ncache = 'yes'\nenable = ['wit', 'tiw']\nzebra = 1\n\n[[sink]]\nspiffe_id = 7\ndirectroy = '/x'\n";
+        let told = mistakes(text);
+        assert_eq!(told.len(), 8, "{told:#?}");
+        for expected in [
+            "line 1: datadir: is not known; did you mean data_dir?",
+            "line 3: streams: the number is not between 1 and 10000",
+            "line 4: cache: expected true or false, found a string",
+            "line 5: enable[1]: \"tiw\" is not known; known is wit",
+            "line 6: zebra: is not known; known are data_dir, node_ttl, streams, cache, enable, sink",
+            "line 9: sink[0].spiffe_id: expected a text in quotes, found an integer",
+            "line 10: sink[0].directroy: is not known; did you mean directory?",
+        ] {
+            assert!(told.iter().any(|mistake| mistake == expected), "{expected}: {told:#?}");
+        }
+        assert!(told.iter().any(|mistake| mistake.starts_with("line 2: node_ttl: ")), "{told:#?}");
+    }
+
+    #[test]
+    fn syntax_mistakes_are_told_together_with_the_others() {
+        let told = mistakes("data_dir = \nnode_tll = '24h'\n");
+        assert!(told.iter().any(|mistake| mistake.starts_with("line 1: ")), "{told:#?}");
+        assert!(
+            told.iter().any(|mistake| mistake == "line 2: node_tll: is not known; did you mean node_ttl?"),
+            "{told:#?}"
+        );
+    }
+
+    #[test]
+    fn what_only_the_type_knows_is_told_too() {
+        let told = mistakes("[[sink]]\nspiffe_id = '/web'\n");
+        assert_eq!(told, ["line 1: missing field `directory`"]);
+    }
+
+    #[test]
+    fn files_that_are_missing_binary_or_endless_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.toml");
+        assert_eq!(read_toml_if_present::<Raw>(&path, KNOWN).unwrap(), None);
+        assert!(read_toml::<Raw>(&path, KNOWN).unwrap_err().to_string().ends_with("there is no such file"));
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(
+            read_toml::<Raw>(&path, KNOWN)
+                .unwrap_err()
+                .to_string()
+                .ends_with("the file is not text (UTF-8)")
+        );
+        assert!(read_toml::<Raw>(Path::new("/dev/zero"), KNOWN).unwrap_err().to_string().contains("longer than"));
+        assert!(read_toml::<Raw>(dir.path(), KNOWN).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_mistakes_are_bounded(text in "[a-z_=\\[\\]{}'\"\n #.0-9\\\\é]{0,200}") {
+            if let Err(mistakes) = read_toml_text::<Raw>(&text, KNOWN) {
+                prop_assert!((1..=MOST_MISTAKES).contains(&mistakes.mistakes.len()));
+            }
+        }
+    }
+}

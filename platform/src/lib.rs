@@ -1,0 +1,23 @@
+//! What Troth's server and agent both need from the machine they run on.
+//!
+//! Clock and randomness, durable files, locks, sealing and key sources, sockets bound safely, the TLS accept loop and connector,
+//! HTTP edges, telemetry, configuration files and default places.
+//!
+//! It knows the trust domain's values and none of its rules: nothing here decides who gets what.
+
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod files;
+pub mod lock;
+pub mod logging;
+pub mod paths;
+pub mod process;
+pub mod random;
+pub mod sealing;
+mod serving;
+pub mod sockets;
+pub mod telemetry;
+pub mod tls;
+pub mod trace;
+pub mod unix_http;

@@ -1,0 +1,20 @@
+//! Mutually authenticated TLS between our own processes: TLS 1.3 only, never resumed.
+//!
+//! A resumed session would skip the verification of the peer against today's bundle, so there are no tickets, no session cache and no early data.
+
+mod accept;
+mod admission;
+mod config;
+mod connect;
+mod verifier;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use accept::{ConnectionInfo, TlsServer};
+pub use admission::AcceptLimits;
+pub use config::{TlsConfigError, TlsIdentity, client_config, provider, server_config};
+pub use connect::{ConnectError, Connection, connect};
+pub use verifier::{NodeClientVerifier, ServerTrust, ServerVerifier};

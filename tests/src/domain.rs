@@ -1,0 +1,244 @@
+//! A trust domain as operators run one: a server and agents, each a process with a directory of its own.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{Run, run, troth};
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::wait::until;
+
+/// A directory that every user may enter and only this one may write: workloads of other users reach the sockets in it.
+///
+/// # Panics
+///
+/// When it cannot be made.
+#[must_use]
+pub fn open_directory() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("troth-").tempdir_in("/tmp").expect("a temporary directory");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    folder
+}
+
+/// A trust domain with its server.
+#[derive(Debug)]
+pub struct Domain {
+    /// The trust domain's name.
+    pub name: String,
+    /// The server's address.
+    pub address: String,
+    /// Options of `server run` beside the directory, the address and telemetry.
+    pub options: Vec<String>,
+    server: Option<Process>,
+    folder: TempDir,
+}
+
+impl Domain {
+    /// Makes a trust domain without starting its server.
+    ///
+    /// # Panics
+    ///
+    /// When `server init` fails.
+    #[must_use]
+    pub fn init(name: &str) -> Self {
+        let folder = open_directory();
+        let data = folder.path().join("server");
+        let made = run(&["server", "init", "--trust-domain", name, "--data-dir", path_text(&data), "--no-recovery"]);
+        let _ = made.exits(0);
+        Self { name: name.to_owned(), address: format!("127.0.0.1:{}", free_port()), options: Vec::new(), server: None, folder }
+    }
+
+    /// Makes a trust domain and starts its server.
+    #[must_use]
+    pub fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// Makes a trust domain and starts its server with more options.
+    #[must_use]
+    pub fn start_with(name: &str, options: &[&str]) -> Self {
+        let mut domain = Self::init(name);
+        domain.options = options.iter().map(|&option| option.to_owned()).collect();
+        domain.start_server();
+        domain
+    }
+
+    /// Starts the server, and waits until it is ready.
+    pub fn start_server(&mut self) {
+        self.launch_server();
+        self.server_ready();
+    }
+
+    /// Starts the server without waiting.
+    pub fn launch_server(&mut self) {
+        let mut command = troth();
+        command.args(["server", "run", "--data-dir", path_text(&self.server_data()), "--listen", &self.address, "--telemetry-listen", "off"]);
+        command.args(&self.options);
+        self.server = Some(Process::start(command, &self.folder.path().join("server.log")));
+    }
+
+    /// Waits until the server is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it is not in time.
+    pub fn server_ready(&mut self) {
+        let data = self.server_data();
+        until("the server", || {
+            let server = self.server.as_mut().expect("a started server");
+            assert!(server.is_running(), "the server ended: {}", server.log());
+            (run(&["health", "server", "--data-dir", path_text(&data)]).code == 0).then_some(())
+        });
+    }
+
+    /// Returns the server's process.
+    ///
+    /// # Panics
+    ///
+    /// When it was not started.
+    pub fn server(&mut self) -> &mut Process {
+        self.server.as_mut().expect("a started server")
+    }
+
+    /// Returns the server's data directory.
+    #[must_use]
+    pub fn server_data(&self) -> PathBuf {
+        self.folder.path().join("server")
+    }
+
+    /// Returns the directory of everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs an operator's command on the server; the answer is JSON.
+    #[must_use]
+    pub fn operator(&self, arguments: &[&str]) -> Run {
+        let data = self.server_data();
+        let mut all = vec!["--output", "json"];
+        all.extend_from_slice(arguments);
+        all.extend(["--data-dir", path_text(&data)]);
+        run(&all)
+    }
+
+    /// Runs an operator's command that must succeed, and returns its document.
+    #[must_use]
+    pub fn told(&self, arguments: &[&str]) -> Value {
+        self.operator(arguments).exits(0).json()
+    }
+
+    /// Makes a join link for a node of this name.
+    ///
+    /// # Panics
+    ///
+    /// When the document has no link.
+    #[must_use]
+    pub fn link(&self, node: &str) -> String {
+        self.told(&["token", "create", "--node-id", node])["link"].as_str().expect("a link").to_owned()
+    }
+
+    /// Joins a node of this name and waits until its agent is ready.
+    #[must_use]
+    pub fn agent(&self, node: &str) -> Agent {
+        self.agent_with(node, &[])
+    }
+
+    /// Joins a node with more options of `agent run`.
+    #[must_use]
+    pub fn agent_with(&self, node: &str, options: &[&str]) -> Agent {
+        let mut agent = Agent::new(self.folder.path(), node);
+        agent.options = options.iter().map(|&option| option.to_owned()).collect();
+        agent.launch(Some(&self.link(node)));
+        agent.ready();
+        agent
+    }
+}
+
+/// An agent with its directory.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its data directory.
+    pub data: PathBuf,
+    /// The Workload API socket.
+    pub socket: PathBuf,
+    /// Options of `agent run` beside the directories and telemetry.
+    pub options: Vec<String>,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Agent {
+    /// Chooses places for an agent in a folder, without starting it.
+    #[must_use]
+    pub fn new(folder: &Path, node: &str) -> Self {
+        Self {
+            data: folder.join(format!("agent-{node}")),
+            socket: folder.join(format!("{node}.sock")),
+            options: Vec::new(),
+            log: folder.join(format!("agent-{node}.log")),
+            process: None,
+        }
+    }
+
+    /// Starts it, with a join link given on standard input.
+    pub fn launch(&mut self, link: Option<&str>) {
+        let mut command = troth();
+        command.args(["agent", "run", "--data-dir", path_text(&self.data), "--workload-socket", path_text(&self.socket), "--telemetry-listen", "off"]);
+        command.args(&self.options);
+        if link.is_some() {
+            command.args(["--join", "-"]).stdin(Stdio::piped());
+        }
+        let mut process = Process::start(command, &self.log);
+        if let Some(link) = link {
+            process.give(link);
+        }
+        self.process = Some(process);
+    }
+
+    /// Waits until it is attested and synced.
+    ///
+    /// # Panics
+    ///
+    /// When it is not in time.
+    pub fn ready(&mut self) {
+        let data = self.data.clone();
+        until("the agent", || {
+            let process = self.process();
+            assert!(process.is_running(), "the agent ended: {}", process.log());
+            (run(&["health", "agent", "--data-dir", path_text(&data)]).code == 0).then_some(())
+        });
+    }
+
+    /// Returns its process.
+    ///
+    /// # Panics
+    ///
+    /// When it was not started.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a started agent")
+    }
+
+    /// Runs a command of the node's operator; the answer is JSON.
+    #[must_use]
+    pub fn operator(&self, arguments: &[&str]) -> Run {
+        let mut all = vec!["--output", "json"];
+        all.extend_from_slice(arguments);
+        all.extend(["--data-dir", path_text(&self.data)]);
+        run(&all)
+    }
+}
+
+/// Returns a path as text.
+///
+/// # Panics
+///
+/// When it is not UTF-8; the tests' own paths are.
+#[must_use]
+pub fn path_text(path: &Path) -> &str {
+    path.to_str().expect("a path of UTF-8")
+}

@@ -1,0 +1,8 @@
+//! What end-to-end tests share: the built `troth`, servers and agents as processes in directories of their own, and limits on every wait.
+
+pub mod command;
+pub mod domain;
+pub mod ports;
+pub mod process;
+pub mod wait;
+pub mod workload;

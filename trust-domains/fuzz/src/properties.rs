@@ -1,0 +1,130 @@
+//! What must hold for any input of each parser: no panic, and what was accepted round-trips.
+//!
+//! The fuzz targets feed these functions, and a test of the crate replays the kept corpus through them.
+#![allow(dead_code, reason = "each fuzz target uses one function of this file")]
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use trust_domains::bundle::TrustBundle;
+use trust_domains::duration::TextDuration;
+use trust_domains::entry::{EntryId, EntrySpec};
+use trust_domains::join_link::{JoinLink, ServerAddress};
+use trust_domains::node::NodeName;
+use trust_domains::public_key::PublicKey;
+use trust_domains::wire::{admin, node};
+use trust_domains::x509::{Certificate, X509Svid, lint, verify_svid};
+use trust_domains::{Revision, Selector, Serial, SpiffeId, Timestamp, TrustDomain};
+
+/// A text that is accepted is written as itself, or as a text that means the same.
+fn round_trips<T: FromStr + Display + PartialEq + Debug>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let written = value.to_string();
+        let again = written.parse::<T>();
+        assert!(again.as_ref().is_ok_and(|again| *again == value), "{text:?} was read as {value:?} and written as {written:?}");
+    }
+}
+
+fn example() -> TrustDomain {
+    TrustDomain::from_str("example.org").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Names and small texts. A SPIFFE ID and a trust domain are also written exactly as they were read.
+pub fn names(data: &[u8]) {
+    if let Ok(id) = SpiffeId::parse(data) {
+        assert_eq!(id.as_str().as_bytes(), data);
+        assert!(data.len() <= 2048 && id.trust_domain().as_str().len() <= 255);
+        assert!(!id.path().ends_with('/') && !id.path().contains("//"));
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(name) = TrustDomain::from_str(text) {
+        assert_eq!(name.as_str(), text);
+        assert_eq!(name.id().as_str(), format!("spiffe://{text}"));
+    }
+    if let Ok(id) = SpiffeId::expand(&example(), text) {
+        assert_eq!(id.trust_domain(), example());
+    }
+    round_trips::<Selector>(text);
+    round_trips::<NodeName>(text);
+    round_trips::<EntryId>(text);
+    round_trips::<TextDuration>(text);
+    round_trips::<Timestamp>(text);
+    round_trips::<Revision>(text);
+    round_trips::<Serial>(text);
+    round_trips::<ServerAddress>(text);
+}
+
+/// Join links.
+pub fn join_link(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(link) = text.parse::<JoinLink>() {
+        let written = link.to_link();
+        let again: Result<JoinLink, _> = written.parse();
+        assert!(again.is_ok_and(|again| *again.to_link() == *written), "{text:?}");
+    }
+}
+
+/// SPIFFE bundle documents.
+pub fn bundle_json(data: &[u8]) {
+    if let Ok(bundle) = TrustBundle::parse_spiffe_json(&example(), data) {
+        let written = bundle.to_spiffe_json();
+        let again = TrustBundle::parse_spiffe_json(&example(), written.as_bytes());
+        assert!(again.is_ok_and(|again| again.has_same_keys(&bundle) && again.sequence() == bundle.sequence()), "{written}");
+    }
+}
+
+/// Certificates, alone.
+pub fn certificate(data: &[u8]) {
+    if let Ok(certificate) = Certificate::parse(data) {
+        let _ = certificate.is_valid_at(certificate.not_before());
+    }
+    let _ = lint(&[data.to_vec().into()]);
+}
+
+/// Chains, in DER and in PEM; one that is accepted is verified against a bundle of nothing and of its own last certificate.
+pub fn svid_chain(data: &[u8]) {
+    let _ = X509Svid::from_pem(data);
+    let Ok(svid) = X509Svid::from_concatenated_der(data) else { return };
+    assert_eq!(svid.to_concatenated_der(), data);
+    let now = svid.leaf().not_before();
+    let empty = TrustBundle::new(svid.spiffe_id().trust_domain());
+    assert!(verify_svid(svid.chain(), &empty, now).is_err(), "an empty bundle means trust nothing");
+    if let Some(Ok(bundle)) = svid.chain().last().map(|last| empty.with_x509_authority(last)) {
+        let _ = verify_svid(svid.chain(), &bundle, now);
+    }
+}
+
+/// Public keys: one that is accepted is its own only encoding.
+pub fn public_key(data: &[u8]) {
+    if let Ok(key) = PublicKey::from_spki(data) {
+        assert_eq!(key.spki(), data);
+        assert!(PublicKey::from_sec1(key.sec1()).is_ok());
+    }
+}
+
+/// Messages of the node API, both ways.
+pub fn wire_node(data: &[u8]) {
+    let _ = serde_json::from_slice::<node::AttestRequest>(data);
+    let _ = serde_json::from_slice::<node::RenewRequest>(data);
+    let _ = serde_json::from_slice::<node::IssueRequest>(data);
+    let _ = serde_json::from_slice::<node::Ack>(data);
+    let _ = serde_json::from_slice::<node::NodeCredential>(data);
+    let _ = serde_json::from_slice::<node::IssueResponse>(data);
+    if let Ok(message) = serde_json::from_slice::<node::SyncMessage>(data) {
+        let written = serde_json::to_vec(&message).unwrap_or_else(|error| panic!("{error}"));
+        assert!(serde_json::from_slice::<node::SyncMessage>(&written).is_ok());
+    }
+}
+
+/// Messages of the admin API; a draft that passes the check names only what it may.
+pub fn wire_admin(data: &[u8]) {
+    let _ = serde_json::from_slice::<admin::EntryChange>(data);
+    let _ = serde_json::from_slice::<admin::ApplyEntries>(data);
+    let _ = serde_json::from_slice::<admin::TokenRequest>(data);
+    let Ok(draft) = serde_json::from_slice::<admin::EntryDraft>(data) else { return };
+    let parent = SpiffeId::expand(&example(), "/troth/agent/join_token/n1").unwrap_or_else(|error| panic!("{error}"));
+    if let Ok(spec) = EntrySpec::check(&draft, &example(), parent) {
+        assert!(!spec.spiffe_id().is_reserved());
+        assert_eq!(spec.spiffe_id().trust_domain(), example());
+    }
+}

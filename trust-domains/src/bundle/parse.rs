@@ -1,0 +1,251 @@
+//! Reading a SPIFFE bundle document: strict on the document, forgiving on its entries (BUN-06, X509-21), and bounded.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::bundle::TrustBundle;
+use crate::bundle::authority::{AuthorityRefused, X509Authority};
+use crate::bundle::json::{PublicJwk, USE_JWT, USE_WIT, USE_X509};
+use crate::problem::{Code, Coded};
+use crate::trust_domain::TrustDomain;
+
+/// The largest bundle document that is read: 512 roots of 1.5 KB fit; parsing it costs a few milliseconds.
+pub const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
+
+/// The most entries of one document. Domains have two or three of each kind; some nest dozens of upstream roots.
+pub const MAX_BUNDLE_KEYS: usize = 512;
+
+/// A bundle document as read, with what was passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedBundle {
+    /// What was understood.
+    pub bundle: TrustBundle,
+    /// The entries that were not.
+    pub skipped: Vec<SkippedKey>,
+}
+
+/// An entry of `keys` that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Its place in `keys`, from 0.
+    pub position: usize,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why an entry of a bundle document is passed over; the document stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// `x5c` is missing or empty (X509-21).
+    #[error("x5c is missing or empty")]
+    CertificateMissing,
+    /// `x5c` is not standard base64.
+    #[error("x5c is not standard base64")]
+    CertificateNotBase64,
+    /// The certificate cannot be a root.
+    #[error("the certificate is not taken as a root")]
+    CertificateRefused {
+        /// Why not.
+        #[source]
+        source: AuthorityRefused,
+    },
+    /// The same root, or a key with the same ID, came before.
+    #[error("it is there twice")]
+    Duplicate,
+    /// A token key has no key ID.
+    #[error("kid is missing")]
+    KeyIdMissing,
+    /// The members of the key are missing or are not base64url.
+    #[error("the members of the key are not complete")]
+    KeyMembers,
+    /// `kty` is missing, unknown, or not for this use.
+    #[error("kty is missing, or not known for this use")]
+    KeyTypeUnknown,
+    /// The entry is not an object.
+    #[error("the entry is not an object")]
+    NotAnObject,
+    /// `use` is missing.
+    #[error("use is missing")]
+    UseMissing,
+    /// `use` is one that this version does not know.
+    #[error("use is not known")]
+    UseUnknown,
+}
+
+/// Why a document as a whole is not a SPIFFE bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseBundleError {
+    /// `keys` is missing (BUN-05): an empty array is what means "nothing".
+    #[error("bundle document without keys")]
+    KeysMissing,
+    /// It is not JSON of the right shape.
+    #[error("not a bundle document, at line {line} column {column}")]
+    Malformed {
+        /// The line, from 1; 0 when unknown.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// `spiffe_sequence` is not a whole number of at most 64 bits (BUN-03).
+    #[error("spiffe_sequence is not a whole number")]
+    Sequence,
+    /// The document is larger than [`MAX_BUNDLE_BYTES`].
+    #[error("bundle document of {actual} bytes, at most {limit} are read")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+        /// Its length.
+        actual: usize,
+    },
+    /// It has more than [`MAX_BUNDLE_KEYS`] entries.
+    #[error("bundle document with {actual} keys, at most {limit} are read")]
+    TooManyKeys {
+        /// The limit.
+        limit: usize,
+        /// How many there are.
+        actual: usize,
+    },
+}
+
+impl Coded for ParseBundleError {
+    fn code(&self) -> Code {
+        Code::InvalidRequest
+    }
+}
+
+/// The members that we read; others are none of our business (BUN-02).
+#[derive(Default)]
+pub(super) struct RawDocument {
+    spiffe_sequence: Option<Value>,
+    spiffe_refresh_hint: Option<Value>,
+    keys: Option<Vec<Value>>,
+}
+
+/// Written out, since a derived struct would take an array for an object.
+impl<'de> Deserialize<'de> for RawDocument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DocumentVisitor)
+    }
+}
+
+struct DocumentVisitor;
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = RawDocument;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a SPIFFE bundle document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<RawDocument, A::Error> {
+        let mut document = RawDocument::default();
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            match name.as_ref() {
+                // Two readers could choose differently between two lists of keys.
+                "keys" if document.keys.is_some() => return Err(A::Error::duplicate_field("keys")),
+                "keys" => document.keys = members.next_value()?,
+                "spiffe_sequence" => document.spiffe_sequence = members.next_value()?,
+                "spiffe_refresh_hint" => document.spiffe_refresh_hint = members.next_value()?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(document)
+    }
+}
+
+impl ParsedBundle {
+    /// Reads a document, and tells which entries were passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the document as a whole is no bundle.
+    pub fn parse(trust_domain: &TrustDomain, document: &[u8]) -> Result<Self, ParseBundleError> {
+        if document.len() > MAX_BUNDLE_BYTES {
+            return Err(ParseBundleError::TooLarge {
+                limit: MAX_BUNDLE_BYTES,
+                actual: document.len(),
+            });
+        }
+        let raw = serde_json::from_slice(document).map_err(|error| ParseBundleError::Malformed {
+            line: error.line(),
+            column: error.column(),
+        })?;
+        Self::of_document(trust_domain, raw)
+    }
+
+    pub(super) fn of_document(trust_domain: &TrustDomain, document: RawDocument) -> Result<Self, ParseBundleError> {
+        let keys = document.keys.ok_or(ParseBundleError::KeysMissing)?;
+        if keys.len() > MAX_BUNDLE_KEYS {
+            return Err(ParseBundleError::TooManyKeys {
+                limit: MAX_BUNDLE_KEYS,
+                actual: keys.len(),
+            });
+        }
+        let mut bundle = TrustBundle::new(trust_domain.clone());
+        bundle.sequence = document
+            .spiffe_sequence
+            .map(|value| value.as_u64().ok_or(ParseBundleError::Sequence))
+            .transpose()?;
+        // Only a hint (BUN-04): one that is no whole number must not cost the partner its bundle.
+        bundle.refresh_hint = document.spiffe_refresh_hint.and_then(|value| value.as_u64()).map(Duration::from_secs);
+        let mut skipped = Vec::new();
+        for (position, key) in keys.into_iter().enumerate() {
+            if let Err(reason) = bundle.take(&key) {
+                skipped.push(SkippedKey { position, reason });
+            }
+        }
+        Ok(Self { bundle, skipped })
+    }
+}
+
+impl TrustBundle {
+    /// Takes one entry of `keys`.
+    fn take(&mut self, key: &Value) -> Result<(), SkipReason> {
+        let jwk = key.as_object().ok_or(SkipReason::NotAnObject)?;
+        let purpose = jwk.get("use").ok_or(SkipReason::UseMissing)?;
+        if !jwk.get("kty").and_then(Value::as_str).is_some_and(PublicJwk::knows) {
+            return Err(SkipReason::KeyTypeUnknown);
+        }
+        match purpose.as_str() {
+            Some(USE_X509) => self.take_root(jwk),
+            Some(USE_JWT) => take_token_key(&mut self.jwt_authorities, jwk),
+            Some(USE_WIT) => take_token_key(&mut self.wit_authorities, jwk),
+            _ => Err(SkipReason::UseUnknown),
+        }
+    }
+
+    fn take_root(&mut self, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
+        let values = jwk.get("x5c").and_then(Value::as_array).ok_or(SkipReason::CertificateMissing)?;
+        let first = values.first().ok_or(SkipReason::CertificateMissing)?;
+        let text = first.as_str().ok_or(SkipReason::CertificateNotBase64)?;
+        let der = STANDARD.decode(text).map_err(|_| SkipReason::CertificateNotBase64)?;
+        let root = X509Authority::parse(&der).map_err(|source| SkipReason::CertificateRefused { source })?;
+        if self.x509_authorities.contains(&root) {
+            return Err(SkipReason::Duplicate);
+        }
+        self.x509_authorities.push(root);
+        Ok(())
+    }
+}
+
+fn take_token_key(keys: &mut Vec<PublicJwk>, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
+    let key = PublicJwk::of_object(jwk).ok_or(SkipReason::KeyMembers)?;
+    if key.key_type() == "OKP" {
+        // No signature algorithm of JWT-SVID or WIT-SVID uses such a key.
+        return Err(SkipReason::KeyTypeUnknown);
+    }
+    let key_id = key.key_id().ok_or(SkipReason::KeyIdMissing)?;
+    if keys.iter().any(|earlier| earlier.key_id() == Some(key_id)) {
+        return Err(SkipReason::Duplicate);
+    }
+    keys.push(key);
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The domain of Troth: names, SVIDs, bundles, entries, selectors, classes, verification, plans, and the wire types of its API.
+//!
+//! Pure: no clock, no randomness, no sockets, no files; time and chance are arguments. A value that exists is valid.
+
+pub mod bundle;
+pub mod class;
+pub mod clock;
+pub mod duration;
+pub mod entry;
+pub mod join_link;
+pub mod jwk;
+pub mod node;
+pub mod plan;
+pub mod problem;
+pub mod public_key;
+pub mod revision;
+pub mod selector;
+pub mod serial;
+pub mod spiffe_id;
+mod text;
+pub mod timestamp;
+pub mod trust_domain;
+pub mod wire;
+pub mod x509;
+
+pub use bundle::{SpiffeBundle, TrustBundle};
+pub use clock::{Clock, Reading};
+pub use entry::{EntryId, RegistrationEntry};
+pub use revision::Revision;
+pub use selector::{Selector, SelectorSet};
+pub use serial::Serial;
+pub use spiffe_id::SpiffeId;
+pub use timestamp::Timestamp;
+pub use trust_domain::TrustDomain;

@@ -1,0 +1,156 @@
+//! What the authority plan decides: steps, problems, and who signs.
+
+use crate::plan::authority::AuthorityId;
+use crate::timestamp::Timestamp;
+
+/// What is to be done, what is wrong, and who signs meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityPlan {
+    /// What is to be done, in this order.
+    pub actions: Vec<AuthorityAction>,
+    /// What an operator must know.
+    pub problems: Vec<AuthorityProblem>,
+    /// Who signs leaves as things are now, before the actions.
+    pub signing: Signing,
+}
+
+/// A step in the life of an issuing CA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorityAction {
+    /// Make a key, have the root sign its certificate, store both as prepared.
+    PrepareIssuing {
+        /// The root that signs it.
+        root: AuthorityId,
+        /// The NotAfter of its certificate, never after the root's.
+        not_after: Timestamp,
+        /// Why.
+        reason: PrepareReason,
+    },
+    /// Let it sign: prepared becomes active.
+    ActivateIssuing {
+        /// Which.
+        id: AuthorityId,
+        /// Why.
+        reason: PrepareReason,
+    },
+    /// Let it sign no more: active becomes old.
+    RetireIssuing {
+        /// Which.
+        id: AuthorityId,
+        /// The one that signs in its place.
+        replaced_by: AuthorityId,
+    },
+    /// Destroy its key and its record.
+    ForgetIssuing {
+        /// Which.
+        id: AuthorityId,
+        /// Why.
+        reason: ForgetReason,
+    },
+}
+
+/// Why an issuing CA is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrepareReason {
+    /// The active one reaches its signing margin soon.
+    EndsSoon {
+        /// When the active one ends.
+        not_after: Timestamp,
+    },
+    /// None is active and valid under the active root.
+    NoneActive,
+}
+
+/// Why an authority is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgetReason {
+    /// It has ended, and everything that it signed with it.
+    Ended {
+        /// When it ended.
+        not_after: Timestamp,
+    },
+    /// It was prepared, signed nothing, and brings no gain over what is active.
+    NotNeeded,
+}
+
+/// Who signs leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    /// Nobody, as the problems say.
+    Stopped,
+    /// This issuing CA.
+    With(AuthorityId),
+}
+
+/// Something that an operator must know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorityProblem {
+    /// The clock is behind the last stored time: nothing is signed.
+    #[error("the clock is {by_s} s behind the last stored time {last_stored}: nothing is signed until it is right")]
+    ClockBehind {
+        /// The last stored time.
+        last_stored: Timestamp,
+        /// The seconds that are missing.
+        by_s: i64,
+    },
+    /// The clock jumped: what cannot be undone waits.
+    #[error("the clock is {by_s} s after the last stored time {last_stored}: {held} authorities that ended are kept until an operator says that it is right")]
+    ClockJumped {
+        /// The last stored time.
+        last_stored: Timestamp,
+        /// The seconds since then.
+        by_s: i64,
+        /// How many authorities would have been forgotten.
+        held: usize,
+    },
+    /// No issuing CA is active and valid.
+    #[error("no issuing CA is active and valid: nothing is signed")]
+    NoIssuing,
+    /// No root is active and valid.
+    #[error("no root is active and valid: no issuing CA can be made")]
+    NoRoot,
+    /// The root needs a successor.
+    #[error("root {root} ends at {not_after}: it needs a successor by {successor_by}")]
+    RootEndsSoon {
+        /// Which.
+        root: AuthorityId,
+        /// When it ends.
+        not_after: Timestamp,
+        /// When its successor must be active.
+        successor_by: Timestamp,
+    },
+    /// The root is too short for another issuing CA; leaves that would outlive the active one are refused.
+    #[error("root {root} ends at {not_after}, too soon for another issuing CA: leaves of the longest life are refused from {refused_from}")]
+    RootTooShort {
+        /// Which.
+        root: AuthorityId,
+        /// When it ends.
+        not_after: Timestamp,
+        /// From when leaves of the longest life are refused.
+        refused_from: Timestamp,
+    },
+    /// The active issuing CA is within its signing margin: a handover failed or is late.
+    #[error("issuing CA {issuing} ends at {not_after} and should sign no more, but it has no successor yet")]
+    SuccessorLate {
+        /// Which.
+        issuing: AuthorityId,
+        /// When it ends.
+        not_after: Timestamp,
+    },
+}
+
+impl AuthorityProblem {
+    /// Returns the word by which health and metrics name the problem.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::ClockBehind { .. } => "clock_behind",
+            Self::ClockJumped { .. } => "clock_jumped",
+            Self::NoIssuing => "no_issuing_authority",
+            Self::NoRoot => "no_root",
+            Self::RootEndsSoon { .. } => "root_ends_soon",
+            Self::RootTooShort { .. } => "root_too_short",
+            Self::SuccessorLate { .. } => "issuing_successor_late",
+        }
+    }
+}

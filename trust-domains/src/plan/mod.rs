@@ -1,0 +1,6 @@
+//! Plans: what is due, decided by pure functions over (now, state, policy). The loops that perform them are elsewhere.
+
+pub mod authority;
+pub mod clock_evidence;
+pub mod rotation;
+pub mod validity;

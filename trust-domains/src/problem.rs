@@ -1,0 +1,255 @@
+//! Stable error codes, and the problem documents (RFC 9457) that carry them.
+//!
+//! A code is the same word in an HTTP answer, a log line, a metric label, an audit record and the CLI's JSON.
+//! Each row of the table below says once what it means, what to do next, and how the edges render it.
+
+use serde::{Deserialize, Serialize};
+
+/// What a code means to each edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeFacts {
+    /// The stable word.
+    pub word: &'static str,
+    /// What happened, as a sentence.
+    pub meaning: &'static str,
+    /// What to do next: names a step.
+    pub hint: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The exit code of the command line.
+    pub exit: u8,
+    /// Whether the same request may succeed later.
+    pub retry: bool,
+}
+
+macro_rules! codes {
+    ($( $variant:ident $word:literal $status:literal $exit:literal $retry:literal $meaning:literal $hint:literal; )*) => {
+        /// A stable error code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code {
+            $( #[doc = $meaning] $variant, )*
+        }
+
+        impl Code {
+            /// Every code, in the order of their words.
+            pub const ALL: &'static [Code] = &[ $( Code::$variant, )* ];
+
+            /// Returns what the code means to each edge.
+            #[must_use]
+            pub const fn facts(self) -> CodeFacts {
+                match self {
+                    $( Code::$variant => CodeFacts { word: $word, meaning: $meaning, hint: $hint, status: $status, exit: $exit, retry: $retry }, )*
+                }
+            }
+        }
+    };
+}
+
+// variant, word, HTTP status, exit code, retry, meaning, hint. Sorted by word (a test checks it).
+codes! {
+    AttestationRefused "attestation_refused" 403 1 false "The node's proof was not accepted." "make a new join link on the server: troth token create";
+    BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
+    BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
+    CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
+    ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
+    ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
+    ConnectionIdentityExpired "connection_identity_expired" 401 1 true "The certificate that opened this connection has ended." "connect again with the renewed certificate; the agent does so by itself";
+    DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
+    DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
+    DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
+    DiskFull "disk_full" 507 1 true "The disk has too little free space to go on safely." "free space on the file system of the data directory; nothing is lost, and work goes on by itself";
+    EntryExists "entry_exists" 409 1 false "An entry with the same SPIFFE ID, parent and selectors exists with other fields." "change it: troth entry update ID";
+    EntryExpired "entry_expired" 403 1 false "The entry has ended." "give it a later end: troth entry update ID --expires-at TIME";
+    EntryNotFound "entry_not_found" 404 3 false "There is no such entry." "list what there is: troth entry list";
+    EntryNotOfNode "entry_not_of_node" 403 1 false "The entry is not under the node that asks." "list the entries and their nodes: troth entry list";
+    FileUnavailable "file_unavailable" 500 1 true "A file or directory cannot be read or written." "check that the path exists, its owner and its mode";
+    Internal "internal" 500 1 true "Something failed inside that is not the caller's fault." "look in the process's log under the trace id, then try again";
+    InvalidRequest "invalid_request" 400 2 false "The request is not what this call expects." "compare it with the description: troth help, or /openapi.json";
+    InvalidSelector "invalid_selector" 400 2 false "A selector is not of the form type:value." "write it as unix:uid:1000; docs/operations.md lists the kinds";
+    InvalidSpiffeId "invalid_spiffe_id" 400 2 false "The text is not a SPIFFE ID of this trust domain." "write it as spiffe://TRUST-DOMAIN/path, or /path for short";
+    InvalidTrustDomain "invalid_trust_domain" 400 2 false "The text is not a trust domain name." "use lower-case letters, digits, dots, dashes and underscores, at most 255 bytes: prod.example.org";
+    IssuerUnavailable "issuer_unavailable" 503 1 true "The server has no authority that may sign now." "look at the server's problems: troth health server";
+    JoinLinkInvalid "join_link_invalid" 400 2 false "The join link is not complete." "copy the whole link that troth token create printed, or make a new one";
+    JoinLinkRequired "join_link_required" 400 2 false "The agent has no identity yet and was given no join link." "make one on the server with troth token create, then: troth agent run --join LINK";
+    JournalUnavailable "journal_unavailable" 503 1 true "The issuance journal cannot be written, so nothing is signed." "look at the server's log and its disk: troth health server";
+    KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file";
+    KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
+    NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
+    NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
+    NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
+    NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
+    NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
+    NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
+    NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
+    NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
+    NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
+    Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
+    ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
+    RootMismatch "root_mismatch" 403 1 false "The server at that address does not hold the root that the join link names." "check the address, or make a new link: troth token create";
+    ServerIdentityInvalid "server_identity_invalid" 403 1 false "The process at that address does not prove that it is the server of this trust domain." "check the address in the link; if it is right, someone answers in the server's place";
+    SocketUnsafe "socket_unsafe" 400 1 false "A socket cannot be made there safely." "use a directory that only root or this user can write, or another --workload-socket";
+    StoreConflict "store_conflict" 409 1 true "Someone changed the same thing at the same time." "look at it again, then repeat the command";
+    StoreFormatUnknown "store_format_unknown" 500 1 false "The data was written by a version that this one does not know." "run the newer version; docs/operations.md says how to go back";
+    StoreUnavailable "store_unavailable" 503 1 true "The store cannot be written or read." "look at the server's log and its disk: troth health server";
+    SvidInvalid "svid_invalid" 400 1 false "The certificate is not a valid X509-SVID." "look at what is wrong with it: troth svid lint FILE";
+    TokenExpired "token_expired" 403 1 false "The join token has ended." "make a new join link: troth token create";
+    TokenNotFound "token_not_found" 404 3 false "There is no such join token." "list what there is: troth token list";
+    TokenUnknown "token_unknown" 403 1 false "The join token is not known here, or was deleted." "make a new join link: troth token create";
+    TokenUsed "token_used" 403 1 false "The join token was used with another key." "make a new join link for each node: troth token create";
+    TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
+    Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
+    UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
+    Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
+    WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";
+    WorkloadUnavailable "workload_unavailable" 503 1 true "The agent has nothing valid to give to this process now." "look at the agent: troth agent status";
+}
+
+impl Code {
+    /// Returns the stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.facts().word
+    }
+
+    /// Returns the code with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.word() == word)
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// An error that knows its stable code.
+///
+/// Every error enum that reaches a person, an HTTP answer or a log implements it, with a closed match.
+pub trait Coded: std::error::Error {
+    /// Returns the stable code.
+    fn code(&self) -> Code;
+
+    /// Returns the next step for this very error; that of the code unless the error knows better.
+    fn hint(&self) -> String {
+        self.code().facts().hint.to_owned()
+    }
+}
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where the code is described: `https://troth.invalid/errors/CODE`, a name and not an address.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the code means.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened in this case.
+    pub detail: String,
+    /// The stable word.
+    pub code: String,
+    /// What to do next.
+    pub hint: String,
+    /// Whether the same request may succeed later.
+    #[serde(default)]
+    pub retry: bool,
+    /// The request's trace id, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+impl Problem {
+    /// The media type of a problem document.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
+    /// Returns the document for a code, with what happened in this case.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let facts = code.facts();
+        Self {
+            kind: format!("https://troth.invalid/errors/{}", facts.word),
+            title: facts.meaning.to_owned(),
+            status: facts.status,
+            detail: detail.into(),
+            code: facts.word.to_owned(),
+            hint: facts.hint.to_owned(),
+            retry: facts.retry,
+            trace_id: None,
+        }
+    }
+
+    /// Returns the document for an error: its text with its causes.
+    #[must_use]
+    pub fn of(error: &(impl Coded + ?Sized)) -> Self {
+        let mut problem = Self::new(error.code(), detail_of(error));
+        problem.hint = error.hint();
+        problem
+    }
+
+    /// Returns the known code of the document, `internal` for one that this version does not know.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        Code::from_word(&self.code).unwrap_or(Code::Internal)
+    }
+}
+
+/// Says what happened. The causes are added only where the caller can mend them: those of a failure inside stay in the log.
+fn detail_of(error: &(impl Coded + ?Sized)) -> String {
+    let mut detail = error.to_string();
+    if error.code().facts().status < 500 {
+        for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+            detail.push_str(": ");
+            detail.push_str(&cause.to_string());
+        }
+    }
+    detail
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Coded for Problem {
+    fn code(&self) -> Code {
+        Problem::code(self)
+    }
+
+    fn hint(&self) -> String {
+        self.hint.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_sorted_unique_and_found_again() {
+        for pair in Code::ALL.windows(2) {
+            assert!(pair[0].word() < pair[1].word(), "{} before {}", pair[0], pair[1]);
+        }
+        for code in Code::ALL {
+            assert_eq!(Code::from_word(code.word()), Some(*code));
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_hint_that_names_a_next_step() {
+        const VERBS: &[&str] = &[
+            "ask", "change", "check", "choose", "close", "compare", "connect", "copy", "correct", "free", "give", "join", "lift", "list", "look", "make", "name",
+            "on the node", "put", "run", "send", "split", "stop", "try", "use", "write",
+        ];
+        for code in Code::ALL {
+            let hint = code.facts().hint;
+            assert!(VERBS.iter().any(|verb| hint.starts_with(verb)), "{code}: {hint}");
+        }
+    }
+}

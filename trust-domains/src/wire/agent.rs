@@ -1,0 +1,122 @@
+//! The agent's admin API: what the operator of a node asks of its agent, over `DATA_DIR/agent-admin.sock`.
+//!
+//! | call | request | answer |
+//! |---|---|---|
+//! | `GET /v1/agent/status` | - | [`AgentStatus`] |
+//! | `GET /v1/agent/explain?pid=PID` | - | [`Explanation`] |
+//! | `GET /v1/agent/health` | - | [`super::admin::Health`] |
+//! | `POST /v1/agent/leave` | - | 204 |
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::CredentialClass;
+use crate::entry::EntryId;
+use crate::revision::Revision;
+use crate::selector::Selector;
+use crate::serial::Serial;
+use crate::spiffe_id::SpiffeId;
+use crate::timestamp::Timestamp;
+
+/// How an agent is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// The node's SPIFFE ID; absent before it joined.
+    pub spiffe_id: Option<SpiffeId>,
+    /// The server's address.
+    pub server: Option<String>,
+    /// Whether the sync stream is open.
+    pub connected: bool,
+    /// Since when it is open, or was lost.
+    pub since: Option<Timestamp>,
+    /// When the node SVID ends.
+    pub expires_at: Option<Timestamp>,
+    /// The commit that the agent shows.
+    pub revision: Option<Revision>,
+    /// Entries of this node.
+    pub entries: usize,
+    /// SVIDs held now.
+    pub svids: usize,
+    /// Open workload streams.
+    pub streams: usize,
+    /// The workload socket.
+    pub workload_socket: String,
+    /// File sinks.
+    pub sinks: Vec<SinkStatus>,
+    /// The last error towards the server, if the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// How a file sink is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// The identity it delivers.
+    pub spiffe_id: SpiffeId,
+    /// Where to.
+    pub directory: String,
+    /// The serial in place; absent when nothing is.
+    pub serial: Option<Serial>,
+    /// When it was last written.
+    pub written_at: Option<Timestamp>,
+    /// What went wrong last, if it did.
+    pub last_error: Option<String>,
+}
+
+/// Why a process gets what it gets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The process.
+    pub pid: i32,
+    /// What was proved about it.
+    pub selectors: Vec<Selector>,
+    /// What could not be read, and why.
+    pub unknown: Vec<UnknownSelector>,
+    /// Each entry of this node.
+    pub entries: Vec<EntryMatch>,
+    /// What it gets now.
+    pub identities: Vec<IdentityNow>,
+    /// The one command that would give it an identity, when it has none.
+    pub remedy: Option<String>,
+}
+
+/// A kind of selector that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownSelector {
+    /// The kind, as `unix:path`.
+    pub kind: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How an entry compares with a process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryMatch {
+    /// The entry.
+    pub id: EntryId,
+    /// The identity it gives.
+    pub spiffe_id: SpiffeId,
+    /// Its class.
+    pub class: CredentialClass,
+    /// Whether the process gets it.
+    pub matches: bool,
+    /// Selectors that the process has.
+    pub matched: Vec<Selector>,
+    /// Selectors that it lacks.
+    pub missing: Vec<Selector>,
+    /// Selectors that could not be read.
+    pub unknown: Vec<Selector>,
+}
+
+/// An identity that a process gets now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IdentityNow {
+    /// The identity.
+    pub spiffe_id: SpiffeId,
+    /// The serial; absent while it is being issued.
+    pub serial: Option<Serial>,
+    /// When it was issued.
+    pub issued_at: Option<Timestamp>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it will be renewed.
+    pub next_renewal: Option<Timestamp>,
+}

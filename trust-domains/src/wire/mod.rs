@@ -1,0 +1,9 @@
+//! The wire types of Troth's own API: what agents and operators exchange with the server, as JSON.
+//!
+//! Both ends parse through the same domain types, so a value that arrived is a valid one.
+
+pub mod admin;
+pub mod agent;
+pub mod audit;
+pub mod encoding;
+pub mod node;

@@ -1,0 +1,87 @@
+use rcgen::{DnType, KeyUsagePurpose};
+use rustls_pki_types::CertificateDer;
+
+use super::{Severity, lint};
+use crate::x509::MAX_CHAIN_LEN;
+use crate::x509::testing::{TestDomain, uri};
+
+const WEB: &str = "spiffe://example.org/web";
+
+fn rules(chain: &[CertificateDer<'_>]) -> Vec<(Severity, &'static str, usize)> {
+    lint(chain).iter().map(|finding| (finding.severity, finding.rule, finding.position)).collect()
+}
+
+#[test]
+fn a_chain_of_our_own_shape_has_no_findings() {
+    let domain = TestDomain::new("example.org");
+    assert_eq!(lint(&domain.chain(WEB)), []);
+    let mut with_root = domain.chain(WEB);
+    with_root.push(domain.root.der.clone());
+    assert_eq!(lint(&with_root), []);
+}
+
+#[test]
+fn every_finding_has_its_rule_its_place_and_its_severity() {
+    let domain = TestDomain::new("example.org");
+    let (root, issuing) = (&domain.root, &domain.issuing);
+    let foreign = root.issuing("issuing", "other.org");
+    let leaf = issuing.leaf(WEB);
+    let error = |rule, position| (Severity::Error, rule, position);
+    let warning = |rule, position| (Severity::Warning, rule, position);
+    let table = [
+        ("nothing", vec![], vec![error("X509-16", 0)]),
+        ("garbage", vec![CertificateDer::from(vec![1, 2, 3])], vec![error("RFC5280 4.1", 0)]),
+        (
+            "two URIs",
+            vec![issuing.leaf_with(WEB, |params| params.subject_alt_names.push(uri(WEB)))],
+            vec![error("X509-02", 0)],
+        ),
+        (
+            "no EKU",
+            vec![issuing.leaf_with(WEB, |params| params.extended_key_usages.clear())],
+            vec![warning("X509-15", 0)],
+        ),
+        (
+            "keyAgreement",
+            vec![issuing.leaf_with(WEB, |params| params.key_usages.push(KeyUsagePurpose::KeyAgreement))],
+            vec![warning("X509-13", 0)],
+        ),
+        (
+            "a CA with digitalSignature and without ID",
+            {
+                let odd = root.issuing_with("odd", "example.org", |params| {
+                    params.key_usages.push(KeyUsagePurpose::DigitalSignature);
+                    params.subject_alt_names.clear();
+                });
+                vec![odd.leaf(WEB), odd.der.clone()]
+            },
+            vec![error("X509-14", 1), warning("X509-06", 1)],
+        ),
+        (
+            "a CA of another domain",
+            vec![foreign.leaf(WEB), foreign.der.clone()],
+            vec![warning("X509-06", 1)],
+        ),
+        ("the wrong issuer", vec![leaf.clone(), root.der.clone()], vec![error("X509-16", 0)]),
+        ("only signing certificates", vec![issuing.der.clone(), root.der.clone()], {
+            ["X509-17", "X509-17", "X509-17", "X509-13", "X509-18"]
+                .map(|rule| error(rule, 0))
+                .into_iter()
+                .chain([warning("X509-15", 0)])
+                .collect()
+        }),
+    ];
+    for (what, chain, expected) in table {
+        assert_eq!(rules(&chain), expected, "{what}");
+    }
+    let named = issuing.leaf_with(WEB, |params| params.distinguished_name.push(DnType::CommonName, "web"));
+    assert_eq!(rules(&[named]), []);
+}
+
+#[test]
+fn a_chain_that_is_too_long_is_read_to_the_limit() {
+    let domain = TestDomain::new("example.org");
+    let mut chain = domain.chain(WEB);
+    chain.resize(10_000, domain.root.der.clone());
+    assert!(rules(&chain).contains(&(Severity::Error, "X509-16", MAX_CHAIN_LEN)));
+}

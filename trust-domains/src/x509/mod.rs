@@ -1,0 +1,19 @@
+//! X509-SVIDs: reading certificates, the standard's rules, and the verification of a peer.
+//!
+//! [`verify_svid`] is the one way to a [`VerifiedPeer`]; [`X509Svid`] is a chain that keeps the leaf rules but whose signatures nobody has checked.
+
+mod certificate;
+mod lint;
+mod rules;
+mod svid;
+mod verify;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use certificate::{BasicConstraints, Certificate, ExtendedKeyUsage, KeyUsage, MAX_CERTIFICATE_BYTES, ParseCertificateError};
+pub use lint::{Finding, Severity, lint};
+pub use rules::{LeafViolation, SigningViolation, check_leaf, leaf_violations, signing_violations};
+pub(crate) use svid::to_pem;
+pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der};
+pub use verify::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid};

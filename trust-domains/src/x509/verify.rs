@@ -1,0 +1,119 @@
+//! The verification of a peer: RFC 5280 path validation by webpki, the SPIFFE rules by us, and only against the bundle of the peer's own domain.
+
+mod error;
+mod path;
+mod peer;
+
+use rustls_pki_types::CertificateDer;
+
+pub use error::VerifyError;
+pub use peer::VerifiedPeer;
+
+use crate::bundle::{TrustBundle, X509Authority};
+use crate::join_link::RootHash;
+use crate::spiffe_id::SpiffeId;
+use crate::timestamp::Timestamp;
+use crate::trust_domain::TrustDomain;
+use crate::x509::certificate::Certificate;
+use crate::x509::svid::parse_leaf;
+use crate::x509::verify::path::{PathFailure, verify_path};
+
+/// Verifies a chain, leaf first, against the bundle of its trust domain at `now`, for both directions of TLS.
+///
+/// The cheap refusals come first: nothing is parsed beyond the leaf, and no signature checked, before the leaf is known to be a current X509-SVID of this domain.
+///
+/// # Errors
+///
+/// When the chain does not prove an identity of the bundle's trust domain now.
+pub fn verify_svid(chain: &[CertificateDer<'_>], bundle: &TrustBundle, now: Timestamp) -> Result<VerifiedPeer, VerifyError> {
+    let (spiffe_id, leaf) = parse_leaf(chain).map_err(|source| VerifyError::Svid { source })?;
+    if !spiffe_id.is_member_of(bundle.trust_domain()) {
+        return Err(VerifyError::WrongTrustDomain {
+            expected: bundle.trust_domain().clone(),
+            presented: spiffe_id,
+        });
+    }
+    check_validity(&spiffe_id, &leaf, now)?;
+    let authorities: Vec<&X509Authority> = bundle
+        .x509_authorities()
+        .iter()
+        .filter(|authority| authority.certificate().is_valid_at(now))
+        .collect();
+    if authorities.is_empty() {
+        return Err(VerifyError::NoAuthorities {
+            trust_domain: bundle.trust_domain().clone(),
+        });
+    }
+    verify_path(chain, &authorities, now).map_err(|failure| match failure {
+        PathFailure::Webpki(source) => VerifyError::Path {
+            spiffe_id: spiffe_id.clone(),
+            trust_domain: bundle.trust_domain().clone(),
+            source,
+        },
+        PathFailure::Rule(error) => error,
+    })?;
+    Ok(VerifiedPeer::new(spiffe_id, leaf))
+}
+
+/// Verifies a server's chain that carries its root, against the hashes of the roots in a join link.
+///
+/// Returns the peer, who is then exactly `spiffe://TD/troth/server`, and the DER of the pinned root that vouches for it.
+///
+/// # Errors
+///
+/// When no certificate above the leaf is pinned, the chain does not lead to a pinned one, or the peer is someone else.
+pub fn verify_server_by_root_hash(
+    chain: &[CertificateDer<'_>],
+    roots: &[RootHash],
+    trust_domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<(VerifiedPeer, CertificateDer<'static>), VerifyError> {
+    parse_leaf(chain).map_err(|source| VerifyError::Svid { source })?;
+    let mut last = VerifyError::NoPinnedRoot { pinned: roots.len() };
+    for root in chain.iter().skip(1).filter(|certificate| roots.contains(&RootHash::of_der(certificate))) {
+        let verified = TrustBundle::new(trust_domain.clone())
+            .with_x509_authority(root)
+            .map_err(|_| VerifyError::NoAuthorities {
+                trust_domain: trust_domain.clone(),
+            })
+            .and_then(|bundle| verify_svid(chain, &bundle, now));
+        match verified {
+            Ok(peer) => return expect_server(peer, trust_domain).map(|peer| (peer, root.clone().into_owned())),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn expect_server(peer: VerifiedPeer, trust_domain: &TrustDomain) -> Result<VerifiedPeer, VerifyError> {
+    let expected = SpiffeId::server(trust_domain);
+    if *peer.spiffe_id() == expected {
+        Ok(peer)
+    } else {
+        Err(VerifyError::NotTheServer {
+            expected,
+            presented: peer.spiffe_id().clone(),
+        })
+    }
+}
+
+fn check_validity(spiffe_id: &SpiffeId, leaf: &Certificate, now: Timestamp) -> Result<(), VerifyError> {
+    if now < leaf.not_before() {
+        return Err(VerifyError::NotYetValid {
+            spiffe_id: spiffe_id.clone(),
+            not_before: leaf.not_before(),
+            now,
+        });
+    }
+    if now > leaf.not_after() {
+        return Err(VerifyError::Expired {
+            spiffe_id: spiffe_id.clone(),
+            not_after: leaf.not_after(),
+            now,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
