@@ -1,6 +1,5 @@
 //! Bad input gets a clear error with a stable code and the right exit code, and changes nothing.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 

@@ -53,7 +53,11 @@ fn credentials_are_served_while_the_server_is_away_and_after_an_agent_restart() 
     let mut domain = Domain::start("away.test");
     let mut agent = domain.agent("n1");
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", "unix:uid:4003", "--wait"]);
+    // The cache is on disk a moment after a change: a kill before that loses what the server would issue again.
+    let held = std::time::SystemTime::now();
     let before = fetch_as(4003, &agent.socket);
+    let cache = agent.data.join("cache.sealed");
+    until("the agent's cache to be on disk", || cache.metadata().and_then(|file| file.modified()).ok().filter(|written| *written >= held));
     domain.server().kill_9();
     assert_eq!(ids(&fetch_as(4003, &agent.socket)), ["spiffe://away.test/job"]);
     agent.process().kill_9();

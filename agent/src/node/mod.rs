@@ -25,3 +25,8 @@ pub use sealed::{Record, SealedError, SealedRecords};
 pub(crate) use keeper::IdentityKeeper;
 pub(crate) use leave::Leaver;
 pub(crate) use membership::{Membership, Standing};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -128,10 +128,10 @@ pub struct EntryDraft {
     #[serde(default, skip_serializing)]
     pub created_at: Option<Timestamp>,
     /// Read back; anything but an empty list is refused: this server does not issue DNS names yet.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<String>,
     /// Read back; anything but an empty list is refused: this server does not federate yet.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub federates_with: Vec<TrustDomain>,
     /// Read back and not used: what an earlier `create` did.
     #[serde(default, skip_serializing)]

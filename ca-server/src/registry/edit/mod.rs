@@ -15,6 +15,7 @@ pub use create::Created;
 pub use error::{DraftRefused, EditError};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
@@ -38,6 +39,8 @@ pub struct Editor {
     decisions: DecisionLog,
     clock: SharedClock,
     locks: IdentityLocks,
+    /// How many entries this process has made: the order of entries of one second.
+    made: AtomicU32,
 }
 
 impl Editor {
@@ -61,6 +64,7 @@ impl Editor {
             decisions,
             clock,
             locks: IdentityLocks::default(),
+            made: AtomicU32::new(0),
         }
     }
 
@@ -119,7 +123,7 @@ impl Editor {
     }
 
     fn new_entry(&self, spec: trust_domains::entry::EntrySpec) -> Result<Arc<RegistrationEntry>, EditError> {
-        let id = trust_domains::EntryId::from_random(platform::random::array()?);
+        let id = trust_domains::EntryId::in_sequence(self.made.fetch_add(1, Ordering::Relaxed), platform::random::array()?);
         Ok(Arc::new(RegistrationEntry::new(id, spec, self.clock.now().wall)))
     }
 }
