@@ -1,5 +1,8 @@
 //! The agent's process: everything put together, started in order and ended in order.
 
+mod observe;
+mod sinks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,21 +24,19 @@ use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
+use self::observe::{Observer, follow_link};
+use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
-use crate::config::{AgentConfig, JoinSource, SinkConfig};
+use crate::config::{AgentConfig, JoinSource};
 use crate::endpoints::WorkloadEndpoint;
-use crate::metrics::{AgentMetrics, Levels};
-use crate::node::{CurrentIdentity, IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
-use crate::sinks::FileSink;
+use crate::metrics::AgentMetrics;
+use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
-use crate::sync::{Link, jitter};
+use crate::sync::jitter;
 use crate::workload::{Attestor, Rights, unprovable};
 
 /// The longest file that holds a join link.
 const LONGEST_JOIN_FILE: usize = 4_096;
-
-/// How often gauges and sink problems are brought up to date.
-const OBSERVE: Duration = Duration::from_secs(2);
 
 /// How long parts have to end: the last files and the cache are written, open streams are told.
 const END_GRACE: Duration = Duration::from_secs(10);
@@ -332,115 +333,5 @@ fn tell_unprovable() {
     }
 }
 
-/// Health follows the link: ready with the first sync, degraded while the server is away.
-async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCache, health: HealthHandle, ending: CancellationToken) {
-    const KEY: &str = "server";
-    let mut shown = cache.shown();
-    loop {
-        match &*link.borrow_and_update() {
-            Link::Open { .. } if shown.borrow_and_update().is_some() => {
-                health.clear(KEY);
-                health.clear("identity");
-                health.set_ready();
-            }
-            Link::Open { .. } | Link::Connecting => {}
-            Link::Away { since, error } => {
-                health.set_problem(
-                    KEY,
-                    format!("no sync stream since {since}: {error}; check the server and the way to it: troth health server"),
-                );
-            }
-        }
-        tokio::select! {
-            changed = link.changed() => if changed.is_err() { return },
-            changed = shown.changed() => if changed.is_err() { return },
-            () = ending.cancelled() => return,
-        }
-    }
-}
-
-/// Starts the sinks once it is known which trust domain this is.
-struct SinkStarter {
-    cache: SvidCache,
-    clock: SharedClock,
-    health: HealthHandle,
-    sinks: Sinks,
-    tasks: TaskTracker,
-}
-
-impl SinkStarter {
-    async fn run(self, sinks: Vec<SinkConfig>, mut identity: watch::Receiver<Option<CurrentIdentity>>, ending: CancellationToken) {
-        let trust_domain = tokio::select! {
-            known = identity.wait_for(Option::is_some) => match known.ok().and_then(|identity| identity.as_ref().map(|identity| identity.trust_domain())) {
-                Some(trust_domain) => trust_domain,
-                None => return,
-            },
-            () = ending.cancelled() => return,
-        };
-        for sink in sinks {
-            match sink.resolve(&trust_domain) {
-                Ok(config) => {
-                    let sink = FileSink::new(config);
-                    self.sinks.add(sink.status());
-                    self.tasks.spawn(sink.run(self.cache.clone(), self.clock.clone(), ending.clone()));
-                }
-                Err(error) => {
-                    let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);
-                    tracing::error!(sink = %sink.id, error = %error, "a sink is not of this trust domain");
-                    self.health.set_problem(&format!("sink {}", sink.directory.display()), text);
-                }
-            }
-        }
-    }
-}
-
-/// Brings gauges and the problems of sinks and renewal up to date.
-struct Observer {
-    cache: SvidCache,
-    standing: Standing,
-    endpoint: WorkloadEndpoint,
-    health: HealthHandle,
-    sinks: Sinks,
-    metrics: Arc<AgentMetrics>,
-    trouble: watch::Receiver<Option<String>>,
-}
-
-impl Observer {
-    async fn run(self, ending: CancellationToken) {
-        loop {
-            self.observe();
-            tokio::select! {
-                () = tokio::time::sleep(OBSERVE) => {}
-                () = ending.cancelled() => return,
-            }
-        }
-    }
-
-    fn observe(&self) {
-        self.metrics.set(Levels {
-            entries: self.cache.entry_count(),
-            svids: self.cache.svid_count(),
-            streams: self.endpoint.open_streams(),
-            connected: self.standing.link.borrow().is_open(),
-            node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
-        });
-        self.problem("renewal", self.trouble.borrow().clone());
-        for sink in self.sinks.now() {
-            let problem = sink
-                .last_error
-                .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));
-            self.problem(&format!("sink {}", sink.directory), problem);
-        }
-    }
-
-    fn problem(&self, key: &str, text: Option<String>) {
-        match text {
-            Some(text) => {
-                self.health.set_problem(key, text);
-            }
-            None => {
-                self.health.clear(key);
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,3 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The most nodes that one wait names: those of the largest fleet in the design.
 pub const NODES_PER_WAIT: usize = 10_000;
-
-/// How long a stop waits for calls that are being answered.
-pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);

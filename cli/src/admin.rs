@@ -9,6 +9,7 @@ use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trust_domains::problem::{Code, Coded as _, Problem};
 use trust_domains::wire::admin::{MAX_PAGE, Page};
 
 use crate::args::Global;
@@ -109,7 +110,10 @@ impl AdminClient {
     fn failed(&self, error: &CallError) -> Failure {
         let failure = Failure::of(error);
         match error {
-            CallError::Refused(_) => failure,
+            // The peer's own document, with its trace id.
+            CallError::Refused(problem) => Failure::from(Problem::clone(problem)),
+            // Somebody is there, and not for this user: the error says so itself.
+            CallError::Lost { .. } if error.hint() == Code::Unauthorized.facts().hint => failure,
             CallError::NotExpected { .. } => failure.with_hint("run the same version of troth on both sides: troth version"),
             CallError::Lost { .. } | CallError::TimedOut { .. } => failure.with_hint(format!("start it: troth {} run; or name its directory: --data-dir DIR", self.who)),
         }

@@ -115,6 +115,7 @@ pub(crate) enum Command {
     /// Prints the completion script of a shell.
     Completions(completions::CompletionsArgs),
     /// Prints the version.
+    #[command(after_help = "Example:\n  troth version --output json")]
     Version,
     /// Explains an error code or a command.
     Help(help::HelpArgs),
@@ -148,7 +149,11 @@ fn with_environment(command: clap::Command, prefix: &'static str) -> clap::Comma
         }
         _ => arg,
     });
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, |sub| with_environment(sub, prefix)))
+    names.into_iter().fold(command, |command, name| {
+        // `health agent` asks the agent, wherever it stands.
+        let prefix = if name == "agent" { "TROTH_AGENT" } else { prefix };
+        command.mut_subcommand(name, |sub| with_environment(sub, prefix))
+    })
 }
 
 #[cfg(test)]
@@ -168,6 +173,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn each_side_has_variables_of_its_own() {
+        let variable = |path: &[&str]| {
+            let found = path.iter().fold(command(), |command, word| command.find_subcommand(word).unwrap().clone());
+            let arg = found.get_arguments().find(|arg| arg.get_long() == Some("data-dir")).unwrap().clone();
+            arg.get_env().unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(variable(&["health", "agent"]), "TROTH_AGENT_DATA_DIR");
+        assert_eq!(variable(&["health", "server"]), "TROTH_SERVER_DATA_DIR");
+        assert_eq!(variable(&["agent", "run"]), "TROTH_AGENT_DATA_DIR");
+        assert_eq!(variable(&["explain"]), "TROTH_AGENT_DATA_DIR");
+        assert_eq!(variable(&["entry", "create"]), "TROTH_SERVER_DATA_DIR");
     }
 
     #[test]

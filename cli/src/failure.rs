@@ -23,11 +23,7 @@ impl Failure {
     /// The failure of an error that knows its code; its causes are part of the text.
     pub(crate) fn of(error: &(impl Coded + ?Sized)) -> Self {
         let mut problem = Problem::of(error);
-        let mut cause = std::error::Error::source(error);
-        while let Some(lower) = cause {
-            problem.detail = format!("{}: {lower}", problem.detail);
-            cause = lower.source();
-        }
+        problem.detail = with_causes(error);
         Self { problem: Box::new(problem) }
     }
 
@@ -79,6 +75,20 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Code::Internal, error.to_string())
     }
+}
+
+/// An error's text with its causes; one that says what its cause says is not repeated.
+fn with_causes(error: &(impl std::error::Error + ?Sized)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(lower) = cause {
+        let lower_text = lower.to_string();
+        if !text.ends_with(&lower_text) {
+            text = format!("{text}: {lower_text}");
+        }
+        cause = lower.source();
+    }
+    text
 }
 
 /// Makes the failure of a command line that is not complete.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use trust_domains::problem::{Code, Problem};
 
 use crate::failure::Failure;
@@ -45,11 +45,10 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let failure = match known_elsewhere(words) {
-        Some(here) if error.kind() == ErrorKind::InvalidSubcommand => {
-            Failure::new(Code::Usage, first_line(error)).with_hint(format!("did you mean: {here}"))
-        }
-        _ if wants_json(words) => Failure::from(Problem::new(Code::Usage, first_line(error))),
+    let meant = known_elsewhere(words).filter(|_| error.kind() == ErrorKind::InvalidSubcommand).map(str::to_owned).or_else(|| nearest(error, words));
+    let failure = match meant {
+        Some(meant) => Failure::new(Code::Usage, first_line(error)).with_hint(format!("did you mean: {meant}")),
+        None if wants_json(words) => Failure::from(Problem::new(Code::Usage, first_line(error))),
         _ => {
             let _ = error.print();
             return ExitCode::from(Code::Usage.facts().exit);
@@ -62,6 +61,28 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
 fn known_elsewhere(words: &[OsString]) -> Option<&'static str> {
     let plain: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-')).collect();
     KNOWN_ELSEWHERE.iter().find(|(known, _)| plain.starts_with(known)).map(|(_, here)| *here)
+}
+
+/// What clap finds nearest to a mistyped command or option, with the command that it belongs to; or to a mistyped value.
+fn nearest(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let suggested = |kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.clone()),
+        ContextValue::Strings(near) => near.first().cloned(),
+        _ => None,
+    };
+    if let Some(value) = suggested(ContextKind::SuggestedValue) {
+        return Some(value);
+    }
+    let word = suggested(ContextKind::SuggestedSubcommand).or_else(|| suggested(ContextKind::SuggestedArg))?;
+    let mut command = crate::args::command();
+    let mut meant = String::from("troth");
+    for name in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(sub) = command.find_subcommand(name) {
+            meant = format!("{meant} {name}");
+            command = sub.clone();
+        }
+    }
+    Some(format!("{meant} {word}"))
 }
 
 fn first_line(error: &clap::Error) -> String {
@@ -90,6 +111,16 @@ mod tests {
         assert_eq!(known_elsewhere(&words("troth --output json x509 mint --spiffe-id x")), None);
         assert_eq!(known_elsewhere(&words("troth x509 mint -spiffeID x")), Some("troth svid fetch x509"));
         assert_eq!(known_elsewhere(&words("troth entry list")), None);
+    }
+
+    #[test]
+    fn a_mistyped_word_draws_the_nearest_one_with_its_command() {
+        let meant = |line: &str| nearest(&crate::args::command().try_get_matches_from(words(line)).unwrap_err(), &words(line));
+        assert_eq!(meant("troth entyr list").as_deref(), Some("troth entry"));
+        assert_eq!(meant("troth --output json entry craete").as_deref(), Some("troth entry create"));
+        assert_eq!(meant("troth entry list --limti 3").as_deref(), Some("troth entry list --limit"));
+        assert_eq!(meant("troth --output jsn version").as_deref(), Some("json"));
+        assert_eq!(meant("troth qqqqqq"), None);
     }
 
     #[test]

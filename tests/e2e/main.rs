@@ -1,9 +1,20 @@
 //! End to end, with the built binary and real programs.
 
+mod agent_crashes;
+mod attackers;
 mod bad_input;
 mod changes;
+mod disk_full;
+mod fixtures;
+mod forged_processes;
 mod identities;
 mod main_job;
+mod mtls_service;
+mod openssl_view;
+mod operators;
+mod outage;
+mod outside_clients;
+mod power_loss;
 mod quickstart;
 mod readme;
 mod server_crashes;

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod domain;
+pub mod load;
 pub mod ports;
 pub mod process;
 pub mod wait;

@@ -10,7 +10,7 @@ use crate::duration::format_duration;
 use crate::problem::{Code, Coded};
 
 /// How long credentials of an entry may live. Shorter lives end a theft sooner; longer ones live through a longer outage of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialClass {
     /// At most 180 seconds.

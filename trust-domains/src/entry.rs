@@ -40,6 +40,15 @@ impl RegistrationEntry {
         Self { id, spec, created_at }
     }
 
+    /// Returns the entry with its parent's ID in shared memory, if it is this ID: a server holds many entries of one node.
+    #[must_use]
+    pub fn sharing_parent(mut self, parent: &SpiffeId) -> Self {
+        if self.spec.parent_id == *parent {
+            self.spec.parent_id = parent.clone();
+        }
+        self
+    }
+
     /// Returns the same entry with another spec: its id and its age stay.
     #[must_use]
     pub fn with_spec(&self, spec: EntrySpec) -> Self {

@@ -139,7 +139,7 @@ pub trait Coded: std::error::Error {
 }
 
 /// An RFC 9457 problem document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// Where the code is described: `https://troth.invalid/errors/CODE`, a name and not an address.
     #[serde(rename = "type")]
@@ -202,8 +202,12 @@ fn detail_of(error: &(impl Coded + ?Sized)) -> String {
     let mut detail = error.to_string();
     if error.code().facts().status < 500 {
         for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-            detail.push_str(": ");
-            detail.push_str(&cause.to_string());
+            let text = cause.to_string();
+            // An error that passes its cause's text on says it once.
+            if !detail.ends_with(&text) {
+                detail.push_str(": ");
+                detail.push_str(&text);
+            }
         }
     }
     detail

@@ -36,7 +36,7 @@ impl Admin {
         let (connected, since, last_error) = match self.standing.link.borrow().clone() {
             Link::Open { since } => (true, Some(since), None),
             Link::Connecting => (false, None, None),
-            Link::Away { since, error } => (false, Some(since), Some(error)),
+            Link::Away { since, error } | Link::Refused { since, error } => (false, Some(since), Some(error)),
         };
         AgentStatus {
             spiffe_id: identity.as_ref().map(|identity| identity.spiffe_id.clone()),

@@ -117,8 +117,9 @@ fn ids(response: &X509svidResponse) -> Vec<&str> {
         .collect()
 }
 
+/// Returns the next message; one that never comes fails the test instead of holding it up.
 async fn next(stream: &mut Streaming<X509svidResponse>) -> X509svidResponse {
-    stream.message().await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(60), stream.message()).await.unwrap().unwrap().unwrap()
 }
 
 // EP-05, T16

@@ -35,8 +35,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait between attempts to join.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a refused node waits before it asks again: it takes a person to change the answer.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
+/// How long a refused node waits before it asks again, at most: it takes a person to change the answer. No longer, as timers stand still while the
+/// machine sleeps.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
 /// The part of health that speaks of the node's identity.
 const HEALTH_KEY: &str = "identity";
@@ -216,7 +217,7 @@ impl Membership {
             tracing::error!(spiffe_id = %identity.spiffe_id, code = %problem.code, detail = %problem.detail, hint = %problem.hint, "the server refuses this node's identity");
         }
         if verdict == Verdict::Banned {
-            self.cache.clear();
+            self.cache.clear(Some("the server has banned this node"));
         }
         if verdict == Verdict::Gone
             && let Some(next) = self.join_again(&identity).await
@@ -236,7 +237,7 @@ impl Membership {
             Ok((identity, bundle)) => {
                 self.link = None;
                 if identity.spiffe_id != before.spiffe_id {
-                    self.cache.clear();
+                    self.cache.clear(None);
                 }
                 self.standing.link.send_replace(Link::Connecting);
                 Some((Arc::new(identity), bundle))

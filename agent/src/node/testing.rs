@@ -15,7 +15,9 @@ use axum::{Extension, Json, Router};
 use http::StatusCode;
 use platform::tls::{AcceptLimits, ConnectionInfo, NodeClientVerifier, TlsIdentity, TlsServer, server_config};
 use platform::trace::problem_response;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType, SubjectPublicKeyInfo};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType, SubjectPublicKeyInfo,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
@@ -27,8 +29,8 @@ use trust_domains::problem::{Code, Problem};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{
-    Ack, AttestRequest, Evidence, IssueRequest, IssueResponse, IssueResult, IssuedLeaf, NodeCredential, NodeEntry, RenewExpiredRequest, RenewRequest, SyncMessage,
-    possession_message,
+    Ack, AttestRequest, Evidence, IssueRequest, IssueResponse, IssueResult, IssuedLeaf, NodeCredential, NodeEntry, RenewExpiredRequest, RenewRequest,
+    SyncMessage, possession_message,
 };
 use trust_domains::x509::Certificate;
 use trust_domains::{Revision, SpiffeId, Timestamp, TrustBundle};
@@ -56,7 +58,11 @@ impl Ca {
         let root = Issuer::new(root_params, root_key);
         let (params, key) = (ca_params(BasicConstraints::Constrained(0)), rcgen::KeyPair::generate().unwrap());
         let issuing_der = params.signed_by(&key, &root).unwrap().der().to_vec();
-        Self { root_der, issuing_der, issuer: Issuer::new(params, key) }
+        Self {
+            root_der,
+            issuing_der,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     pub(crate) fn bundle(&self) -> TrustBundle {
@@ -75,7 +81,11 @@ impl Ca {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
-        params.signed_by(&SubjectPublicKeyInfo::from_der(spki).unwrap(), &self.issuer).unwrap().der().to_vec()
+        params
+            .signed_by(&SubjectPublicKeyInfo::from_der(spki).unwrap(), &self.issuer)
+            .unwrap()
+            .der()
+            .to_vec()
     }
 
     fn tls_identity(&self, spiffe_id: &str) -> TlsIdentity {
@@ -175,9 +185,20 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
-        let server = TlsServer { config, verifier, router: router(seen.clone()), limits: AcceptLimits::default(), clock: clock.shared() };
+        let server = TlsServer {
+            config,
+            verifier,
+            router: router(seen.clone()),
+            limits: AcceptLimits::default(),
+            clock: clock.shared(),
+        };
         tokio::spawn(server.serve(listener, shutdown.clone()));
-        Self { seen, clock, address, shutdown }
+        Self {
+            seen,
+            clock,
+            address,
+            shutdown,
+        }
     }
 
     pub(crate) fn link(&self) -> JoinLink {
@@ -285,9 +306,14 @@ async fn attest(State(seen): State<Arc<Seen>>, Extension(connection): Extension<
 }
 
 async fn renew(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Arc<ConnectionInfo>>, Json(request): Json<RenewRequest>) -> Response {
-    let Some(leaf) = &connection.leaf_der else { return problem_response(Problem::new(Code::NodeRequired, "no certificate")) };
+    let Some(leaf) = &connection.leaf_der else {
+        return problem_response(Problem::new(Code::NodeRequired, "no certificate"));
+    };
     let key = PublicKey::from_spki(&request.public_key.0).unwrap();
-    if key.verify(&possession_message(&connection.exporter, key.spki(), leaf), &request.proof.0).is_err() {
+    if key
+        .verify(&possession_message(&connection.exporter, key.spki(), leaf), &request.proof.0)
+        .is_err()
+    {
         return problem_response(Problem::new(Code::AttestationRefused, "the proof is wrong"));
     }
     Json(seen.credential(key.spki())).into_response()
@@ -299,20 +325,40 @@ async fn renew_expired(
     Json(request): Json<RenewExpiredRequest>,
 ) -> Response {
     let leaf = &request.chain[0].0;
-    let (old, new) = (PublicKey::from_spki(Certificate::parse(leaf).unwrap().spki()).unwrap(), PublicKey::from_spki(&request.public_key.0).unwrap());
+    let (old, new) = (
+        PublicKey::from_spki(Certificate::parse(leaf).unwrap().spki()).unwrap(),
+        PublicKey::from_spki(&request.public_key.0).unwrap(),
+    );
     let message = possession_message(&connection.exporter, new.spki(), leaf);
     let proved = connection.peer.is_none() && old.verify(&message, &request.current_proof.0).is_ok() && new.verify(&message, &request.proof.0).is_ok();
-    if proved { Json(seen.credential(new.spki())).into_response() } else { problem_response(Problem::new(Code::AttestationRefused, "the proof is wrong")) }
+    if proved {
+        Json(seen.credential(new.spki())).into_response()
+    } else {
+        problem_response(Problem::new(Code::AttestationRefused, "the proof is wrong"))
+    }
 }
 
 async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Arc<ConnectionInfo>>, request: Request) -> Response {
-    let Some(peer) = &connection.peer else { return problem_response(Problem::new(Code::NodeRequired, "no certificate")) };
+    let Some(peer) = &connection.peer else {
+        return problem_response(Problem::new(Code::NodeRequired, "no certificate"));
+    };
     seen.synced.lock().unwrap().push(*peer.key_hash());
     seen.resumed.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
     let (stream, lines) = mpsc::channel(16);
-    let revision = Revision { epoch: 1, counter: *seen.revision.lock().unwrap() };
+    let revision = Revision {
+        epoch: 1,
+        counter: *seen.revision.lock().unwrap(),
+    };
     let entries = seen.entries.lock().unwrap().clone();
-    stream.send(line(&SyncMessage::Snapshot { revision, entries, bundle: Some(seen.ca.bundle().into()), last: true })).await.unwrap();
+    stream
+        .send(line(&SyncMessage::Snapshot {
+            revision,
+            entries,
+            bundle: Some(seen.ca.bundle().into()),
+            last: true,
+        }))
+        .await
+        .unwrap();
     *seen.stream.lock().unwrap() = Some(stream);
     Body::from_stream(ReceiverStream::new(lines).map(Ok::<_, Infallible>)).into_response()
 }
@@ -327,7 +373,10 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
     let entries = seen.entries.lock().unwrap().clone();
     let results = request.requests.into_iter().map(|key| {
         let Some(entry) = entries.iter().find(|entry| entry.id == key.entry_id) else {
-            return IssueResult::Refused { entry_id: key.entry_id, problem: Problem::new(Code::EntryNotFound, "no such entry") };
+            return IssueResult::Refused {
+                entry_id: key.entry_id,
+                problem: Problem::new(Code::EntryNotFound, "no such entry"),
+            };
         };
         let life = Duration::from_secs(entry.x509_ttl_s);
         let leaf = seen.ca.sign(entry.spiffe_id.as_str(), &key.public_key.0, now, life);
@@ -345,5 +394,8 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
         })
     });
     let results = results.collect();
-    Json(IssueResponse { issuers: vec![Base64(seen.ca.issuing_der.clone())], results })
+    Json(IssueResponse {
+        issuers: vec![Base64(seen.ca.issuing_der.clone())],
+        results,
+    })
 }

@@ -29,7 +29,9 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn records(&self) -> Arc<SealedRecords> {
@@ -49,7 +51,10 @@ async fn a_link_makes_an_identity_that_survives_a_restart() {
     let (joined, bundle) = join_by(&server.link(), &disk, &server).await.unwrap();
     assert_eq!(joined.spiffe_id.as_str(), "spiffe://td.example/troth/agent/join_token/web-1");
     let (read, read_bundle) = NodeIdentity::load(&disk.records(), server.clock.now(), Jitter::NONE).unwrap().unwrap();
-    assert_eq!((read.key.public(), &read.chain, read.server.to_string()), (joined.key.public(), &joined.chain, server.link().server.to_string()));
+    assert_eq!(
+        (read.key.public(), &read.chain, read.server.to_string()),
+        (joined.key.public(), &joined.chain, server.link().server.to_string())
+    );
     assert_eq!(read_bundle, bundle);
     assert!(disk.records().read(Record::Joining).unwrap().is_none());
 }
@@ -66,7 +71,11 @@ async fn nothing_is_sent_to_a_server_without_the_pinned_root() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_a_workload_that_poses_as_the_server() {
-    for impostor in ["spiffe://td.example/web", "spiffe://td.example/troth/agent/join_token/web-1", "spiffe://td.example/troth/server/x"] {
+    for impostor in [
+        "spiffe://td.example/web",
+        "spiffe://td.example/troth/agent/join_token/web-1",
+        "spiffe://td.example/troth/server/x",
+    ] {
         let (server, disk) = (TestServer::start_as(impostor).await, Disk::new());
         let error = join_by(&server.link(), &disk, &server).await.unwrap_err();
         assert_eq!(error.code(), Code::ServerIdentityInvalid, "{impostor}: {error:?}");
@@ -119,7 +128,12 @@ impl Drop for Member {
 
 impl Member {
     fn start(disk: &Disk, clock: &SharedClock, link: Option<JoinLink>) -> Self {
-        let (cache, standing, health, stop) = (SvidCache::new(clock.clone()), Standing::new(), HealthHandle::starting(), CancellationToken::new());
+        let (cache, standing, health, stop) = (
+            SvidCache::new(clock.clone()),
+            Standing::new(),
+            HealthHandle::starting(),
+            CancellationToken::new(),
+        );
         let records = disk.records();
         let issuing = Issuing {
             cache: cache.clone(),
@@ -140,7 +154,13 @@ impl Member {
             trouble: watch::Sender::new(None),
         };
         let life = tokio::spawn(membership.run(sealed, stop.clone()));
-        Self { cache, standing, health, stop, life }
+        Self {
+            cache,
+            standing,
+            health,
+            stop,
+            life,
+        }
     }
 
     async fn until_synced(&self, counter: u64) {
@@ -180,7 +200,14 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(1)))).await.unwrap();
 
     server.seen.entries.lock().unwrap().push(entry("b", 2));
-    server.say(&SyncMessage::Delta { revision: revision(2), upserted: vec![entry("b", 2)], removed: Vec::new(), bundle: None }).await;
+    server
+        .say(&SyncMessage::Delta {
+            revision: revision(2),
+            upserted: vec![entry("b", 2)],
+            removed: Vec::new(),
+            bundle: None,
+        })
+        .await;
     assert_eq!(soon(subscription.next()).await.unwrap().svids.len(), 2);
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();
 
@@ -211,7 +238,14 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
     member.until_synced(1).await;
     *server.seen.revision.lock().unwrap() = 3;
     let other = trust_domains::Revision { epoch: 9, counter: 9 };
-    server.say(&SyncMessage::Delta { revision: other, upserted: Vec::new(), removed: Vec::new(), bundle: None }).await;
+    server
+        .say(&SyncMessage::Delta {
+            revision: other,
+            upserted: Vec::new(),
+            removed: Vec::new(),
+            bundle: None,
+        })
+        .await;
     member.until_synced(3).await;
     assert_eq!(*server.seen.resumed.lock().unwrap(), ["", ""]);
 }
@@ -282,7 +316,11 @@ async fn a_ban_withdraws_everything_and_no_link_overrides_it() {
     server.hang_up();
     let problem = member.until_refused().await;
     assert!(problem.contains("node_banned") && problem.contains("evict"), "{problem}");
-    assert_eq!(soon(subscription.next()).await.unwrap_err(), Unserved::Starting);
+    let unserved = soon(subscription.next()).await.unwrap_err();
+    assert!(
+        matches!(&unserved, Unserved::NothingValid { reason, entry_gone: false } if reason.contains("banned")),
+        "{unserved:?}"
+    );
     assert_eq!(server.seen.attested.lock().unwrap().len(), 1);
     assert!(!member.life.is_finished());
 }
@@ -310,8 +348,19 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
     member.until_synced(1).await;
     // The server issues for what the entry is by its own record; the agent was told something else.
     server.seen.entries.lock().unwrap()[0].spiffe_id = "spiffe://td.example/other".parse().unwrap();
-    let told = NodeEntry { x509_ttl_s: 60, revision: revision(2), ..entry("a", 1) };
-    server.say(&SyncMessage::Delta { revision: revision(2), upserted: vec![told], removed: Vec::new(), bundle: None }).await;
+    let told = NodeEntry {
+        x509_ttl_s: 60,
+        revision: revision(2),
+        ..entry("a", 1)
+    };
+    server
+        .say(&SyncMessage::Delta {
+            revision: revision(2),
+            upserted: vec![told],
+            removed: Vec::new(),
+            bundle: None,
+        })
+        .await;
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();
     let report = member.cache.report(&"a".parse().unwrap()).unwrap();
     assert!(report.last_error.is_some_and(|error| error.contains("/other")));

@@ -91,11 +91,10 @@ impl Issuer {
     pub(crate) async fn issue(self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers) -> Outcomes {
         match self.ask(&entries).await {
             Ok((keys, asked, answer)) if answer.results.len() == entries.len() => self.accept(entries, keys, asked, answer, issuers).await,
-            Ok((_, _, answer)) => all(
-                entries,
-                &format!("the server answered {} of {} requests", answer.results.len(), answer.results.len().max(1)),
-                Outcome::Refused,
-            ),
+            Ok((_, _, answer)) => {
+                let reason = format!("the server answered {} of {} requests", answer.results.len(), entries.len());
+                all(entries, &reason, Outcome::Refused)
+            }
             Err(error) => all(entries, &with_causes(&error), Outcome::Unreached),
         }
     }

@@ -221,9 +221,9 @@ impl SvidCache {
         self.shared.work.notify_one();
     }
 
-    /// Forgets everything: the node is no longer who it was.
-    pub(crate) fn clear(&self) {
-        self.change(State::clear);
+    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that the agent starts anew.
+    pub(crate) fn clear(&self, why: Option<&str>) {
+        self.change(|state, now| state.clear(why, now));
     }
 
     /// Changes the state, then tells those who wait for its consequences.

@@ -13,6 +13,7 @@ mod slot;
 mod state;
 mod subscription;
 mod view;
+mod views;
 
 pub use cache::{EntryReport, SinkTicket, SvidCache};
 pub use subscription::Subscription;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::clock::Reading;
-use trust_domains::plan::rotation::{Demand, Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
 
@@ -16,8 +16,8 @@ use super::index::SelectorIndex;
 use super::recency::Recency;
 use super::settlement::Settlement;
 use super::slot::{Held, Slot, differs};
-use super::subscription::{Publication, View, ViewKey};
-use super::view::{IdentityView, Unserved, WantedFacts};
+use super::subscription::{View, ViewKey};
+use super::view::WantedFacts;
 
 /// The most entries whose SVIDs are fetched ahead; with more, SVIDs are fetched on demand. A thousand take about 2 MB here and two requests.
 pub(crate) const PREFETCH_LIMIT: usize = 1_000;
@@ -71,12 +71,14 @@ pub(crate) struct Due {
 pub(crate) struct State {
     pub(super) shown: Option<Revision>,
     pub(super) bundle: Option<Arc<TrustBundle>>,
+    /// Why nothing is served until the next sync, if it is known.
+    pub(super) silenced: Option<String>,
     pub(super) slots: HashMap<EntryId, Slot>,
     /// The entries for which an SVID shall be held.
     pub(super) kept: BTreeSet<EntryId>,
-    index: SelectorIndex,
-    unused: Recency,
-    views: HashMap<ViewKey, View>,
+    pub(super) index: SelectorIndex,
+    pub(super) unused: Recency,
+    pub(super) views: HashMap<ViewKey, View>,
     pub(super) settlement: Settlement,
     /// Counts what the sealed cache would have to be written for.
     pub(super) changes: u64,
@@ -90,6 +92,7 @@ impl State {
         Self {
             shown: None,
             bundle: None,
+            silenced: None,
             slots: HashMap::new(),
             kept: BTreeSet::new(),
             index: SelectorIndex::default(),
@@ -250,8 +253,9 @@ impl State {
         self.publish(now);
     }
 
-    /// Forgets everything: the node is no longer who it was. Subscribers are told that they wait for a first answer.
-    pub(crate) fn clear(&mut self, now: Reading) {
+    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that they wait for a first answer.
+    pub(crate) fn clear(&mut self, why: Option<&str>, now: Reading) {
+        self.silenced = why.map(str::to_owned);
         let ids: Vec<EntryId> = self.slots.keys().cloned().collect();
         for id in &ids {
             self.remove(id);
@@ -263,88 +267,6 @@ impl State {
         self.publish(now);
         self.bundle_sender.send_replace(None);
         self.shown_sender.send_replace(None);
-    }
-
-    /// Returns how many subscriptions are open.
-    pub(super) fn subscribers(&self) -> usize {
-        self.views.values().map(|view| view.subscribers).sum()
-    }
-
-    /// Opens or joins a view. Returns also whether an SVID has to be issued for it.
-    pub(super) fn subscribe(&mut self, key: &ViewKey, now: Reading) -> (watch::Receiver<Publication>, bool) {
-        if !self.views.contains_key(key) {
-            self.open_view(key);
-        }
-        self.publish_view(key, now);
-        let view = self.views.entry(key.clone()).or_insert_with(View::new);
-        view.subscribers += 1;
-        let issues = matches!(&*view.publication.borrow(), Publication::Pending);
-        (view.publication.subscribe(), issues)
-    }
-
-    /// Leaves a view; with its last subscriber it closes.
-    pub(super) fn release(&mut self, key: &ViewKey) {
-        let Some(view) = self.views.get_mut(key) else { return };
-        view.subscribers = view.subscribers.saturating_sub(1);
-        if view.subscribers > 0 {
-            return;
-        }
-        let Some(view) = self.views.remove(key) else { return };
-        for (_, id) in view.entries {
-            self.leave(&id);
-        }
-        self.trim();
-    }
-
-    fn open_view(&mut self, key: &ViewKey) {
-        let mut view = View::new();
-        let members: Vec<Arc<NodeEntry>> = match key {
-            ViewKey::Identity(_) => self.slots.values().map(|slot| &slot.entry).filter(|entry| key.admits(entry)).cloned().collect(),
-            ViewKey::Proven(selectors) => self
-                .index
-                .candidates(selectors)
-                .filter_map(|id| self.slots.get(id))
-                .map(|slot| &slot.entry)
-                .filter(|entry| key.admits(entry))
-                .cloned()
-                .collect(),
-        };
-        for entry in members {
-            self.join(&entry.id);
-            view.entries.insert((entry.created_at, entry.id.clone()));
-        }
-        self.views.insert(key.clone(), view);
-    }
-
-    /// A view shows the entry from now on: its SVID is held as long as it does.
-    fn join(&mut self, id: &EntryId) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        slot.views += 1;
-        slot.kept = true;
-        self.unused.take(id);
-        self.kept.insert(id.clone());
-    }
-
-    /// A view no longer shows the entry.
-    fn leave(&mut self, id: &EntryId) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        slot.views = slot.views.saturating_sub(1);
-        if slot.views == 0 {
-            self.unused.put(id);
-        }
-    }
-
-    /// Lets go of SVIDs that nobody used for longest.
-    fn trim(&mut self) {
-        for id in self.unused.trim(UNUSED_LIMIT) {
-            self.kept.remove(&id);
-            self.settlement.settle(&id);
-            if let Some(slot) = self.slots.get_mut(&id) {
-                slot.kept = false;
-                slot.held = None;
-                slot.stale = false;
-            }
-        }
     }
 
     fn gone(&self, update: &Update) -> Vec<EntryId> {
@@ -396,33 +318,6 @@ impl State {
         }
     }
 
-    /// Puts a new entry into the views that it belongs to.
-    fn admit(&mut self, entry: &NodeEntry) {
-        let mut joined = 0;
-        for (_, view) in self.views.iter_mut().filter(|(key, _)| key.admits(entry)) {
-            view.dirty |= view.entries.insert((entry.created_at, entry.id.clone()));
-            joined += 1;
-        }
-        for _ in 0..joined {
-            self.join(&entry.id);
-        }
-    }
-
-    /// Moves a changed entry out of the views that it left and into those that it joined.
-    fn rematch(&mut self, before: &NodeEntry, after: &NodeEntry) {
-        let mut left = 0;
-        for view in self.views.values_mut() {
-            if view.entries.remove(&(before.created_at, before.id.clone())) {
-                view.dirty = true;
-                left += 1;
-            }
-        }
-        self.admit(after);
-        for _ in 0..left {
-            self.leave(&after.id);
-        }
-    }
-
     /// Keeps all entries while they are few.
     fn prefetch(&mut self, revision: Revision) {
         if self.slots.len() > PREFETCH_LIMIT {
@@ -449,76 +344,5 @@ impl State {
         self.bundle = Some(Arc::new(bundle));
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.bundle_sender.send_replace(self.bundle.clone());
-    }
-
-    /// Marks the views that show the entry.
-    fn mark(&mut self, id: &EntryId) {
-        let Some(slot) = self.slots.get(id).filter(|slot| slot.views > 0) else {
-            return;
-        };
-        let member = (slot.entry.created_at, id.clone());
-        for view in self.views.values_mut() {
-            view.dirty |= view.entries.contains(&member);
-        }
-    }
-
-    /// Publishes every marked view.
-    fn publish(&mut self, now: Reading) {
-        let dirty: Vec<ViewKey> = self.views.iter().filter(|(_, view)| view.dirty).map(|(key, _)| key.clone()).collect();
-        for key in dirty {
-            self.publish_view(&key, now);
-        }
-    }
-
-    fn publish_view(&mut self, key: &ViewKey, now: Reading) {
-        let Some(view) = self.views.get(key) else { return };
-        let next = self.publication(view, now);
-        let Some(view) = self.views.get_mut(key) else { return };
-        let published = view.publish(next);
-        if let (true, ViewKey::Identity(spiffe_id)) = (published, key) {
-            self.settlement.handed_to_sinks(spiffe_id, now.since_boot);
-        }
-    }
-
-    /// Returns what the view's subscribers should see.
-    fn publication(&self, view: &View, now: Reading) -> Publication {
-        let unserved = |why| Publication::Unserved { why, shown: self.shown };
-        let (Some(revision), Some(bundle)) = (self.shown, &self.bundle) else {
-            return unserved(Unserved::Starting);
-        };
-        let slots: Vec<&Slot> = view
-            .entries
-            .iter()
-            .filter_map(|(_, id)| self.slots.get(id))
-            .filter(|slot| slot.demand(now) != Demand::EntryGone)
-            .collect();
-        if slots.is_empty() {
-            return unserved(if view.is_serving() { gone() } else { Unserved::NotEntitled });
-        }
-        let svids: Vec<_> = slots.iter().filter_map(|slot| slot.servable(now)).cloned().collect();
-        let coming = slots.iter().any(|slot| slot.is_coming(now));
-        if !svids.is_empty() && (!coming || view.is_serving()) {
-            return Publication::Served(Arc::new(IdentityView {
-                svids,
-                bundle: bundle.clone(),
-                revision,
-            }));
-        }
-        if coming {
-            return Publication::Pending;
-        }
-        let reason = slots
-            .iter()
-            .find_map(|slot| slot.last_error.clone())
-            .unwrap_or_else(|| "no SVID could be issued".to_owned());
-        unserved(Unserved::NothingValid { reason, entry_gone: false })
-    }
-}
-
-/// Why a stream ends whose entry was deleted or no longer matches.
-fn gone() -> Unserved {
-    Unserved::NothingValid {
-        reason: "the entry that gave this identity is gone or changed".to_owned(),
-        entry_gone: true,
     }
 }

@@ -19,6 +19,13 @@ pub enum Link {
         /// Since when.
         since: Timestamp,
     },
+    /// The server is there and refuses this node's identity.
+    Refused {
+        /// Since when.
+        since: Timestamp,
+        /// What it said.
+        error: String,
+    },
 }
 
 impl Link {

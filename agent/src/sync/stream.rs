@@ -15,7 +15,7 @@ use super::acknowledge::acknowledge;
 use super::assembly::{Assembly, Step, SyncFault};
 use super::backoff::{Backoff, jitter};
 use super::link::Link;
-use crate::node::{CallError, CurrentIdentity, IdentityKeeper, ServerClient};
+use crate::node::{CallError, CurrentIdentity, IdentityKeeper, ServerClient, Verdict};
 use crate::svids::SvidCache;
 
 /// A stream that is silent for three heartbeats is dead.
@@ -25,7 +25,8 @@ const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_S);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait between attempts: a server that was away for an hour sees all its agents again within this, spread over half of it.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// No longer, as timers stand still while the machine sleeps.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Failures in a row that are logged as warnings; more of the same are noise.
 const LOUD_FAILURES: u32 = 3;
@@ -57,6 +58,11 @@ enum SyncError {
 }
 
 impl SyncError {
+    /// Returns whether the server refused the identity itself.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Call(error) if error.problem().is_some_and(|problem| Verdict::of(problem.code()) != Verdict::Passing))
+    }
+
     /// Returns whether resuming would only lead to the same: a snapshot is asked for instead.
     fn asks_for_snapshot(&self) -> bool {
         matches!(self, Self::Fault(_) | Self::Call(CallError::Unanswered(Unanswered::NotExpected { .. })))
@@ -86,6 +92,10 @@ impl Sync {
                 _ = identity.changed() => continue,
                 () = stop.cancelled() => return,
             };
+            if error.is_refusal() {
+                // Whoever lives this node's life says so, and decides what follows.
+                return stop.cancelled().await;
+            }
             resync = error.asks_for_snapshot();
             let failures = backoff.failures();
             let wait = backoff.next(jitter());
@@ -165,7 +175,7 @@ impl Sync {
         self.link.send_modify(|link| {
             let since = match link {
                 Link::Away { since, .. } => *since,
-                Link::Connecting | Link::Open { .. } => now,
+                Link::Connecting | Link::Open { .. } | Link::Refused { .. } => now,
             };
             *link = Link::Away { since, error: text };
         });

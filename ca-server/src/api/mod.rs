@@ -3,3 +3,4 @@
 pub mod admin;
 mod admission;
 pub mod node;
+pub mod openapi;

@@ -67,6 +67,7 @@ impl State {
     pub(super) fn load(&mut self, modified: u64, change: RecordChange) {
         match change {
             RecordChange::Entry(_, Some(entry)) => {
+                let entry = self.entries.sharing(entry);
                 self.entries.insert(HeldEntry {
                     entry: Arc::new(entry),
                     modified,
@@ -100,7 +101,7 @@ impl State {
 
     fn apply_entry(&mut self, counter: u64, id: EntryId, now: Option<RegistrationEntry>, presence: &Presence) {
         let now = now.map(|entry| HeldEntry {
-            entry: Arc::new(entry),
+            entry: Arc::new(self.entries.sharing(entry)),
             modified: counter,
         });
         let previous = match &now {

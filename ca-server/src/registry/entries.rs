@@ -38,6 +38,15 @@ pub struct EntryIndex {
 }
 
 impl EntryIndex {
+    /// Returns an entry that shares what other entries of its node hold already.
+    #[must_use]
+    pub fn sharing(&self, entry: RegistrationEntry) -> RegistrationEntry {
+        match self.by_node.get_key_value(entry.parent_id()) {
+            Some((node, _)) => entry.sharing_parent(node),
+            None => entry,
+        }
+    }
+
     /// Puts an entry in, and returns the one of the same id that was there.
     pub fn insert(&mut self, held: HeldEntry) -> Option<HeldEntry> {
         let previous = self.remove(held.entry.id());

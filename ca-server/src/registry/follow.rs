@@ -83,14 +83,21 @@ impl Registry {
     }
 }
 
-/// Reads every record. The kinds are read one after the other; what changed in between comes again by the watch, which starts at the first.
+/// Reads every record, a part at a time: what a part took in memory is free for the next. What changed in between comes again by the watch, which starts
+/// at the revision of the first part.
 async fn read_all(store: &dyn Store) -> Result<State, RegistryError> {
-    let entries = store.snapshot(Prefix::ENTRIES).await?;
-    let mut state = State::empty_at(entries.revision.counter);
-    let others = [store.snapshot(Prefix::NODES).await?, store.snapshot(Prefix::TOKENS).await?];
-    for item in entries.items.into_iter().chain(others.into_iter().flat_map(|snapshot| snapshot.items)) {
-        if let Some(change) = RecordChange::read(&item.key, Some(&item.value))? {
-            state.load(item.modified, change);
+    let mut state = State::empty_at(store.revision().counter);
+    for prefix in [Prefix::ENTRIES, Prefix::NODES, Prefix::TOKENS] {
+        let mut behind = None;
+        loop {
+            let part = store.page(prefix, behind).await?;
+            let Some(last) = part.items.last() else { break };
+            behind = Some(last.key.clone());
+            for item in part.items {
+                if let Some(change) = RecordChange::read(&item.key, Some(&item.value))? {
+                    state.load(item.modified, change);
+                }
+            }
         }
     }
     Ok(state)

@@ -15,6 +15,7 @@ use super::tls::NodeTls;
 use super::{Context, Rooms, RunError};
 use crate::api::admin::{self, AdminApi, Advertised};
 use crate::api::node::{self, NodeApi};
+use crate::api::openapi;
 use crate::config::ServerConfig;
 use crate::limits::{ADMIN_CONNECTIONS, NODE_CONNECTIONS};
 
@@ -72,7 +73,7 @@ impl Listeners {
         let server = TlsServer {
             config: tls.config(),
             verifier: Arc::clone(&tls.verifier),
-            router: edge(node::router(node_api)),
+            router: edge(node::router(node_api).merge(openapi::router())),
             limits: AcceptLimits {
                 connections: limits.connections.min(NODE_CONNECTIONS),
                 ..limits

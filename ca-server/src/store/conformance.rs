@@ -10,6 +10,7 @@ use super::{Change, Commit, CommitError, Key, Prefix, RecordName, Store, WatchEv
 pub(crate) async fn run<S: Store>(new: impl Fn() -> S) {
     commits_are_consecutive_revisions(&new()).await;
     items_come_in_the_order_of_their_keys_and_by_prefix(&new()).await;
+    pages_are_together_what_a_snapshot_shows(&new()).await;
     a_failed_precondition_changes_nothing(&new()).await;
     preconditions_are_judged_before_the_writes(&new()).await;
     of_two_writes_to_a_key_the_later_counts(&new()).await;
@@ -63,6 +64,25 @@ async fn items_come_in_the_order_of_their_keys_and_by_prefix(store: &impl Store)
     assert_eq!(names(store.snapshot(Prefix::META).await.unwrap().items), ["m"]);
     assert_eq!(store.snapshot(Prefix::ALL).await.unwrap().items.len(), 7);
     assert!(store.snapshot(Prefix::ENTRIES).await.unwrap().items.is_empty());
+}
+
+async fn pages_are_together_what_a_snapshot_shows(store: &impl Store) {
+    let mut commit = Commit::new("put").put(Key::meta("m"), "m");
+    for number in 0..11 {
+        // Every third is longer than one stored value may be.
+        commit = commit.put(key(&format!("k{number}")), vec![number; if number % 3 == 0 { 10_000 } else { 10 }]);
+    }
+    store.commit(commit).await.unwrap();
+    for prefix in [Prefix::AUTHORITIES, Prefix::META, Prefix::ALL, Prefix::ENTRIES] {
+        let (mut items, mut behind) = (Vec::new(), None);
+        loop {
+            let page = store.page(prefix, behind).await.unwrap();
+            let Some(last) = page.items.last() else { break };
+            behind = Some(last.key.clone());
+            items.extend(page.items);
+        }
+        assert_eq!(items, store.snapshot(prefix).await.unwrap().items, "{prefix:?}");
+    }
 }
 
 async fn a_failed_precondition_changes_nothing(store: &impl Store) {

@@ -66,6 +66,21 @@ pub trait Store: Send + Sync {
     /// The store cannot be read, or what was read is damaged.
     fn snapshot(&self, prefix: Prefix) -> BoxFuture<'_, Result<Snapshot, StoreError>>;
 
+    /// Returns the records under a prefix behind a key (from the first without one), in order and at one revision; none when there are no more.
+    ///
+    /// How many is the backend's choice: whoever reads everything holds a part at a time. What changed between two parts comes by a watch from the
+    /// revision of the first.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    fn page(&self, prefix: Prefix, behind: Option<Key>) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        Box::pin(async move {
+            let mut whole = self.snapshot(prefix).await?;
+            whole.items.retain(|item| behind.as_ref().is_none_or(|behind| item.key > *behind));
+            Ok(whole)
+        })
+    }
+
     /// Performs a commit: all its preconditions hold and all its writes are on disk, or nothing happened.
     ///
     /// A commit whose future is dropped may still be performed.

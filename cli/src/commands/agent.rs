@@ -1,7 +1,6 @@
 //! `troth agent`: runs and asks the agent of this node.
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use agent::config::{AgentConfig, RawAgentConfig};
 use clap::{Args, Subcommand};
@@ -11,7 +10,7 @@ use trust_domains::wire::agent::AgentStatus;
 use crate::admin::{AdminClient, AgentPlace};
 use crate::args::Global;
 use crate::environment::{self, Role};
-use crate::failure::{Failure, usage};
+use crate::failure::Failure;
 use crate::output::fields;
 
 /// The longest join link: an address, a trust domain name, a token and a few root hashes.
@@ -50,9 +49,9 @@ pub(crate) struct RunArgs {
     /// The join link, or - to read it from standard input. In argv others on this machine can read it; TROTH_JOIN and --join-file keep it out of there.
     #[arg(long, value_name = "LINK|-", conflicts_with = "join_file")]
     join: Option<String>,
-    /// The file that holds the join link.
+    /// The file that holds the join link; it is read only while the agent has no identity.
     #[arg(long, value_name = "F")]
-    join_file: Option<PathBuf>,
+    join_file: Option<String>,
     /// The Workload API socket [default: /run/troth/workload.sock as root, else under the XDG directories].
     #[arg(long, value_name = "PATH")]
     workload_socket: Option<String>,
@@ -98,6 +97,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         data_dir: args.data_dir,
         key_file: args.key_file,
         join,
+        join_file: args.join_file,
         workload_socket: args.workload_socket,
         telemetry_listen: args.telemetry_listen,
         sinks: args.sinks,
@@ -110,12 +110,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     agent::run::run(config, platform::clock::SystemClock::shared(), shutdown).await.map_err(|error| Failure::of(&error))
 }
 
-/// The link: from the flag, standard input, a file, or `TROTH_JOIN`.
+/// The link: from the flag, standard input, or `TROTH_JOIN`; a file that is named counts more than the last.
 fn join_link(args: &RunArgs, global: &Global) -> Result<Option<String>, Failure> {
-    if let Some(path) = &args.join_file {
-        let file = std::fs::File::open(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())).with_hint("check the path and its rights"))?;
-        return read_link(file).map(Some);
-    }
     match args.join.as_deref() {
         Some("-") => read_link(std::io::stdin().lock()).map(Some),
         Some(link) => {
@@ -124,6 +120,7 @@ fn join_link(args: &RunArgs, global: &Global) -> Result<Option<String>, Failure>
             }
             Ok(Some(link.to_owned()))
         }
+        None if args.join_file.is_some() => Ok(None),
         None => Ok(std::env::var("TROTH_JOIN").ok().filter(|link| !link.is_empty())),
     }
 }

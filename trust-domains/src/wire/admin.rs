@@ -17,12 +17,13 @@
 //! | `GET /v1/admin/nodes/{name}` | - | [`NodeView`] |
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
-//! | `GET /v1/admin/audit?after=SEQ&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
+//! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!
 //! `{id}` of an entry is its id, or its SPIFFE ID percent-encoded where that is unique; `{name}` of a node is its name or its SPIFFE ID percent-encoded.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
@@ -34,7 +35,7 @@ use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
 
 /// A part of a list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The items, in a stable order.
     pub items: Vec<T>,
@@ -46,7 +47,7 @@ pub struct Page<T> {
 pub const MAX_PAGE: usize = 1_000;
 
 /// Asks for a join token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// How long it may be used, in seconds: 10 s to 7 days.
@@ -57,7 +58,7 @@ pub struct TokenRequest {
 }
 
 /// A new join token: the only time that its text is shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenCreated {
     /// Names the token in `list` and `delete`; it is no secret.
     pub id: String,
@@ -78,7 +79,7 @@ pub struct TokenCreated {
 }
 
 /// A join token as a list shows it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     /// Names the token.
     pub id: String,
@@ -91,7 +92,7 @@ pub struct TokenView {
 }
 
 /// An entry as an operator writes it; short forms are allowed and the server expands them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryDraft {
     /// The identity to give: a SPIFFE ID, or its path (`/web`).
@@ -139,7 +140,7 @@ pub struct EntryDraft {
 }
 
 /// Asks for entries: all checked before any is written, then committed in batches.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateEntries {
     /// The entries, at most 200,000.
@@ -147,7 +148,7 @@ pub struct CreateEntries {
 }
 
 /// What came of [`CreateEntries`], in its order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EntriesCreated {
     /// The entries.
     pub entries: Vec<EntryView>,
@@ -159,7 +160,7 @@ pub struct EntriesCreated {
 }
 
 /// What `create` did with an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryResult {
     /// It is new.
@@ -171,7 +172,7 @@ pub enum EntryResult {
 }
 
 /// An entry as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryView {
     /// Names the entry.
     pub id: EntryId,
@@ -205,7 +206,7 @@ pub struct EntryView {
 }
 
 /// Fields of an entry to change; absent ones stay.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryChange {
     /// Replaces the identity.
@@ -235,7 +236,7 @@ pub struct EntryChange {
 }
 
 /// An entry is gone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EntryDeleted {
     /// The entry.
     pub id: EntryId,
@@ -248,7 +249,7 @@ pub struct EntryDeleted {
 }
 
 /// Makes a set of entries true.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyEntries {
     /// The entries that shall be.
@@ -262,7 +263,7 @@ pub struct ApplyEntries {
 }
 
 /// What `apply` does to one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyAction {
     /// Makes it.
@@ -274,7 +275,7 @@ pub enum ApplyAction {
 }
 
 /// One step of a plan.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApplyStep {
     /// What is done.
     pub action: ApplyAction,
@@ -289,7 +290,7 @@ pub struct ApplyStep {
 }
 
 /// What `apply` did, or would do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApplyOutcome {
     /// The steps.
     pub steps: Vec<ApplyStep>,
@@ -305,14 +306,14 @@ pub struct ApplyOutcome {
 }
 
 /// How many there are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Count {
     /// That many.
     pub count: usize,
 }
 
 /// Waits until every connected node concerned shows a commit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitRequest {
     /// The commit.
@@ -324,7 +325,7 @@ pub struct WaitRequest {
 }
 
 /// Who shows a commit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct WaitOutcome {
     /// Connected nodes concerned that show it.
     pub acknowledged: Vec<crate::node::NodeName>,
@@ -335,7 +336,7 @@ pub struct WaitOutcome {
 }
 
 /// A node without a connection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AwayNode {
     /// The node.
     pub name: String,
@@ -344,7 +345,7 @@ pub struct AwayNode {
 }
 
 /// A node as lists show it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NodeView {
     /// The node's SPIFFE ID.
     pub spiffe_id: SpiffeId,
@@ -367,7 +368,7 @@ pub struct NodeView {
 }
 
 /// How a process is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// In a word.
     pub state: HealthState,
@@ -376,7 +377,7 @@ pub struct Health {
 }
 
 /// How a process is, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
     /// It works, and something needs a person.

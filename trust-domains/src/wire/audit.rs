@@ -1,6 +1,7 @@
 //! Records of the issuance journal as they are kept and shown.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::entry::EntryId;
 use crate::serial::Serial;
@@ -8,7 +9,7 @@ use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 
 /// One record with its place in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRecord {
     /// Its number, from 1, without gaps.
     pub seq: u64,
@@ -22,7 +23,7 @@ pub struct AuditRecord {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum AuditEvent {
     /// A certificate is about to be signed: the record is durable before the key is used.
@@ -37,7 +38,7 @@ pub enum AuditEvent {
 }
 
 /// One issuance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Issuance {
     /// The serial number.
     pub serial: Serial,
@@ -60,7 +61,7 @@ pub struct Issuance {
 }
 
 /// A decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// What was decided, as `entry_created`, `node_banned`, `attest_refused`.
     pub action: String,

@@ -7,3 +7,4 @@ pub mod agent;
 pub mod audit;
 pub mod encoding;
 pub mod node;
+mod schema;

@@ -13,6 +13,7 @@
 //! `E` and `N` are the two parts of the [`Revision`] that the agent shows, as its text has them (16 hex digits, decimal); an agent that shows nothing leaves both out.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::encoding::Base64;
 use crate::bundle::SpiffeBundle;
@@ -49,7 +50,7 @@ pub fn possession_message(exporter: &[u8; EXPORTER_LEN], public_key_spki: &[u8],
 }
 
 /// How a new node proves itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "attestor", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Evidence {
     /// A join token that an operator made for this node.
@@ -60,7 +61,7 @@ pub enum Evidence {
 }
 
 /// A new node asks for its first node SVID.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttestRequest {
     /// How the node proves itself.
@@ -72,7 +73,7 @@ pub struct AttestRequest {
 }
 
 /// A node asks for its next node SVID, with a new key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewRequest {
     /// The new public key: a DER SubjectPublicKeyInfo, uncompressed P-256.
@@ -84,7 +85,7 @@ pub struct RenewRequest {
 /// A node whose SVID has ended asks for its next one, within the grace period, with a new key.
 ///
 /// It comes without a client certificate, which the handshake would refuse.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewExpiredRequest {
     /// The ended SVID: its chain in DER, leaf first, without the root.
@@ -101,7 +102,7 @@ pub struct RenewExpiredRequest {
 pub const RENEWAL_GRACE_S: u64 = 7 * 86_400;
 
 /// A node SVID and what is needed to use it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NodeCredential {
     /// The node's SPIFFE ID.
     pub spiffe_id: SpiffeId,
@@ -118,7 +119,7 @@ pub struct NodeCredential {
 }
 
 /// What an agent needs to know of an entry under its node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeEntry {
     /// The entry.
     pub id: EntryId,
@@ -143,7 +144,7 @@ pub struct NodeEntry {
 }
 
 /// One line of the sync stream, server to agent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SyncMessage {
     /// A part of the whole state; the agent swaps it in when `last` is set. What is not in it is gone.
@@ -193,7 +194,7 @@ pub enum SyncMessage {
 pub const HEARTBEAT_S: u64 = 5;
 
 /// The agent shows everything up to this commit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ack {
     /// The commit.
@@ -201,7 +202,7 @@ pub struct Ack {
 }
 
 /// A batch of public keys to certify.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueRequest {
     /// At most [`MAX_ISSUE_BATCH`].
@@ -209,7 +210,7 @@ pub struct IssueRequest {
 }
 
 /// One key to certify.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     /// The entry to issue for.
@@ -219,7 +220,7 @@ pub struct KeyRequest {
 }
 
 /// The answers to a batch, in its order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct IssueResponse {
     /// The issuing certificates that the leaves need, in DER, each once.
     pub issuers: Vec<Base64>,
@@ -228,7 +229,7 @@ pub struct IssueResponse {
 }
 
 /// The answer for one key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum IssueResult {
     /// The certificate.
@@ -243,7 +244,7 @@ pub enum IssueResult {
 }
 
 /// One issued X509-SVID.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct IssuedLeaf {
     /// The entry it was issued for.
     pub entry_id: EntryId,

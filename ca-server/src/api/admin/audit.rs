@@ -30,17 +30,26 @@ const PARTS_WAITING: usize = 2;
 pub(super) struct AuditQuery {
     #[serde(default)]
     after: u64,
+    last: Option<u64>,
     #[serde(default)]
     follow: bool,
     limit: Option<u64>,
 }
 
+impl AuditQuery {
+    /// Returns the number that the answer starts after: the newest `last` records are asked for by how many they are.
+    fn start(&self, newest: u64) -> u64 {
+        self.last.map_or(self.after, |last| newest.saturating_sub(last).max(self.after))
+    }
+}
+
 pub(super) async fn read(State(api): Api, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Response, ApiError> {
     // What cannot be read at all is said as a problem, and not in the middle of the lines.
-    api.journal.read(query.after, 1).await?;
+    let after = query.start(api.journal.last_seq());
+    api.journal.read(after, 1).await?;
     let (lines, body) = mpsc::channel(PARTS_WAITING);
     tokio::spawn(async move {
-        if let Err(error) = send(&api, query, &lines).await {
+        if let Err(error) = send(&api, after, query, &lines).await {
             tracing::warn!(%error, "the journal could not be sent to its end");
         }
     });
@@ -50,8 +59,8 @@ pub(super) async fn read(State(api): Api, ApiQuery(query): ApiQuery<AuditQuery>)
 }
 
 /// Sends what there is, and what comes, until the limit is reached or the reader is gone. A reader that does not read for 30 s is.
-async fn send(api: &Arc<AdminState>, query: AuditQuery, lines: &mpsc::Sender<Bytes>) -> Result<(), JournalError> {
-    let (mut after, mut left) = (query.after, query.limit.unwrap_or(u64::MAX));
+async fn send(api: &Arc<AdminState>, mut after: u64, query: AuditQuery, lines: &mpsc::Sender<Bytes>) -> Result<(), JournalError> {
+    let mut left = query.limit.unwrap_or(u64::MAX);
     let mut newest = api.journal.subscribe();
     while left > 0 {
         newest.mark_unchanged();
@@ -86,5 +95,19 @@ async fn something_new(api: &AdminState, newest: &mut tokio::sync::watch::Receiv
         changed = newest.changed() => changed.is_ok(),
         () = lines.closed() => false,
         () = api.shutdown.cancelled() => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_records_are_counted_from_the_end() {
+        let query = |after, last| AuditQuery { after, last, follow: false, limit: None };
+        assert_eq!(query(7, None).start(100), 7);
+        assert_eq!(query(0, Some(20)).start(100), 80);
+        assert_eq!(query(0, Some(20)).start(3), 0);
+        assert_eq!(query(90, Some(20)).start(100), 90, "both hold");
     }
 }

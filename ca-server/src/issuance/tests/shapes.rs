@@ -183,3 +183,35 @@ async fn the_entrys_own_end_clips_a_leaf() {
         "no further back than it lives"
     );
 }
+
+/// The program that most relying parties' libraries come from.
+#[tokio::test]
+async fn openssl_accepts_the_chain_strictly_for_both_purposes() {
+    use std::process::Command;
+    let there = Command::new("openssl").arg("version").output().is_ok();
+    assert!(there, "openssl is not installed: apt-get install openssl");
+    let world = World::new().await;
+    let (_, chain) = world.issued(&world.entry(|_| {})).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, der: &CertificateDer<'_>| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, pem(der)).unwrap();
+        path
+    };
+    let (root, issuing, leaf) = (file("root.pem", &world.root()), file("issuing.pem", &chain[1]), file("leaf.pem", &chain[0]));
+    for purpose in ["sslserver", "sslclient"] {
+        let mut command = Command::new("openssl");
+        command
+            .args(["verify", "-x509_strict", "-purpose", purpose, "-attime", &NOW.to_string(), "-CAfile"])
+            .arg(&root);
+        let output = command.arg("-untrusted").arg(&issuing).arg(&leaf).output().unwrap();
+        assert!(output.status.success(), "{purpose}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}

@@ -4,6 +4,7 @@ mod admin;
 mod attackers;
 mod attestation;
 mod issuing;
+mod openapi;
 mod restart;
 mod sync;
 mod world;

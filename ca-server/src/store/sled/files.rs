@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,11 +173,19 @@ impl Files {
         Ok(Some(head))
     }
 
-    /// Returns the records under a prefix, in order.
-    pub(super) fn items(&self, prefix: Prefix) -> Result<Vec<Item>, StoreError> {
+    /// Returns the records under a prefix behind a key, in order, at most so many.
+    pub(super) fn items(&self, prefix: Prefix, behind: Option<&Key>, limit: usize) -> Result<Vec<Item>, StoreError> {
+        let start = match behind {
+            None => Bound::Included(prefix.as_str().as_bytes().to_vec()),
+            // Behind the last piece that the record may have.
+            Some(key) => Bound::Excluded(layout::piece_key(key, u16::MAX)),
+        };
         let mut assembler = Assembler::default();
-        for pair in self.db.scan_prefix(prefix.as_str()) {
+        for pair in self.db.range::<Vec<u8>, _>((start, Bound::Unbounded)) {
             let (key, value) = pair.map_err(|error| self.failed(&error))?;
+            if !key.starts_with(prefix.as_str().as_bytes()) || (assembler.records() >= limit && Key::from_stored(&key).is_some()) {
+                break;
+            }
             if key.first() != Some(&0) {
                 assembler.push(&key, &value).map_err(|NotARecord(at)| self.damaged(&at))?;
             }

@@ -124,6 +124,11 @@ impl Assembler {
         Ok(())
     }
 
+    /// Returns how many records were begun.
+    pub(super) fn records(&self) -> usize {
+        self.items.len() + usize::from(self.open.is_some())
+    }
+
     pub(super) fn finish(mut self) -> Result<Vec<Item>, NotARecord> {
         self.close()?;
         Ok(self.items)

@@ -17,7 +17,7 @@ use trust_domains::Revision;
 
 use super::disk::Disk;
 use super::watch::Recent;
-use super::{Commit, CommitError, Prefix, Snapshot, Store, StoreError, WatchStream};
+use super::{Commit, CommitError, Key, Prefix, Snapshot, Store, StoreError, WatchStream};
 
 mod files;
 mod group;
@@ -51,6 +51,9 @@ enum Phase {
 
 /// Commits that may wait for the writer; further ones wait for a place. Each holds its values in memory.
 const QUEUE: usize = 1_024;
+
+/// The records of one page: about 2 MiB of entries. Tests have several pages of few records.
+const PAGE: usize = if cfg!(test) { 4 } else { 4_096 };
 
 impl SledStore {
     /// Makes a new store with a random epoch in a directory that is absent or empty; durable when it returns.
@@ -89,6 +92,21 @@ impl SledStore {
         })
     }
 
+    /// Returns records under a prefix behind a key, at most so many.
+    fn read(&self, prefix: Prefix, behind: Option<Key>, limit: usize) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        let (files, recent, gate) = (Arc::clone(&self.files), Arc::clone(&self.recent), Arc::clone(&self.gate));
+        let read = move || {
+            gate.read(|| {
+                Ok(Snapshot {
+                    revision: recent.revision(),
+                    items: files.items(prefix, behind.as_ref(), limit)?,
+                })
+            })
+        };
+        // A million records take a second: not on a thread that serves others.
+        Box::pin(async move { tokio::task::spawn_blocking(read).await.unwrap_or(Err(StoreError::Stopped)) })
+    }
+
     async fn submit(&self, commit: Commit) -> Result<Revision, CommitError> {
         commit.check_size()?;
         let (answer, performed) = oneshot::channel();
@@ -100,17 +118,11 @@ impl SledStore {
 
 impl Store for SledStore {
     fn snapshot(&self, prefix: Prefix) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
-        let (files, recent, gate) = (Arc::clone(&self.files), Arc::clone(&self.recent), Arc::clone(&self.gate));
-        let read = move || {
-            gate.read(|| {
-                Ok(Snapshot {
-                    revision: recent.revision(),
-                    items: files.items(prefix)?,
-                })
-            })
-        };
-        // A million records take a second: not on a thread that serves others.
-        Box::pin(async move { tokio::task::spawn_blocking(read).await.unwrap_or(Err(StoreError::Stopped)) })
+        self.read(prefix, None, usize::MAX)
+    }
+
+    fn page(&self, prefix: Prefix, behind: Option<Key>) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        self.read(prefix, behind, PAGE)
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {

@@ -1,0 +1,100 @@
+//! What the operator sees of the agent: health and gauges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::telemetry::HealthHandle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Sinks;
+use crate::endpoints::WorkloadEndpoint;
+use crate::metrics::{AgentMetrics, Levels};
+use crate::node::Standing;
+use crate::svids::SvidCache;
+use crate::sync::Link;
+
+/// How often gauges and sink problems are brought up to date.
+const OBSERVE: Duration = Duration::from_secs(2);
+
+/// Health follows the link: ready with the first sync, degraded while the server is away.
+pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCache, health: HealthHandle, ending: CancellationToken) {
+    const KEY: &str = "server";
+    let mut shown = cache.shown();
+    loop {
+        match &*link.borrow_and_update() {
+            Link::Open { .. } if shown.borrow_and_update().is_some() => {
+                health.clear(KEY);
+                health.clear("identity");
+                health.set_ready();
+            }
+            Link::Open { .. } | Link::Connecting => {}
+            // The problem is the identity's, and said as such.
+            Link::Refused { .. } => {
+                health.clear(KEY);
+            }
+            Link::Away { since, error } => {
+                health.set_problem(
+                    KEY,
+                    format!("no sync stream since {since}: {error}; check the server and the way to it: troth health server"),
+                );
+            }
+        }
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            changed = shown.changed() => if changed.is_err() { return },
+            () = ending.cancelled() => return,
+        }
+    }
+}
+
+/// Brings gauges and the problems of sinks and renewal up to date.
+pub(super) struct Observer {
+    pub(super) cache: SvidCache,
+    pub(super) standing: Standing,
+    pub(super) endpoint: WorkloadEndpoint,
+    pub(super) health: HealthHandle,
+    pub(super) sinks: Sinks,
+    pub(super) metrics: Arc<AgentMetrics>,
+    pub(super) trouble: watch::Receiver<Option<String>>,
+}
+
+impl Observer {
+    pub(super) async fn run(self, ending: CancellationToken) {
+        loop {
+            self.observe();
+            tokio::select! {
+                () = tokio::time::sleep(OBSERVE) => {}
+                () = ending.cancelled() => return,
+            }
+        }
+    }
+
+    fn observe(&self) {
+        self.metrics.set(Levels {
+            entries: self.cache.entry_count(),
+            svids: self.cache.svid_count(),
+            streams: self.endpoint.open_streams(),
+            connected: self.standing.link.borrow().is_open(),
+            node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
+        });
+        self.problem("renewal", self.trouble.borrow().clone());
+        for sink in self.sinks.now() {
+            let problem = sink
+                .last_error
+                .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));
+            self.problem(&format!("sink {}", sink.directory), problem);
+        }
+    }
+
+    fn problem(&self, key: &str, text: Option<String>) {
+        match text {
+            Some(text) => {
+                self.health.set_problem(key, text);
+            }
+            None => {
+                self.health.clear(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! File sinks, from their configuration to running.
+
+use platform::telemetry::HealthHandle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trust_domains::clock::SharedClock;
+
+use crate::admin::Sinks;
+use crate::config::SinkConfig;
+use crate::node::CurrentIdentity;
+use crate::sinks::FileSink;
+use crate::svids::SvidCache;
+
+/// Starts the sinks once it is known which trust domain this is.
+pub(super) struct SinkStarter {
+    pub(super) cache: SvidCache,
+    pub(super) clock: SharedClock,
+    pub(super) health: HealthHandle,
+    pub(super) sinks: Sinks,
+    pub(super) tasks: TaskTracker,
+}
+
+impl SinkStarter {
+    pub(super) async fn run(self, sinks: Vec<SinkConfig>, mut identity: watch::Receiver<Option<CurrentIdentity>>, ending: CancellationToken) {
+        let trust_domain = tokio::select! {
+            known = identity.wait_for(Option::is_some) => match known.ok().and_then(|identity| identity.as_ref().map(|identity| identity.trust_domain())) {
+                Some(trust_domain) => trust_domain,
+                None => return,
+            },
+            () = ending.cancelled() => return,
+        };
+        for sink in sinks {
+            match sink.resolve(&trust_domain) {
+                Ok(config) => {
+                    let sink = FileSink::new(config);
+                    self.sinks.add(sink.status());
+                    self.tasks.spawn(sink.run(self.cache.clone(), self.clock.clone(), ending.clone()));
+                }
+                Err(error) => {
+                    let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);
+                    tracing::error!(sink = %sink.id, error = %error, "a sink is not of this trust domain");
+                    self.health.set_problem(&format!("sink {}", sink.directory.display()), text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The public SPIFFE clients of Rust and Python, unmodified, on our agent: they fetch and watch, and find nothing to complain about.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use spiffe::{TrustDomain, WorkloadApiClient, X509Context, X509Source};
+use tests::command::Run;
+use tests::domain::{Agent, Domain, path_text};
+use tests::wait::PATIENCE;
+use tokio_stream::StreamExt as _;
+use trust_domains::x509::Certificate;
+
+/// A node whose one entry is for whoever runs these tests: the clients live in this process or are its children.
+fn domain_with_workload(name: &str, life: &str) -> (Domain, Agent) {
+    let domain = Domain::start(name);
+    let agent = domain.agent("n1");
+    let selector = format!("unix:uid:{}", nix::unistd::getuid());
+    let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", &selector, "--class", "fast", "--x509-ttl", life, "--wait"]);
+    (domain, agent)
+}
+
+fn endpoint(agent: &Agent) -> String {
+    format!("unix://{}", path_text(&agent.socket))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// Checks what the client parsed, and returns the serial.
+fn serial_of(context: &X509Context, expected: &str) -> String {
+    let svid = context.default_svid().expect("an SVID");
+    assert_eq!(svid.spiffe_id().to_string(), expected);
+    let trust_domain: TrustDomain = svid.spiffe_id().trust_domain().clone();
+    assert_eq!(context.bundle_set().get(&trust_domain).expect("the bundle of its trust domain").authorities().len(), 1);
+    assert_eq!(svid.cert_chain().len(), 2, "leaf and issuing CA");
+    let leaf = Certificate::parse(svid.leaf().as_bytes()).expect("a certificate");
+    leaf.serial().to_string()
+}
+
+#[test]
+fn the_rust_client_fetches_and_watches_rotations() {
+    let (_domain, agent) = domain_with_workload("rust.test", "10s");
+    runtime().block_on(in_time("three generations", async {
+        let client = WorkloadApiClient::connect_to(endpoint(&agent)).await.expect("a connection");
+        let fetched = serial_of(&client.fetch_x509_context().await.expect("a context"), "spiffe://rust.test/job");
+        let bundles = client.fetch_x509_bundles().await.expect("bundles");
+        assert_eq!(bundles.len(), 1);
+        let mut serials = vec![fetched];
+        let mut updates = client.stream_x509_contexts().await.expect("a stream");
+        while serials.len() < 3 {
+            let context = updates.next().await.expect("the stream goes on").expect("an update");
+            let serial = serial_of(&context, "spiffe://rust.test/job");
+            if serials.last() != Some(&serial) {
+                assert!(!serials.contains(&serial), "an old generation came back");
+                serials.push(serial);
+            }
+        }
+    }));
+}
+
+#[test]
+fn the_rust_source_follows_an_entry_that_changes_and_goes() {
+    let (domain, agent) = domain_with_workload("source.test", "180s");
+    let source = |agent: &Agent| X509Source::builder().endpoint(endpoint(agent)).reconnect_backoff(Duration::from_millis(50), Duration::from_millis(200)).build();
+    runtime().block_on(in_time("the source to follow", async {
+        let source = source(&agent).await.expect("a source");
+        assert_eq!(source.svid().expect("an SVID").spiffe_id().to_string(), "spiffe://source.test/job");
+        let mut updates = source.updated();
+        let changed = domain.told(&["entry", "update", "/job", "--spiffe-id", "/renamed", "--hint", "main", "--wait"]);
+        assert_eq!(changed["spiffe_id"], "spiffe://source.test/renamed");
+        loop {
+            let svid = source.svid().expect("an SVID at every moment");
+            if svid.spiffe_id().path() == "/renamed" {
+                assert_eq!(svid.hint(), Some("main"));
+                break;
+            }
+            updates.changed().await.expect("the source lives");
+        }
+        let _ = domain.told(&["entry", "delete", "/renamed", "--wait"]);
+        while source.try_svid().is_some() {
+            updates.changed().await.expect("the source lives");
+        }
+        source.shutdown().await;
+    }));
+}
+
+/// The interpreter with the PyPI clients: `TROTH_PYTHON`, else that of this checkout's `build/venv`.
+fn python() -> PathBuf {
+    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let python = std::env::var_os("TROTH_PYTHON").map_or_else(|| checkout.join("build/venv/bin/python"), PathBuf::from);
+    let ready = Command::new(&python).args(["-c", "import spiffe"]).output().is_ok_and(|output| output.status.success());
+    assert!(ready, "{} has no PyPI package `spiffe`; install it: tests/run e2e", python.display());
+    python
+}
+
+fn run_python(script: &str, arguments: &[&str]) -> Run {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
+    // gRPC of Python logs to standard error whatever happens; the exit code and standard output decide.
+    let output = Command::new(python()).arg("-W").arg("ignore").arg(script).args(arguments).env_remove("SPIFFE_ENDPOINT_SOCKET").output();
+    Run::of(&output.expect("python starts"))
+}
+
+#[test]
+fn the_python_client_fetches_verifies_and_watches_rotations() {
+    let (domain, agent) = domain_with_workload("python.test", "10s");
+    let watched = run_python("x509_updates.py", &[path_text(&agent.socket), "spiffe://python.test/job", "2"]).exits(0);
+    let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
+    let lines: Vec<serde_json::Value> = watched.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(lines.len(), 3, "{watched:?}");
+    for line in lines {
+        let serial = line["serial"].as_str().expect("a serial");
+        assert!(exported.contains(serial), "{serial} is not in the journal");
+    }
+}
+
+#[test]
+fn the_python_client_is_told_when_no_entry_matches() {
+    let domain = Domain::start("nobody.test");
+    let agent = domain.agent("n1");
+    let refused = run_python("x509_updates.py", &[path_text(&agent.socket), "spiffe://nobody.test/job", "0"]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("no entry of this node matches this process"), "{refused:?}");
+}

@@ -1,0 +1,17 @@
+//! The load program: the figures of the design, measured on real processes and compared within one run.
+//!
+//! Every figure starts a server, and agents where it needs them, of its own in a temporary directory, and ends them. What a process costs is
+//! read from `/proc` of that process: what this program itself needs to ask is not in it.
+
+mod bulk;
+mod delivery;
+mod issuing;
+mod memory;
+mod meter;
+mod node;
+mod report;
+mod subject;
+mod workload_api;
+
+pub use report::{Figure, Report, Value};
+pub use subject::{Effort, Subject};

@@ -1,0 +1,60 @@
+//! What can be measured.
+
+use clap::ValueEnum;
+
+use super::report::Figure;
+use super::{bulk, delivery, issuing, memory, workload_api};
+
+/// A figure of the design, by its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// Every figure.
+    All,
+    /// Server CPU for an X509-SVID in batches of 50.
+    P1,
+    /// Server CPU for an X509-SVID, one a request.
+    P2,
+    /// From a new entry to its SVID on an open stream.
+    P3,
+    /// From the start of an agent to the first SVID.
+    P4,
+    /// The Workload API, a new connection each time.
+    P5,
+    /// Resident memory.
+    P7,
+    /// A hundred thousand entries.
+    P8,
+}
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Seconds of each issuing measurement.
+    pub seconds: u64,
+}
+
+impl Subject {
+    /// Every single figure.
+    const EACH: [Self; 7] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P7, Self::P8];
+
+    /// Returns the figures that this one stands for.
+    #[must_use]
+    pub fn expand(self) -> Vec<Self> {
+        if self == Self::All { Self::EACH.to_vec() } else { vec![self] }
+    }
+
+    /// Measures it.
+    #[must_use]
+    pub fn measure(self, effort: Effort) -> Vec<Figure> {
+        match self {
+            Self::All => Self::EACH.into_iter().flat_map(|each| each.measure(effort)).collect(),
+            Self::P1 => vec![issuing::batches(effort)],
+            Self::P2 => vec![issuing::single(effort)],
+            Self::P3 => vec![delivery::new_entries()],
+            Self::P4 => vec![delivery::agent_starts()],
+            Self::P5 => vec![workload_api::connections()],
+            Self::P7 => vec![memory::resident()],
+            Self::P8 => vec![bulk::entries()],
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How the values that travel as text are described in OpenAPI: each under its own name.
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::encoding::Base64;
+use crate::bundle::SpiffeBundle;
+use crate::entry::EntryId;
+use crate::join_link::{JoinLink, JoinToken};
+use crate::node::NodeName;
+use crate::revision::Revision;
+use crate::selector::Selector;
+use crate::serial::Serial;
+use crate::spiffe_id::SpiffeId;
+use crate::timestamp::Timestamp;
+use crate::trust_domain::TrustDomain;
+
+/// Describes types that travel as text: what it says, and an example or, for secrets, none.
+macro_rules! texts {
+    ($($name:ty: $description:literal $(, $example:literal)?;)+) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text($description)$(.examples([$example]))?.into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+texts! {
+    Base64: "Octets in standard base64 with padding (RFC 4648 section 4).";
+    EntryId: "Names an entry: 1 to 64 of a-z, 0-9 and -.", "8f14e45fceea167a5a36dedd4bea2543";
+    JoinLink: "A join link: a secret.";
+    JoinToken: "A join token: a secret of 43 characters.";
+    NodeName: "Names a node: 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'.", "web-1";
+    Revision: "A commit of the store: the epoch as 16 hex digits, a dot, and the commit's number.", "00c0ffee00c0ffee.42";
+    Selector: "A proven fact, as type:value.", "unix:uid:1000";
+    Serial: "A certificate's serial number in hex.", "01a1b2c3d40102030405060708090a0b";
+    SpiffeId: "A SPIFFE ID.", "spiffe://example.org/web";
+    Timestamp: "A time in UTC with whole seconds (RFC 3339).", "2026-11-22T09:00:00Z";
+    TrustDomain: "The name of a trust domain.", "example.org";
+}
+
+fn text(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+}
+
+impl PartialSchema for SpiffeBundle {
+    fn schema() -> RefOr<Schema> {
+        let document = Object::builder().description(Some("The SPIFFE bundle document: a JWK set (RFC 7517) with spiffe_sequence and spiffe_refresh_hint."));
+        let bundle = Object::builder().description(Some("A trust bundle and whose it is."));
+        bundle.property("trust_domain", TrustDomain::schema()).required("trust_domain").property("bundle", document).required("bundle").into()
+    }
+}
+
+impl ToSchema for SpiffeBundle {}
