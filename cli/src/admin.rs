@@ -57,7 +57,10 @@ impl AdminClient {
 
     fn of(socket: &Path, who: &'static str) -> Result<Self, Failure> {
         let socket = SocketPath::new(socket).map_err(|error| Failure::of(&error))?;
-        Ok(Self { http: UnixHttpClient::new(socket, CALL_WITHIN), who })
+        Ok(Self {
+            http: UnixHttpClient::new(socket, CALL_WITHIN),
+            who,
+        })
     }
 
     /// Asks for a document.
@@ -115,7 +118,9 @@ impl AdminClient {
             // Somebody is there, and not for this user: the error says so itself.
             CallError::Lost { .. } if error.hint() == Code::Unauthorized.facts().hint => failure,
             CallError::NotExpected { .. } => failure.with_hint("run the same version of troth on both sides: troth version"),
-            CallError::Lost { .. } | CallError::TimedOut { .. } => failure.with_hint(format!("start it: troth {} run; or name its directory: --data-dir DIR", self.who)),
+            CallError::Lost { .. } | CallError::TimedOut { .. } => {
+                failure.with_hint(format!("start it: troth {} run; or name its directory: --data-dir DIR", self.who))
+            }
         }
     }
 }
@@ -149,6 +154,9 @@ mod tests {
 
     #[test]
     fn filters_and_the_next_page_are_part_of_the_query() {
-        assert_eq!(page_path("/v1/x", &[("parent", "web 1")], 5, Some("t/1")), "/v1/x?limit=5&parent=web%201&after=t%2F1");
+        assert_eq!(
+            page_path("/v1/x", &[("parent", "web 1")], 5, Some("t/1")),
+            "/v1/x?limit=5&parent=web%201&after=t%2F1"
+        );
     }
 }

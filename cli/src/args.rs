@@ -71,7 +71,10 @@ impl Global {
 
     /// Where results go.
     pub(crate) fn output(&self) -> Output {
-        Output { format: self.output, quiet: self.quiet }
+        Output {
+            format: self.output,
+            quiet: self.quiet,
+        }
     }
 }
 

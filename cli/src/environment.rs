@@ -20,13 +20,17 @@ pub(crate) fn now() -> Timestamp {
 /// Returns where the server keeps its data: as said, as its configuration file says, or in the default place.
 pub(crate) fn server_data_dir(named: Option<&Path>, global: &Global) -> Result<PathBuf, Failure> {
     let environment = Environment::of_process();
-    data_dir(named, global.config.as_deref().or(environment.server_config().ok().as_deref()), || environment.server_data())
+    data_dir(named, global.config.as_deref().or(environment.server_config().ok().as_deref()), || {
+        environment.server_data()
+    })
 }
 
 /// Returns where the agent keeps its data, in the same way.
 pub(crate) fn agent_data_dir(named: Option<&Path>, global: &Global) -> Result<PathBuf, Failure> {
     let environment = Environment::of_process();
-    data_dir(named, global.config.as_deref().or(environment.agent_config().ok().as_deref()), || environment.agent_data())
+    data_dir(named, global.config.as_deref().or(environment.agent_config().ok().as_deref()), || {
+        environment.agent_data()
+    })
 }
 
 fn data_dir(named: Option<&Path>, config: Option<&Path>, default: impl FnOnce() -> Result<PathBuf, platform::paths::NoHome>) -> Result<PathBuf, Failure> {

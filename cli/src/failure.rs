@@ -17,7 +17,9 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with this code and what happened in this case.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)) }
+        Self {
+            problem: Box::new(Problem::new(code, detail)),
+        }
     }
 
     /// The failure of an error that knows its code; its causes are part of the text.

@@ -28,7 +28,9 @@ impl Output {
     pub(crate) fn result<T: Serialize>(self, document: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         let written = match self.format {
-            Format::Json => serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from).and_then(|()| out.write_all(b"\n")),
+            Format::Json => serde_json::to_writer_pretty(&mut out, document)
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n")),
             Format::Text => write_block(&mut out, &text(document)),
         };
         ended_well(written.and_then(|()| out.flush()))
@@ -38,7 +40,9 @@ impl Output {
     pub(crate) fn line<T: Serialize>(self, document: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         let written = match self.format {
-            Format::Json => serde_json::to_writer(&mut out, document).map_err(io::Error::from).and_then(|()| out.write_all(b"\n")),
+            Format::Json => serde_json::to_writer(&mut out, document)
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n")),
             Format::Text => write_block(&mut out, &text(document)),
         };
         ended_well(written.and_then(|()| out.flush()))

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use trust_domains::problem::{Code, Problem};
 
+use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -45,7 +47,10 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let meant = known_elsewhere(words).filter(|_| error.kind() == ErrorKind::InvalidSubcommand).map(str::to_owned).or_else(|| nearest(error, words));
+    let meant = known_elsewhere(words)
+        .filter(|_| error.kind() == ErrorKind::InvalidSubcommand)
+        .map(str::to_owned)
+        .or_else(|| nearest(error, words));
     let failure = match meant {
         Some(meant) => Failure::new(Code::Usage, first_line(error)).with_hint(format!("did you mean: {meant}")),
         None if wants_json(words) => Failure::from(Problem::new(Code::Usage, first_line(error))),
@@ -59,8 +64,25 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
 }
 
 fn known_elsewhere(words: &[OsString]) -> Option<&'static str> {
-    let plain: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-')).collect();
+    let plain = plain_words(words);
     KNOWN_ELSEWHERE.iter().find(|(known, _)| plain.starts_with(known)).map(|(_, here)| *here)
+}
+
+/// The words of a command line without options, and without the values of those that every command has.
+fn plain_words(words: &[OsString]) -> Vec<&str> {
+    let global = Cli::command();
+    let takes_value = |word: &str| {
+        word.starts_with("--")
+            && global
+                .get_arguments()
+                .any(|arg| arg.get_action().takes_values() && word.get(2..) == arg.get_long())
+    };
+    let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let pairs = texts.iter().zip(texts.iter().skip(1));
+    pairs
+        .filter(|(before, word)| !word.starts_with('-') && !takes_value(before))
+        .map(|(_, word)| *word)
+        .collect()
 }
 
 /// What clap finds nearest to a mistyped command or option, with the command that it belongs to; or to a mistyped value.
@@ -76,7 +98,7 @@ fn nearest(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let word = suggested(ContextKind::SuggestedSubcommand).or_else(|| suggested(ContextKind::SuggestedArg))?;
     let mut command = crate::args::command();
     let mut meant = String::from("troth");
-    for name in words.iter().skip(1).filter_map(|word| word.to_str()) {
+    for name in plain_words(words) {
         if let Some(sub) = command.find_subcommand(name) {
             meant = format!("{meant} {name}");
             command = sub.clone();
@@ -91,10 +113,17 @@ fn first_line(error: &clap::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// The command line did not parse, so the format is read off its words.
+/// The command line did not parse, so the format is read off its words, else off the environment.
 fn wants_json(words: &[OsString]) -> bool {
-    let mut pairs = words.windows(2);
-    pairs.any(|pair| matches!(pair, [name, value] if name == "--output" && value == "json")) || words.iter().any(|word| word == "--output=json")
+    let mut said = words.windows(2).filter_map(|pair| match pair {
+        [name, value] if name == "--output" => value.to_str(),
+        [_, word] => word.to_str()?.strip_prefix("--output="),
+        _ => None,
+    });
+    said.next().map_or_else(
+        || std::env::var_os("TROTH_OUTPUT").is_some_and(|value| value == "json"),
+        |format| format == "json",
+    )
 }
 
 #[cfg(test)]
@@ -108,7 +137,11 @@ mod tests {
     #[test]
     fn commands_of_other_systems_are_named_here() {
         assert_eq!(known_elsewhere(&words("troth agent list")), Some("troth node list"));
-        assert_eq!(known_elsewhere(&words("troth --output json x509 mint --spiffe-id x")), None);
+        assert_eq!(
+            known_elsewhere(&words("troth --output json x509 mint --spiffe-id x")),
+            Some("troth svid fetch x509")
+        );
+        assert_eq!(known_elsewhere(&words("troth -q x509 --output=json mint")), Some("troth svid fetch x509"));
         assert_eq!(known_elsewhere(&words("troth x509 mint -spiffeID x")), Some("troth svid fetch x509"));
         assert_eq!(known_elsewhere(&words("troth entry list")), None);
     }
@@ -127,7 +160,11 @@ mod tests {
     fn every_named_command_exists() {
         for (_, here) in KNOWN_ELSEWHERE {
             let mut command = crate::args::command();
-            for word in here.split(' ').skip(1).take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())) {
+            for word in here
+                .split(' ')
+                .skip(1)
+                .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+            {
                 command = command.find_subcommand(word).unwrap_or_else(|| panic!("{here}: no {word}")).clone();
             }
         }

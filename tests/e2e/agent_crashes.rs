@@ -41,9 +41,18 @@ fn read_set(sink: &Path) -> Option<Set> {
         let read = FILES.map(|name| std::fs::read(sink.join(&generation).join(name)));
         let moved_on = || std::fs::read_link(sink.join("..data")).is_ok_and(|now| now != generation);
         match read {
-            [Ok(svid), Ok(key), Ok(bundle)] => return Some(Set { generation, files: [svid, key, bundle] }),
+            [Ok(svid), Ok(key), Ok(bundle)] => {
+                return Some(Set {
+                    generation,
+                    files: [svid, key, bundle],
+                });
+            }
             _ if moved_on() => {}
-            incomplete => panic!("{} is no whole set: {:?}", generation.display(), incomplete.map(|file| file.map(|octets| octets.len()))),
+            incomplete => panic!(
+                "{} is no whole set: {:?}",
+                generation.display(),
+                incomplete.map(|file| file.map(|octets| octets.len()))
+            ),
         }
     }
 }
@@ -68,7 +77,9 @@ fn assert_whole(set: &Set, trust_domain: &TrustDomain) {
 
 /// Returns the names in the sink that only the agent's own bookkeeping has.
 fn bookkeeping(sink: &Path) -> BTreeSet<String> {
-    let names = std::fs::read_dir(sink).expect("the sink").map(|entry| entry.expect("its entry").file_name().into_string().expect("a name"));
+    let names = std::fs::read_dir(sink)
+        .expect("the sink")
+        .map(|entry| entry.expect("its entry").file_name().into_string().expect("a name"));
     names.filter(|name| name.starts_with("..") && name != "..data").collect()
 }
 
@@ -91,7 +102,10 @@ impl Meanwhile {
     }
 
     fn check(&self) {
-        assert!(!self.thread.as_ref().is_some_and(std::thread::JoinHandle::is_finished), "what goes on meanwhile has failed");
+        assert!(
+            !self.thread.as_ref().is_some_and(std::thread::JoinHandle::is_finished),
+            "what goes on meanwhile has failed"
+        );
     }
 
     fn end(mut self) {
@@ -112,7 +126,17 @@ fn two_hundred_kills_while_files_are_written_leave_a_whole_set_each_time() {
     let trust_domain: TrustDomain = domain.name.parse().expect("a name");
     let sink = domain.folder().join("svid");
     let mut agent = domain.agent_with("n1", &["--sink", &format!("spiffe://sink.test/web={}", path_text(&sink))]);
-    let entry = domain.told(&["entry", "create", "--spiffe-id", "/web", "--selector", "unix:uid:4501", "--class", "fast", "--wait"]);
+    let entry = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/web",
+        "--selector",
+        "unix:uid:4501",
+        "--class",
+        "fast",
+        "--wait",
+    ]);
 
     // The entry's TTL changes all the time, and each change is a new SVID and a new set of files.
     let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
@@ -122,7 +146,10 @@ fn two_hundred_kills_while_files_are_written_leave_a_whole_set_each_time() {
     let mut ttl = 0;
     let changing = Meanwhile::start(move || {
         ttl = (ttl + 1) % 60;
-        let change = EntryChange { x509_ttl_s: Some(120 + ttl), ..EntryChange::default() };
+        let change = EntryChange {
+            x509_ttl_s: Some(120 + ttl),
+            ..EntryChange::default()
+        };
         let _: EntryView = runtime.block_on(client.patch(&path, &change)).expect("the entry is changed");
     });
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
@@ -162,6 +189,9 @@ fn two_hundred_kills_while_files_are_written_leave_a_whole_set_each_time() {
     // One more set, with nothing going on: the current and the one before, which a reader may have open, are all that is left.
     let _ = domain.told(&["entry", "update", entry["id"].as_str().expect("an id"), "--x509-ttl", "100s", "--wait"]);
     let left = bookkeeping(&sink);
-    assert!(left.len() <= 2 && left.iter().all(|name| name.starts_with("..generation-")), "left behind: {left:?}");
+    assert!(
+        left.len() <= 2 && left.iter().all(|name| name.starts_with("..generation-")),
+        "left behind: {left:?}"
+    );
     assert_whole(&read_set(&sink).expect("a set"), &trust_domain);
 }

@@ -20,6 +20,7 @@ use tests::workload::{fetch_as, ids};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use trust_domains::join_link::JoinLink;
+use trust_domains::node::NodeAttestor;
 use trust_domains::problem::{Code, Coded as _};
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::encoding::Base64;
@@ -64,7 +65,10 @@ struct HostileNode {
 impl HostileNode {
     async fn join(link: &JoinLink) -> Result<Self, CallError> {
         let key = Key::new();
-        let trust = ServerTrust::Roots { trust_domain: link.trust_domain.clone(), roots: link.roots().to_vec() };
+        let trust = ServerTrust::Roots {
+            trust_domain: link.trust_domain.clone(),
+            roots: link.roots().to_vec(),
+        };
         let connection = open(&link.server.to_string(), None, trust).await.expect("a connection");
         let request = AttestRequest {
             evidence: Evidence::JoinToken { token: link.token.clone() },
@@ -80,7 +84,9 @@ impl HostileNode {
     }
 
     async fn connect(&self, address: &str) -> Connection {
-        open(address, Some(&self.identity()), trust(&self.credential.bundle.clone().into())).await.expect("a connection")
+        open(address, Some(&self.identity()), trust(&self.credential.bundle.clone().into()))
+            .await
+            .expect("a connection")
     }
 }
 
@@ -90,11 +96,22 @@ fn trust(bundle: &TrustBundle) -> ServerTrust {
 
 async fn open(address: &str, identity: Option<&TlsIdentity>, trust: ServerTrust) -> Result<Connection, platform::tls::ConnectError> {
     let verifier = Arc::new(ServerVerifier::new(trust, SystemClock::shared()));
-    connect(&address.parse().expect("an address"), client_config(identity, verifier).expect("a configuration"), DEADLINE).await
+    connect(
+        &address.parse().expect("an address"),
+        client_config(identity, verifier).expect("a configuration"),
+        DEADLINE,
+    )
+    .await
 }
 
 async fn issue(connection: &Connection, entries: &[EntryId]) -> Result<IssueResponse, CallError> {
-    let requests = entries.iter().map(|entry_id| KeyRequest { entry_id: entry_id.clone(), public_key: Key::new().spki() }).collect();
+    let requests = entries
+        .iter()
+        .map(|entry_id| KeyRequest {
+            entry_id: entry_id.clone(),
+            public_key: Key::new().spki(),
+        })
+        .collect();
     connection.post("/v1/node/issue", &IssueRequest { requests }, DEADLINE).await
 }
 
@@ -136,12 +153,16 @@ fn a_copied_agent_directory_is_worth_nothing_after_the_original_renewed() {
     for name in ["agent-admin.sock", "cache.sealed"] {
         let _ = std::fs::remove_file(thief.data.join(name));
     }
-    let _ = until("the original to renew", || Some(original.process().log()).filter(|log| log.contains("renewed the node's SVID")));
+    let _ = until("the original to renew", || {
+        Some(original.process().log()).filter(|log| log.contains("renewed the node's SVID"))
+    });
     // The new key counts from its first use: the original asks for something with it.
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/more", "--selector", "unix:uid:4801", "--wait"]);
 
     thief.launch(None);
-    let log = until("the copy to be refused", || Some(thief.process().log()).filter(|log| log.contains("node_unknown")));
+    let log = until("the copy to be refused", || {
+        Some(thief.process().log()).filter(|log| log.contains("node_unknown"))
+    });
     assert!(!log.contains("4801"), "the copy learned of an entry: {log}");
     assert_ne!(fetch_as(4801, &thief.socket).code, 0);
     // The original is none the worse for it.
@@ -152,8 +173,13 @@ fn a_copied_agent_directory_is_worth_nothing_after_the_original_renewed() {
 /// Accepts one connection after the other with somebody else's certificates, and notes what a client says once it believed them.
 async fn pose_as_server(listener: TcpListener, chain: Vec<CertificateDer<'static>>, key: Vec<u8>, heard: tokio::sync::mpsc::UnboundedSender<Vec<u8>>) {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-    let config = rustls::ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13]).expect("TLS 1.3");
-    let mut config = config.with_no_client_auth().with_single_cert(chain, key).expect("chain and key belong together");
+    let config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3");
+    let mut config = config
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("chain and key belong together");
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     while let Ok((stream, _)) = listener.accept().await {
@@ -183,12 +209,17 @@ async fn a_workload_that_poses_as_the_server_is_not_told_the_token() {
     let address = listener.local_addr().expect("its address").to_string().parse().expect("an address");
     let forged = JoinLink::new(address, link.trust_domain.clone(), link.token.clone(), link.roots().to_vec()).expect("a link");
     let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let posing = tokio::spawn(pose_as_server(listener, chain, svid.x509_svid_key.clone(), tell));
+    let posing = tokio::spawn(pose_as_server(listener, chain, svid.x509_svid_key.to_vec(), tell));
     let mut joining = Agent::new(domain.folder(), "n2");
     joining.launch(Some(&forged.to_link()));
-    let log = until("the agent to refuse", || Some(joining.process().log()).filter(|log| log.contains("server_identity_invalid")));
+    let log = until("the agent to refuse", || {
+        Some(joining.process().log()).filter(|log| log.contains("server_identity_invalid"))
+    });
     assert!(!log.contains(link.token.expose()), "the token is in the log");
-    let octets = tokio::time::timeout(DEADLINE, heard.recv()).await.expect("a connection").expect("the one who poses");
+    let octets = tokio::time::timeout(DEADLINE, heard.recv())
+        .await
+        .expect("a connection")
+        .expect("the one who poses");
     assert_eq!(octets, b"", "the agent said something to whoever is not the server");
     posing.abort();
     joining.process().kill_9();
@@ -205,7 +236,10 @@ async fn a_workload_that_poses_as_an_agent_is_no_node() {
     entry_of_this_process(&domain, "/web");
     let svid = own_svid(&agent).await;
     let link: JoinLink = domain.link("n2").parse().expect("a link");
-    let trust = ServerTrust::Roots { trust_domain: link.trust_domain.clone(), roots: link.roots().to_vec() };
+    let trust = ServerTrust::Roots {
+        trust_domain: link.trust_domain.clone(),
+        roots: link.roots().to_vec(),
+    };
     let chain = split_der(&svid.x509_svid).expect("a chain");
     let identity = TlsIdentity::new(&chain, &svid.x509_svid_key).expect("chain and key belong together");
     let connection = open(&domain.address, Some(&identity), trust).await.expect("a connection");
@@ -215,8 +249,14 @@ async fn a_workload_that_poses_as_an_agent_is_no_node() {
     assert_eq!(refusal(issue(&connection, &[entry]).await), Code::NodeUnknown);
     assert_eq!(refusal(connection.lines("/v1/node/sync", DEADLINE).await), Code::NodeUnknown);
     let next = Key::new();
-    let renew = RenewRequest { public_key: next.spki(), proof: next.proof(&connection, &chain[0]) };
-    assert_eq!(refusal(connection.post::<NodeCredential>("/v1/node/renew", &renew, DEADLINE).await), Code::NodeUnknown);
+    let renew = RenewRequest {
+        public_key: next.spki(),
+        proof: next.proof(&connection, &chain[0]),
+    };
+    assert_eq!(
+        refusal(connection.post::<NodeCredential>("/v1/node/renew", &renew, DEADLINE).await),
+        Code::NodeUnknown
+    );
     assert_eq!(refusal(connection.post::<()>("/v1/node/leave", &(), DEADLINE).await), Code::NodeUnknown);
     assert_eq!(domain.told(&["node", "list"])["items"].as_array().expect("items").len(), 1);
 }
@@ -247,7 +287,11 @@ async fn of_a_hundred_that_use_one_token_at_once_exactly_one_is_a_node() {
     let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
     let node = "spiffe://token.test/troth/agent/join_token/n1";
     let issued = exported.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
-    assert_eq!(issued.filter(|record| record["event"] == "issued" && record["spiffe_id"] == node).count(), 1, "{exported}");
+    assert_eq!(
+        issued.filter(|record| record["event"] == "issued" && record["spiffe_id"] == node).count(),
+        1,
+        "{exported}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,7 +311,7 @@ async fn an_agent_that_asks_for_every_foreign_entry_gets_its_own_only() {
 
     let connection = hostile.connect(&domain.address).await;
     let response = issue(&connection, &asked).await.expect("an answer");
-    let codes: Vec<_> = response.results.iter().map(|result| match result {
+    let codes = response.results.iter().map(|result| match result {
         IssueResult::Issued(issued) => Err(issued.entry_id.clone()),
         IssueResult::Refused { problem, .. } => Ok((problem.code(), problem.to_owned().detail.replace(char::is_alphanumeric, ""))),
     });
@@ -277,13 +321,20 @@ async fn an_agent_that_asks_for_every_foreign_entry_gets_its_own_only() {
     assert!(foreign.iter().all(|code| code == &foreign[0] && code.is_ok()), "{foreign:?}");
 
     let mut stream = connection.lines("/v1/node/sync", DEADLINE).await.expect("a stream");
-    let shown = match tokio::time::timeout(DEADLINE, stream.next::<SyncMessage>()).await.expect("a message in time").expect("a message") {
+    let shown = match tokio::time::timeout(DEADLINE, stream.next::<SyncMessage>())
+        .await
+        .expect("a message in time")
+        .expect("a message")
+    {
         Some(SyncMessage::Snapshot { entries, last: true, .. }) => entries,
         other => panic!("a whole snapshot was expected: {other:?}"),
     };
     assert_eq!(shown.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&own]);
     let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
-    let issued = exported.lines().filter(|line| line.contains("\"issued\"") && line.contains("/foreign/")).filter(|line| line.contains("join_token/n2"));
+    let issued = exported
+        .lines()
+        .filter(|line| line.contains("\"issued\"") && line.contains("/foreign/"))
+        .filter(|line| line.contains("join_token/n2"));
     assert_eq!(issued.count(), 0, "{exported}");
 }
 
@@ -297,9 +348,15 @@ async fn certificates_of_another_ca_with_the_same_names_are_believed_by_nobody()
 
     // A node of the other CA, with the same SPIFFE ID, at the server.
     let foreign = HostileNode::join(&elsewhere.link("n1").parse().expect("a link")).await.expect("it joins there");
-    assert_eq!(foreign.credential.spiffe_id, SpiffeId::agent(&"same.test".parse().expect("a name"), "join_token", &"n1".parse().expect("a name")));
+    assert_eq!(
+        foreign.credential.spiffe_id,
+        SpiffeId::agent(&"same.test".parse().expect("a name"), NodeAttestor::JoinToken, &"n1".parse().expect("a name"))
+    );
     let link: JoinLink = domain.link("n2").parse().expect("a link");
-    let roots = || ServerTrust::Roots { trust_domain: link.trust_domain.clone(), roots: link.roots().to_vec() };
+    let roots = || ServerTrust::Roots {
+        trust_domain: link.trust_domain.clone(),
+        roots: link.roots().to_vec(),
+    };
     match open(&domain.address, Some(&foreign.identity()), roots()).await {
         Err(_) => {}
         Ok(connection) => panic!("the server believed it: {:?}", connection.lines("/v1/node/sync", DEADLINE).await),
@@ -310,7 +367,9 @@ async fn certificates_of_another_ca_with_the_same_names_are_believed_by_nobody()
     let _ = elsewhere.server().terminate();
     elsewhere.address.clone_from(&domain.address);
     elsewhere.start_server();
-    let _ = until("the agent to refuse the other server", || Some(agent.process().log()).filter(|log| log.contains("does not prove that it is the server")));
+    let _ = until("the agent to refuse the other server", || {
+        Some(agent.process().log()).filter(|log| log.contains("does not prove that it is the server"))
+    });
     assert_eq!(own_svid(&agent).await.x509_svid, held.x509_svid, "it goes on with what it has");
     assert!(!elsewhere.told(&["node", "list"]).to_string().contains("\"connected\":true"));
     let _ = elsewhere.server().terminate();

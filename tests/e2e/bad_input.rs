@@ -36,7 +36,11 @@ fn mistakes_of_operators_are_named_and_change_nothing() {
     ];
     for (id, selector, more, exit, code) in cases {
         let refused = create(id, selector, more);
-        assert_eq!((refused.code, refused.problem().as_str()), (*exit, *code), "{id} {selector} {more:?}: {refused:?}");
+        assert_eq!(
+            (refused.code, refused.problem().as_str()),
+            (*exit, *code),
+            "{id} {selector} {more:?}: {refused:?}"
+        );
     }
     for (arguments, exit, code) in [
         (&["entry", "show", "nothing"][..], 3, "entry_not_found"),
@@ -80,11 +84,17 @@ fn a_wrong_link_is_refused_before_anything_is_sent() {
     let link = domain.link("n1");
     let (head, roots) = link.rsplit_once('/').expect("root hashes");
     let wrong_root = format!("{head}/{}", "0".repeat(roots.split('.').next().expect("a hash").len()));
-    let cases = [(wrong_root.as_str(), "root_mismatch"), ("troth://127.0.0.1:1/join/x", "join_link_invalid"), ("not a link", "join_link_invalid")];
+    let cases = [
+        (wrong_root.as_str(), "root_mismatch"),
+        ("troth://127.0.0.1:1/join/x", "join_link_invalid"),
+        ("not a link", "join_link_invalid"),
+    ];
     for (number, (link, code)) in cases.iter().enumerate() {
         let mut agent = Agent::new(domain.folder(), &format!("wrong-{number}"));
         agent.launch(Some(link));
-        let told = until("the agent to say what is wrong", || Some(agent.process().log()).filter(|log| log.contains(code)));
+        let told = until("the agent to say what is wrong", || {
+            Some(agent.process().log()).filter(|log| log.contains(code))
+        });
         assert!(!told.contains(head.rsplit('/').next().expect("a token")), "the log holds the token");
     }
     // The token was not consumed by any of them.
@@ -102,12 +112,16 @@ fn a_token_that_ended_or_was_used_is_refused() {
     first.ready();
     let mut second = Agent::new(domain.folder(), "second");
     second.launch(Some(&link));
-    let _ = until("the second to be refused", || Some(second.process().log()).filter(|log| log.contains("token_used")));
+    let _ = until("the second to be refused", || {
+        Some(second.process().log()).filter(|log| log.contains("token_used"))
+    });
     let deleted = domain.told(&["token", "create", "--node-id", "n2"]);
     let _ = domain.told(&["token", "delete", deleted["id"].as_str().expect("an id")]);
     let mut third = Agent::new(domain.folder(), "third");
     third.launch(Some(deleted["link"].as_str().expect("a link")));
-    let _ = until("the third to be refused", || Some(third.process().log()).filter(|log| log.contains("token_unknown")));
+    let _ = until("the third to be refused", || {
+        Some(third.process().log()).filter(|log| log.contains("token_unknown"))
+    });
 }
 
 fn resident_kib(process: &Process) -> u64 {
@@ -130,7 +144,13 @@ fn garbage(seed: u64, length: usize) -> Vec<u8> {
 }
 
 fn send_garbage(mut stream: impl std::io::Write + std::io::Read, seed: u64) {
-    let prefixes: [&[u8]; 5] = [b"", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"POST /v1/admin/entries HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n"];
+    let prefixes: [&[u8]; 5] = [
+        b"",
+        b"GET / HTTP/1.1\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"POST /v1/admin/entries HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n",
+    ];
     let prefix = prefixes[usize::try_from(seed).expect("a small number") % prefixes.len()];
     // The other side may close at any moment: that is a right answer to garbage.
     let _ = stream.write_all(prefix);
@@ -159,7 +179,10 @@ fn garbage_on_every_socket_neither_ends_nor_bloats_a_process() {
         }
     }
     let after = (resident_kib(domain.server()), resident_kib(agent.process()));
-    assert!(after.0 < before.0 + 40 * 1024 && after.1 < before.1 + 40 * 1024, "resident memory in KiB, before {before:?}, after {after:?}");
+    assert!(
+        after.0 < before.0 + 40 * 1024 && after.1 < before.1 + 40 * 1024,
+        "resident memory in KiB, before {before:?}, after {after:?}"
+    );
     assert_eq!(run(&["health", "server", "--data-dir", path_text(&domain.server_data())]).code, 0);
     assert_eq!(agent.operator(&["health", "agent"]).code, 0);
 }

@@ -39,7 +39,9 @@ fn an_equal_entry_is_not_made_twice_and_a_different_one_is_refused() {
     let first = domain.told(&create);
     let second = domain.told(&create);
     assert_eq!((&second["id"], second["result"].as_str()), (&first["id"], Some("unchanged")));
-    let other = domain.operator(&["entry", "create", "--spiffe-id", "/e", "--selector", "unix:uid:1", "--class", "slow"]).exits(1);
+    let other = domain
+        .operator(&["entry", "create", "--spiffe-id", "/e", "--selector", "unix:uid:1", "--class", "slow"])
+        .exits(1);
     assert_eq!(other.problem(), "entry_exists");
     assert!(other.json()["hint"].as_str().is_some_and(|hint| hint.contains("entry update")));
     assert_eq!(domain.told(&["entry", "count"])["count"], 1);

@@ -33,6 +33,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Facts {
     made_at: Timestamp,
     trust_domain: TrustDomain,
+    /// How long the store's file is with the zeros that the fixture leaves out.
+    store_len: u64,
     entries: Vec<EntryView>,
     nodes: Vec<NodeView>,
 }
@@ -79,6 +81,11 @@ fn client(socket: &Path) -> UnixHttpClient {
 #[tokio::test]
 async fn a_server_directory_of_version_1_is_opened_with_its_entries_and_nodes() {
     let (facts, folder, shutdown) = (facts(), opened("server"), CancellationToken::new());
+    let store = std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("server/store/db"))
+        .expect("the store");
+    store.set_len(facts.store_len).expect("its zeros");
     let raw = RawServerConfig {
         data_dir: Some(path_text(&folder.path().join("server")).to_owned()),
         listen: Some("127.0.0.1:0".to_owned()),
@@ -86,14 +93,21 @@ async fn a_server_directory_of_version_1_is_opened_with_its_entries_and_nodes() 
         ..RawServerConfig::default()
     };
     let config = ServerConfig::new(raw, &Environment::default()).expect("a configuration");
-    let server = Server::start(config, ManualClock::new(facts.made_at).shared(), shutdown.clone()).await.expect("the server starts");
+    let server = Server::start(config, ManualClock::new(facts.made_at).shared(), shutdown.clone())
+        .await
+        .expect("the server starts");
     assert_eq!(*server.trust_domain(), facts.trust_domain);
     let admin = client(server.admin_socket());
     let entries: Page<EntryView> = admin.get("/v1/admin/entries").await.expect("entries");
     assert!(facts.entries.len() > 3);
     assert_eq!(entries.items, facts.entries);
     let nodes: Page<NodeView> = admin.get("/v1/admin/nodes").await.expect("nodes");
-    let known = |nodes: &[NodeView]| nodes.iter().map(|node| (node.spiffe_id.clone(), node.state, node.expires_at)).collect::<Vec<_>>();
+    let known = |nodes: &[NodeView]| {
+        nodes
+            .iter()
+            .map(|node| (node.spiffe_id.clone(), node.state, node.expires_at))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(known(&nodes.items), known(&facts.nodes));
     let mut journal = admin.lines("/v1/admin/audit").await.expect("the journal");
     let mut records = 0;
@@ -165,7 +179,18 @@ fn every_message_of_version_1_is_understood() {
             "POST /v1/node/issue" => drop(parsed::<IssueRequest>(request)),
             "GET /v1/node/sync" => {
                 let lines: Vec<SyncMessage> = parsed(&exchange["lines"]);
-                assert!(matches!(lines.as_slice(), [SyncMessage::Snapshot { last: true, bundle: Some(_), .. }, .., SyncMessage::Heartbeat { .. }]));
+                assert!(matches!(
+                    lines.as_slice(),
+                    [
+                        SyncMessage::Snapshot {
+                            last: true,
+                            bundle: Some(_),
+                            ..
+                        },
+                        ..,
+                        SyncMessage::Heartbeat { .. }
+                    ]
+                ));
                 continue;
             }
             other => panic!("an unknown call: {other}"),

@@ -57,14 +57,24 @@ impl World {
     /// Starts this test binary in a role of its own.
     fn child(&self, role: &str) -> Child {
         let mut command = Command::new(std::env::current_exe().expect("the path of this test"));
-        command.args(["--exact", "forged_processes::child", "--ignored", "--nocapture", "--test-threads=1"]).env(ROLE, role);
-        command.env(SOCKET, &self.agent.socket).env(TRUSTED, &self.trusted).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["--exact", "forged_processes::child", "--ignored", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role);
+        command
+            .env(SOCKET, &self.agent.socket)
+            .env(TRUSTED, &self.trusted)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.spawn().expect("a child")
     }
 }
 
 fn fetch(program: &mut Command, socket: &Path) -> Run {
-    program.args(["--output", "json", "svid", "fetch", "x509", "--socket", path_text(socket)]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    program
+        .args(["--output", "json", "svid", "fetch", "x509", "--socket", path_text(socket)])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     Run::of(&program.stdin(Stdio::null()).output().expect("the program starts"))
 }
 
@@ -73,31 +83,45 @@ fn a_bind_mount_in_a_user_namespace_forges_no_path() {
     let world = World::new("mounted.test");
     let socket = &world.agent.socket;
     let user = ["--reuid", "4901", "--regid", "4901", "--clear-groups", "--"];
-    assert_eq!(ids(&fetch(Command::new("setpriv").args(user).arg(&world.trusted), socket)), [world.id()], "the trusted program itself");
+    assert_eq!(
+        ids(&fetch(Command::new("setpriv").args(user).arg(&world.trusted), socket)),
+        [world.id()],
+        "the trusted program itself"
+    );
 
     // The attacker's own program, for which nobody made an entry.
     let own = world.domain.folder().join("own");
     std::fs::copy(troth_path(), &own).expect("a copy of the program");
     let denied = fetch(Command::new("setpriv").args(user).arg(&own), socket);
-    assert_eq!(denied.problem(), "permission_denied", "{denied:?}");
+    assert_eq!(denied.problem(), "no_entries", "{denied:?}");
 
     // The same program, mounted over the path of the trusted one: the kernel itself now says that path.
     let script = r#"set -e; mount --bind "$1" "$2"; cmp -s "$1" "$2"; trusted=$2; shift 2; exec "$trusted" "$@""#;
     let mut forged = Command::new("setpriv");
-    forged.args(user).args(["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", script, "sh"]).args([&own, &world.trusted]);
+    forged
+        .args(user)
+        .args(["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", script, "sh"])
+        .args([&own, &world.trusted]);
     let forged = fetch(&mut forged, socket);
-    assert_eq!(forged.problem(), "permission_denied", "{forged:?}");
+    assert_eq!(forged.problem(), "no_entries", "{forged:?}");
     // Nor with the trusted file itself, as long as its mounts are not the agent's: anything could be on any other path there.
     let mut elsewhere = Command::new("setpriv");
-    elsewhere.args(user).args(["unshare", "--user", "--map-root-user", "--mount", "--"]).arg(&world.trusted);
+    elsewhere
+        .args(user)
+        .args(["unshare", "--user", "--map-root-user", "--mount", "--"])
+        .arg(&world.trusted);
     let elsewhere = fetch(&mut elsewhere, socket);
-    assert_eq!(elsewhere.problem(), "permission_denied", "{elsewhere:?}");
+    assert_eq!(elsewhere.problem(), "no_entries", "{elsewhere:?}");
 }
 
 #[test]
 fn a_process_that_executes_a_trusted_program_after_it_connected_gets_nothing() {
     let world = World::new("execs.test");
-    assert_eq!(ids(&fetch(&mut Command::new(&world.trusted), &world.agent.socket)), [world.id()], "the trusted program itself");
+    assert_eq!(
+        ids(&fetch(&mut Command::new(&world.trusted), &world.agent.socket)),
+        [world.id()],
+        "the trusted program itself"
+    );
     let told = told(world.child("exec"));
     assert!(told.starts_with("Unavailable") || told.starts_with("closed"), "{told}");
 }
@@ -113,7 +137,10 @@ fn a_process_that_exits_after_it_connected_leaves_its_child_nothing() {
 fn told(child: Child) -> String {
     let Output { stdout, stderr, .. } = child.wait_with_output().expect("its end");
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned());
-    let told = stdout.lines().find_map(|line| line.split_once(TOLD)).unwrap_or_else(|| panic!("nothing was told: {stdout}\n{stderr}"));
+    let told = stdout
+        .lines()
+        .find_map(|line| line.split_once(TOLD))
+        .unwrap_or_else(|| panic!("nothing was told: {stdout}\n{stderr}"));
     told.1.to_owned()
 }
 
@@ -126,18 +153,24 @@ fn child() {
         "exec" | "exit" => {
             let connection = accepted_connection();
             let mut heir = Command::new(std::env::current_exe().expect("the path of this test"));
-            heir.args(std::env::args_os().skip(1)).env(ROLE, format!("heir-{role}")).env(OPENER, std::process::id().to_string());
+            heir.args(std::env::args_os().skip(1))
+                .env(ROLE, format!("heir-{role}"))
+                .env(OPENER, std::process::id().to_string());
             heir.stdin(OwnedFd::from(connection));
             if role == "exit" {
                 let _ = heir.spawn().expect("an heir");
                 std::process::exit(0);
             }
+            #[expect(clippy::zombie_processes, reason = "this process becomes another program, which its parent ends")]
             let _ = heir.spawn().expect("an heir");
             // The trusted program: it runs for as long as it takes, and its path is right in every way.
             let trusted = std::env::var_os(TRUSTED).expect("a path");
             let socket = std::env::var_os(SOCKET).expect("a path");
             let mut watch = Command::new(trusted);
-            watch.args([OsStr::new("svid"), OsStr::new("watch"), OsStr::new("--socket"), &socket]).stdin(Stdio::null()).stdout(Stdio::null());
+            watch
+                .args([OsStr::new("svid"), OsStr::new("watch"), OsStr::new("--socket"), &socket])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null());
             panic!("{}", watch.exec());
         }
         "heir-exec" => inherit(|opener| executes(opener).is_some_and(|path| Some(path.as_os_str()) == std::env::var_os(TRUSTED).as_deref())),

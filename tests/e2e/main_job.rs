@@ -9,7 +9,17 @@ fn a_workload_gets_its_svid_and_the_files_follow() {
     let domain = Domain::start("main.test");
     let sink = domain.folder().join("svid");
     let agent = domain.agent_with("web-1", &["--sink", &format!("spiffe://main.test/web={}", path_text(&sink))]);
-    let entry = domain.told(&["entry", "create", "--spiffe-id", "/web", "--selector", "unix:uid:4001", "--class", "fast", "--wait"]);
+    let entry = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/web",
+        "--selector",
+        "unix:uid:4001",
+        "--class",
+        "fast",
+        "--wait",
+    ]);
     assert_eq!(entry["spiffe_id"], "spiffe://main.test/web");
     assert_eq!(entry["parent_id"], "spiffe://main.test/troth/agent/join_token/web-1");
     assert_eq!(entry["result"], "created");
@@ -35,7 +45,19 @@ fn a_workload_gets_its_svid_and_the_files_follow() {
 fn an_svid_rotates_again_and_again_on_an_open_stream() {
     let domain = Domain::start("rotate.test");
     let agent = domain.agent("n1");
-    let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", "unix:uid:4002", "--class", "fast", "--x509-ttl", "10s", "--wait"]);
+    let _ = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/job",
+        "--selector",
+        "unix:uid:4002",
+        "--class",
+        "fast",
+        "--x509-ttl",
+        "10s",
+        "--wait",
+    ]);
     let mut watch = Watch::open(4002, &agent.socket);
     let mut serials = std::collections::BTreeSet::new();
     while serials.len() < 5 {
@@ -57,12 +79,16 @@ fn credentials_are_served_while_the_server_is_away_and_after_an_agent_restart() 
     let held = std::time::SystemTime::now();
     let before = fetch_as(4003, &agent.socket);
     let cache = agent.data.join("cache.sealed");
-    until("the agent's cache to be on disk", || cache.metadata().and_then(|file| file.modified()).ok().filter(|written| *written >= held));
+    until("the agent's cache to be on disk", || {
+        cache.metadata().and_then(|file| file.modified()).ok().filter(|written| *written >= held)
+    });
     domain.server().kill_9();
     assert_eq!(ids(&fetch_as(4003, &agent.socket)), ["spiffe://away.test/job"]);
     agent.process().kill_9();
     agent.launch(None);
-    let after = until("the agent to serve from its cache", || Some(fetch_as(4003, &agent.socket)).filter(|run| run.code == 0));
+    let after = until("the agent to serve from its cache", || {
+        Some(fetch_as(4003, &agent.socket)).filter(|run| run.code == 0)
+    });
     assert_eq!(before.json()["svids"][0]["serial"], after.json()["svids"][0]["serial"]);
     domain.start_server();
     agent.ready();

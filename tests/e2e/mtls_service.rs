@@ -30,12 +30,29 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn node_with_identity(domain: &Domain, node: &str, path: &str, life: &str) -> Agent {
     let agent = domain.agent(node);
     let selector = format!("unix:uid:{}", nix::unistd::getuid());
-    let _ = domain.told(&["entry", "create", "--spiffe-id", path, "--parent", node, "--selector", &selector, "--class", "fast", "--x509-ttl", life, "--wait"]);
+    let _ = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        path,
+        "--parent",
+        node,
+        "--selector",
+        &selector,
+        "--class",
+        "fast",
+        "--x509-ttl",
+        life,
+        "--wait",
+    ]);
     agent
 }
 
 async fn source(agent: &Agent) -> X509Source {
-    let built = X509Source::builder().endpoint(format!("unix://{}", path_text(&agent.socket))).initial_sync_timeout(PATIENCE).build();
+    let built = X509Source::builder()
+        .endpoint(format!("unix://{}", path_text(&agent.socket)))
+        .initial_sync_timeout(PATIENCE)
+        .build();
     built.await.expect("a source of SVIDs")
 }
 
@@ -84,8 +101,14 @@ struct Caller {
 
 impl Caller {
     fn new(source: X509Source, address: SocketAddr, service: &str) -> Self {
-        let config = mtls_client(source).authorize(authorizer::exact([service]).expect("an ID")).build().expect("a client configuration");
-        Self { connector: TlsConnector::from(Arc::new(config)), address }
+        let config = mtls_client(source)
+            .authorize(authorizer::exact([service]).expect("an ID"))
+            .build()
+            .expect("a client configuration");
+        Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            address,
+        }
     }
 
     async fn connect(&self) -> io::Result<Connection> {
@@ -93,7 +116,11 @@ impl Caller {
         let name = ServerName::try_from("service.invalid").expect("a name");
         let stream = self.connector.connect(name, tcp).await?;
         let service = serial(stream.get_ref().1.peer_certificates());
-        Ok(Connection { stream: BufStream::new(stream), service, asked: 0 })
+        Ok(Connection {
+            stream: BufStream::new(stream),
+            service,
+            asked: 0,
+        })
     }
 
     /// One request on a connection of its own. Returns the serials of service and caller.
@@ -126,7 +153,11 @@ impl Connection {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 #[test]
@@ -141,9 +172,15 @@ fn two_workloads_authenticate_each_other_and_all_others_are_refused() {
         let address = serve(source(&service).await, "mtls.test", "spiffe://mtls.test/caller").await;
         let call = async |agent: &Agent, expected: &str| Caller::new(source(agent).await, address, expected).request().await;
         call(&caller, "spiffe://mtls.test/service").await.expect("the right caller is served");
-        call(&caller, "spiffe://mtls.test/other").await.expect_err("the caller accepted a service that it did not ask for");
-        call(&intruder, "spiffe://mtls.test/service").await.expect_err("the service admitted a caller that it does not know");
-        call(&stranger, "spiffe://mtls.test/service").await.expect_err("certificates of another trust domain were believed");
+        call(&caller, "spiffe://mtls.test/other")
+            .await
+            .expect_err("the caller accepted a service that it did not ask for");
+        call(&intruder, "spiffe://mtls.test/service")
+            .await
+            .expect_err("the service admitted a caller that it does not know");
+        call(&stranger, "spiffe://mtls.test/service")
+            .await
+            .expect_err("certificates of another trust domain were believed");
     };
     runtime().block_on(async { tokio::time::timeout(LIMIT, attempts).await.expect("an answer in time") });
 }
@@ -167,7 +204,9 @@ fn an_open_service_drops_no_request_through_five_generations() {
             let (service, caller) = caller.request().await.unwrap_or_else(|error| panic!("request {requests} was dropped: {error}"));
             services.insert(service);
             callers.insert(caller);
-            long.ask().await.unwrap_or_else(|error| panic!("the long connection was dropped at request {requests}: {error}"));
+            long.ask()
+                .await
+                .unwrap_or_else(|error| panic!("the long connection was dropped at request {requests}: {error}"));
         }
         assert!(requests > 100, "{requests} requests are no traffic");
     };

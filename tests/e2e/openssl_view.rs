@@ -28,14 +28,20 @@ impl Given {
         let _ = domain.told(&["entry", "create", "--spiffe-id", "/web", "--selector", &selector, "--wait"]);
         let folder = domain.folder().join("given");
         let _ = run(&["svid", "fetch", "x509", "--socket", path_text(&agent.socket), "--write", path_text(&folder)]).exits(0);
-        Self { chain: folder.join("svid.0.pem"), bundle: folder.join("bundle.0.pem"), domain, agent }
+        Self {
+            chain: folder.join("svid.0.pem"),
+            bundle: folder.join("bundle.0.pem"),
+            domain,
+            agent,
+        }
     }
 
     /// Leaf, issuing CA and root.
     fn certificates(&self) -> [CertificateDer<'static>; 3] {
         let mut all = ders(&self.chain);
         all.extend(ders(&self.bundle));
-        all.try_into().unwrap_or_else(|all: Vec<_>| panic!("{} certificates instead of leaf, issuing CA and root", all.len()))
+        all.try_into()
+            .unwrap_or_else(|all: Vec<_>| panic!("{} certificates instead of leaf, issuing CA and root", all.len()))
     }
 
     fn folder(&self) -> &Path {
@@ -45,11 +51,19 @@ impl Given {
 
 fn ders(file: &Path) -> Vec<CertificateDer<'static>> {
     let text = std::fs::read(file).expect("a PEM file");
-    pem::parse_many(text).expect("PEM").into_iter().map(|block| block.into_contents().into()).collect()
+    pem::parse_many(text)
+        .expect("PEM")
+        .into_iter()
+        .map(|block| block.into_contents().into())
+        .collect()
 }
 
 fn openssl(arguments: &[&str]) -> Output {
-    Command::new("openssl").args(arguments).stdin(Stdio::null()).output().expect("openssl starts; install it: tests/run e2e")
+    Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl starts; install it: tests/run e2e")
 }
 
 fn verifies(arguments: &[&str]) {
@@ -62,7 +76,18 @@ fn openssl_verifies_the_chain_strictly_for_servers_and_clients() {
     let given = Given::new("openssl.test");
     let (chain, bundle) = (path_text(&given.chain), path_text(&given.bundle));
     for purpose in ["sslserver", "sslclient"] {
-        verifies(&["verify", "-x509_strict", "-check_ss_sig", "-purpose", purpose, "-CAfile", bundle, "-untrusted", chain, chain]);
+        verifies(&[
+            "verify",
+            "-x509_strict",
+            "-check_ss_sig",
+            "-purpose",
+            purpose,
+            "-CAfile",
+            bundle,
+            "-untrusted",
+            chain,
+            chain,
+        ]);
     }
     // The issuing CA alone under its root, and the root itself.
     let [_, issuing, _] = given.certificates();
@@ -76,7 +101,17 @@ fn openssl_verifies_the_chain_strictly_for_servers_and_clients() {
     for refused in [
         &["verify", "-x509_strict", "-CAfile", bundle, chain][..],
         &["verify", "-x509_strict", "-purpose", "smimesign", "-CAfile", bundle, "-untrusted", chain, chain],
-        &["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", path_text(&other.bundle), "-untrusted", chain, chain],
+        &[
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            "sslserver",
+            "-CAfile",
+            path_text(&other.bundle),
+            "-untrusted",
+            chain,
+            chain,
+        ],
     ] {
         assert!(!openssl(refused).status.success(), "openssl accepted {refused:?}");
     }
@@ -86,10 +121,24 @@ fn openssl_verifies_the_chain_strictly_for_servers_and_clients() {
 fn openssl_connects_to_the_node_api_and_believes_its_certificate() {
     let given = Given::new("connect.test");
     let bundle = path_text(&given.bundle);
-    let connect = ["s_client", "-connect", &given.domain.address, "-tls1_3", "-CAfile", bundle, "-verify_return_error", "-x509_strict", "-brief"];
+    let connect = [
+        "s_client",
+        "-connect",
+        &given.domain.address,
+        "-tls1_3",
+        "-CAfile",
+        bundle,
+        "-verify_return_error",
+        "-x509_strict",
+        "-brief",
+    ];
     verifies(&connect);
     // TLS 1.3 only.
-    assert!(!openssl(&["s_client", "-connect", &given.domain.address, "-tls1_2", "-CAfile", bundle]).status.success());
+    assert!(
+        !openssl(&["s_client", "-connect", &given.domain.address, "-tls1_2", "-CAfile", bundle])
+            .status
+            .success()
+    );
 }
 
 #[test]
@@ -101,7 +150,10 @@ fn the_key_file_of_a_workload_is_the_one_in_its_certificate() {
         assert!(output.status.success(), "{output:?}");
         output.stdout
     };
-    assert_eq!(public(&["pkey", "-in", path_text(&key), "-pubout"]), public(&["x509", "-in", path_text(&given.chain), "-pubkey", "-noout"]));
+    assert_eq!(
+        public(&["pkey", "-in", path_text(&key), "-pubout"]),
+        public(&["x509", "-in", path_text(&given.chain), "-pubkey", "-noout"])
+    );
 }
 
 #[test]
@@ -112,12 +164,23 @@ fn webpki_and_p256_verify_what_aws_lc_rs_signed() {
     let end_entity = EndEntityCert::try_from(&leaf).expect("a leaf");
     for usage in [KeyUsage::server_auth(), KeyUsage::client_auth()] {
         let algorithms = &[webpki::aws_lc_rs::ECDSA_P256_SHA256];
-        let path = end_entity.verify_for_usage(algorithms, std::slice::from_ref(&anchor), std::slice::from_ref(&issuing), UnixTime::now(), usage, None, None);
+        let path = end_entity.verify_for_usage(
+            algorithms,
+            std::slice::from_ref(&anchor),
+            std::slice::from_ref(&issuing),
+            UnixTime::now(),
+            usage,
+            None,
+            None,
+        );
         assert!(path.is_ok(), "{:?}", path.err());
     }
     for (certificate, issuer) in [(&leaf, &issuing), (&issuing, &root), (&root, &root)] {
         assert!(p256_verifies(certificate, issuer, |_| {}));
-        assert!(!p256_verifies(certificate, issuer, |signed| signed[40] ^= 1), "a changed certificate was believed");
+        assert!(
+            !p256_verifies(certificate, issuer, |signed| signed[40] ^= 1),
+            "a changed certificate was believed"
+        );
     }
     assert!(!p256_verifies(&leaf, &root, |_| {}), "the wrong issuer was believed");
 }
@@ -164,7 +227,10 @@ fn a_leaf_has_exactly_the_shape_of_the_standard() {
     assert_eq!(uris(&leaf), ["spiffe://leaf.test/web"]);
     let names = leaf.subject_alternative_name().expect("a readable SAN").expect("a SAN");
     assert_eq!(names.value.general_names.len(), 1);
-    assert!(names.critical || leaf.subject().iter_rdn().next().is_some(), "an empty subject and a SAN that is not critical");
+    assert!(
+        names.critical || leaf.subject().iter_rdn().next().is_some(),
+        "an empty subject and a SAN that is not critical"
+    );
     assert!(!leaf.is_ca());
     let usage = leaf.key_usage().expect("a readable key usage").expect("a key usage");
     assert!(usage.critical && usage.value.digital_signature());
@@ -214,6 +280,8 @@ fn serials_have_sixteen_octets_and_name_their_issuer() {
     }
     assert_eq!(first[..10], second[..10], "both are of one issuing CA");
     assert_ne!(first[10..], second[10..]);
-    let (_, leaf) = X509Certificate::from_der(&given.certificates()[0]).map(|(rest, leaf)| (rest, hex::encode(leaf.raw_serial()))).expect("a certificate");
+    let (_, leaf) = X509Certificate::from_der(&given.certificates()[0])
+        .map(|(rest, leaf)| (rest, hex::encode(leaf.raw_serial())))
+        .expect("a certificate");
     assert_eq!(leaf, first, "the certificate's own serial, as others read it");
 }

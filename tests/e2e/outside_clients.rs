@@ -16,7 +16,19 @@ fn domain_with_workload(name: &str, life: &str) -> (Domain, Agent) {
     let domain = Domain::start(name);
     let agent = domain.agent("n1");
     let selector = format!("unix:uid:{}", nix::unistd::getuid());
-    let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", &selector, "--class", "fast", "--x509-ttl", life, "--wait"]);
+    let _ = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/job",
+        "--selector",
+        &selector,
+        "--class",
+        "fast",
+        "--x509-ttl",
+        life,
+        "--wait",
+    ]);
     (domain, agent)
 }
 
@@ -25,11 +37,17 @@ fn endpoint(agent: &Agent) -> String {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// Checks what the client parsed, and returns the serial.
@@ -37,7 +55,15 @@ fn serial_of(context: &X509Context, expected: &str) -> String {
     let svid = context.default_svid().expect("an SVID");
     assert_eq!(svid.spiffe_id().to_string(), expected);
     let trust_domain: TrustDomain = svid.spiffe_id().trust_domain().clone();
-    assert_eq!(context.bundle_set().get(&trust_domain).expect("the bundle of its trust domain").authorities().len(), 1);
+    assert_eq!(
+        context
+            .bundle_set()
+            .get(&trust_domain)
+            .expect("the bundle of its trust domain")
+            .authorities()
+            .len(),
+        1
+    );
     assert_eq!(svid.cert_chain().len(), 2, "leaf and issuing CA");
     let leaf = Certificate::parse(svid.leaf().as_bytes()).expect("a certificate");
     leaf.serial().to_string()
@@ -67,7 +93,12 @@ fn the_rust_client_fetches_and_watches_rotations() {
 #[test]
 fn the_rust_source_follows_an_entry_that_changes_and_goes() {
     let (domain, agent) = domain_with_workload("source.test", "180s");
-    let source = |agent: &Agent| X509Source::builder().endpoint(endpoint(agent)).reconnect_backoff(Duration::from_millis(50), Duration::from_millis(200)).build();
+    let source = |agent: &Agent| {
+        X509Source::builder()
+            .endpoint(endpoint(agent))
+            .reconnect_backoff(Duration::from_millis(50), Duration::from_millis(200))
+            .build()
+    };
     runtime().block_on(in_time("the source to follow", async {
         let source = source(&agent).await.expect("a source");
         assert_eq!(source.svid().expect("an SVID").spiffe_id().to_string(), "spiffe://source.test/job");
@@ -94,7 +125,10 @@ fn the_rust_source_follows_an_entry_that_changes_and_goes() {
 fn python() -> PathBuf {
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let python = std::env::var_os("TROTH_PYTHON").map_or_else(|| checkout.join("build/venv/bin/python"), PathBuf::from);
-    let ready = Command::new(&python).args(["-c", "import spiffe"]).output().is_ok_and(|output| output.status.success());
+    let ready = Command::new(&python)
+        .args(["-c", "import spiffe"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     assert!(ready, "{} has no PyPI package `spiffe`; install it: tests/run e2e", python.display());
     python
 }
@@ -102,7 +136,13 @@ fn python() -> PathBuf {
 fn run_python(script: &str, arguments: &[&str]) -> Run {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
     // gRPC of Python logs to standard error whatever happens; the exit code and standard output decide.
-    let output = Command::new(python()).arg("-W").arg("ignore").arg(script).args(arguments).env_remove("SPIFFE_ENDPOINT_SOCKET").output();
+    let output = Command::new(python())
+        .arg("-W")
+        .arg("ignore")
+        .arg(script)
+        .args(arguments)
+        .env_remove("SPIFFE_ENDPOINT_SOCKET")
+        .output();
     Run::of(&output.expect("python starts"))
 }
 

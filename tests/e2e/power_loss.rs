@@ -55,8 +55,23 @@ struct Traced(Process);
 impl Traced {
     fn start(domain: &Domain, trace: &Path) -> Self {
         let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-xx", "-s", "16777216", "--seccomp-bpf", "-e", "signal=none", "-e", trace::SYSCALLS, "-o", path_text(trace)]);
-        command.arg(troth_path()).args(["server", "run", "--data-dir", path_text(&domain.server_data()), "--telemetry-listen", "off"]);
+        command.args([
+            "-f",
+            "-y",
+            "-xx",
+            "-s",
+            "16777216",
+            "--seccomp-bpf",
+            "-e",
+            "signal=none",
+            "-e",
+            trace::SYSCALLS,
+            "-o",
+            path_text(trace),
+        ]);
+        command
+            .arg(troth_path())
+            .args(["server", "run", "--data-dir", path_text(&domain.server_data()), "--telemetry-listen", "off"]);
         command.args(["--listen", &format!("127.0.0.1:{}", free_port())]).env_remove("TROTH_BIN");
         let mut traced = Self(Process::start(command, &domain.folder().join("server.log")));
         until("the traced server (apt-get install strace)", || {
@@ -89,7 +104,9 @@ fn hint(version: u64) -> String {
 }
 
 fn version(hint: Option<&str>) -> u64 {
-    hint.and_then(|hint| hint.split(' ').next()).and_then(|number| number.parse().ok()).expect("a version in the hint")
+    hint.and_then(|hint| hint.split(' ').next())
+        .and_then(|number| number.parse().ok())
+        .expect("a version in the hint")
 }
 
 /// Makes entries, and changes some again and again.
@@ -102,13 +119,18 @@ async fn storm(client: UnixHttpClient, worker: usize, answers: Arc<AtomicUsize>)
             hint: Some(hint(0)),
             ..EntryDraft::default()
         };
-        let drafts = CreateEntries { entries: (0..BATCH).map(draft).collect() };
+        let drafts = CreateEntries {
+            entries: (0..BATCH).map(draft).collect(),
+        };
         let created: EntriesCreated = client.post("/v1/admin/entries", &drafts).await.expect("entries are made");
         for next in 1..4 {
             if answers.fetch_add(1, Ordering::Relaxed) >= ANSWERS {
                 return;
             }
-            let change = EntryChange { hint: Some(hint(next)), ..EntryChange::default() };
+            let change = EntryChange {
+                hint: Some(hint(next)),
+                ..EntryChange::default()
+            };
             let path = format!("/v1/admin/entries/{}", created.entries[round % BATCH].id);
             let _: EntryView = client.patch(&path, &change).await.expect("an entry is changed");
         }
@@ -118,7 +140,9 @@ async fn storm(client: UnixHttpClient, worker: usize, answers: Arc<AtomicUsize>)
 /// Returns what an answer of the admin API acknowledges.
 fn acknowledged(sent: &[u8]) -> Versions {
     let body = sent.windows(4).position(|window| window == b"\r\n\r\n").map(|end| &sent[end + 4..]);
-    let Some(Ok(body)) = body.map(serde_json::from_slice::<Value>) else { return Versions::new() };
+    let Some(Ok(body)) = body.map(serde_json::from_slice::<Value>) else {
+        return Versions::new();
+    };
     let entries = body["entries"].as_array().cloned().unwrap_or_else(|| vec![body]);
     let entry = |entry: &Value| Some((entry["id"].as_str()?.to_owned(), version(Some(entry["hint"].as_str()?))));
     entries.iter().filter_map(entry).collect()
@@ -126,7 +150,11 @@ fn acknowledged(sent: &[u8]) -> Versions {
 
 /// Returns what was acknowledged and is not there, or only as it was before.
 fn lost(acknowledged: &Versions, there: &Versions) -> BTreeSet<String> {
-    acknowledged.iter().filter(|(id, version)| there.get(*id).is_none_or(|found| found < version)).map(|(id, _)| id.clone()).collect()
+    acknowledged
+        .iter()
+        .filter(|(id, version)| there.get(*id).is_none_or(|found| found < version))
+        .map(|(id, _)| id.clone())
+        .collect()
 }
 
 /// Starts a server in this process from a data directory, and returns its entries.
@@ -158,7 +186,16 @@ async fn served(data: &Path) -> Versions {
 /// Starts the built server from a data directory, and returns its entries.
 fn served_by_a_process(data: &Path) -> Versions {
     let mut command = troth();
-    command.args(["server", "run", "--data-dir", path_text(data), "--listen", "127.0.0.1:0", "--telemetry-listen", "off"]);
+    command.args([
+        "server",
+        "run",
+        "--data-dir",
+        path_text(data),
+        "--listen",
+        "127.0.0.1:0",
+        "--telemetry-listen",
+        "off",
+    ]);
     let mut server = Process::start(command, &data.with_extension("log"));
     until("the server to start", || {
         assert!(server.is_running(), "the server ended: {}", server.log());
@@ -166,7 +203,10 @@ fn served_by_a_process(data: &Path) -> Versions {
     });
     let list = run(&["--output", "json", "entry", "list", "--data-dir", path_text(data)]).exits(0).json();
     let items = list["items"].as_array().expect("items");
-    items.iter().map(|entry| (entry["id"].as_str().expect("an id").to_owned(), version(entry["hint"].as_str()))).collect()
+    items
+        .iter()
+        .map(|entry| (entry["id"].as_str().expect("an id").to_owned(), version(entry["hint"].as_str())))
+        .collect()
 }
 
 /// Where crash images are made and started from, one after the other.
@@ -184,7 +224,11 @@ impl Images<'_> {
         disk.leave(&self.domain.server_data(), &image, chance);
         let key = |data: &Path| data.with_file_name(format!("{}.seal.key", data.file_name().and_then(|name| name.to_str()).expect("a name")));
         std::fs::copy(key(&self.domain.server_data()), key(&image)).expect("the key file");
-        let there = if as_a_process { served_by_a_process(&image) } else { self.runtime.block_on(served(&image)) };
+        let there = if as_a_process {
+            served_by_a_process(&image)
+        } else {
+            self.runtime.block_on(served(&image))
+        };
         std::fs::remove_dir_all(&image).expect("the image");
         there
     }
@@ -192,7 +236,11 @@ impl Images<'_> {
 
 #[test]
 fn a_power_loss_at_any_acknowledgement_loses_nothing_that_was_acknowledged() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut domain = Domain::init("power.test");
     domain.start_server();
     let _ = domain.link("n1");
@@ -203,20 +251,27 @@ fn a_power_loss_at_any_acknowledgement_loses_nothing_that_was_acknowledged() {
     let mut server = Traced::start(&domain, &trace_file);
     let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
     let answers = Arc::new(AtomicUsize::new(0));
-    let workers: Vec<_> =
-        (0..4).map(|worker| runtime.spawn(storm(UnixHttpClient::new(socket.clone(), DEADLINE), worker, Arc::clone(&answers)))).collect();
+    let workers: Vec<_> = (0..4)
+        .map(|worker| runtime.spawn(storm(UnixHttpClient::new(socket.clone(), DEADLINE), worker, Arc::clone(&answers))))
+        .collect();
     workers.into_iter().for_each(|worker| runtime.block_on(worker).expect("a worker"));
     server.kill_server();
     let _ = server.0.ended();
 
     let steps = trace::read(&std::fs::read_to_string(&trace_file).expect("the trace"), &domain.server_data());
-    let answering: Vec<usize> = (0..steps.len()).filter(|at| matches!(&steps[*at], Step::Send(sent) if !acknowledged(sent).is_empty())).collect();
+    let answering: Vec<usize> = (0..steps.len())
+        .filter(|at| matches!(&steps[*at], Step::Send(sent) if !acknowledged(sent).is_empty()))
+        .collect();
     assert!(answering.len() >= ANSWERS, "{} answers were recorded", answering.len());
     let every = answering.len() / POWER_LOSSES;
     let chosen: BTreeSet<usize> = answering.iter().skip(every - 1).step_by(every).take(POWER_LOSSES).copied().collect();
     assert_eq!(chosen.len(), POWER_LOSSES);
 
-    let mut images = Images { domain: &domain, runtime: &runtime, made: 0 };
+    let mut images = Images {
+        domain: &domain,
+        runtime: &runtime,
+        made: 0,
+    };
     let (mut disk, mut never_synced, mut so_far) = (before.clone(), before, Versions::new());
     let mut with_unsynced = 0;
     for (at, step) in steps.iter().enumerate() {
@@ -227,18 +282,29 @@ fn a_power_loss_at_any_acknowledgement_loses_nothing_that_was_acknowledged() {
         if chosen.contains(&at) {
             let number = images.made;
             with_unsynced += usize::from(disk.unsynced() > 0);
-            let there = images.start(&disk, None, number % (2 * AS_A_PROCESS) == 0);
+            let there = images.start(&disk, None, number.is_multiple_of(2 * AS_A_PROCESS));
             let lost_here = lost(&so_far, &there);
-            assert!(lost_here.is_empty(), "step {at}: of {} acknowledged entries are lost: {lost_here:?}", so_far.len());
+            assert!(
+                lost_here.is_empty(),
+                "step {at}: of {} acknowledged entries are lost: {lost_here:?}",
+                so_far.len()
+            );
             let there = images.start(&disk, Some(&mut Chance::new(at as u64)), false);
             let lost_here = lost(&so_far, &there);
-            assert!(lost_here.is_empty(), "step {at}, with parts of what was not synced: of {} acknowledged entries are lost: {lost_here:?}", so_far.len());
+            assert!(
+                lost_here.is_empty(),
+                "step {at}, with parts of what was not synced: of {} acknowledged entries are lost: {lost_here:?}",
+                so_far.len()
+            );
         }
     }
     assert!(with_unsynced > 0, "no power loss met anything that was not synced");
 
     // An image is what was synced and no more: without a single sync nothing of the storm is there.
-    steps.iter().filter(|step| !matches!(step, Step::SyncEnds { .. })).for_each(|step| never_synced.perform(step));
+    steps
+        .iter()
+        .filter(|step| !matches!(step, Step::SyncEnds { .. }))
+        .for_each(|step| never_synced.perform(step));
     let there = images.start(&never_synced, None, false);
     assert_eq!(lost(&so_far, &there).len(), so_far.len());
 }

@@ -19,7 +19,10 @@ fn checkout() -> &'static Path {
 
 fn blocks() -> Vec<String> {
     let text = std::fs::read_to_string(checkout().join("README.md")).expect("README.md");
-    text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+    text.split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
+        .collect()
 }
 
 /// Where cargo and rustup keep what they have: HOME is empty.
@@ -41,8 +44,15 @@ fn every_block_of_the_readme_works_in_order() {
     let mut command = Command::new("bash");
     command.arg("-c").arg(&script).current_dir(checkout()).stdin(Stdio::null());
     command.stdout(output.try_clone().expect("the log twice")).stderr(output);
-    command.env_clear().env("HOME", home.path()).env("PATH", std::env::var("PATH").expect("PATH")).env("TROTH_INSIDE_TESTS", "1").env("TMPDIR", home.path());
-    command.env("CARGO_HOME", toolchain("CARGO_HOME", ".cargo")).env("RUSTUP_HOME", toolchain("RUSTUP_HOME", ".rustup"));
+    command
+        .env_clear()
+        .env("HOME", home.path())
+        .env("PATH", std::env::var("PATH").expect("PATH"))
+        .env("TROTH_INSIDE_TESTS", "1")
+        .env("TMPDIR", home.path());
+    command
+        .env("CARGO_HOME", toolchain("CARGO_HOME", ".cargo"))
+        .env("RUSTUP_HOME", toolchain("RUSTUP_HOME", ".rustup"));
     if let Some(target) = troth_path().ancestors().nth(2) {
         command.env("CARGO_TARGET_DIR", target);
     }
@@ -62,7 +72,13 @@ fn every_block_of_the_readme_works_in_order() {
     let _ = killpg(group, Signal::SIGKILL);
     let told = std::fs::read_to_string(&output_path).unwrap_or_default();
     assert!(status.is_some_and(|status| status.success()), "{status:?}\n{told}");
-    for expected in ["rotation 2 verified: spiffe://quickstart.test/demo", "spiffe://prod.example.org/web", "URI:spiffe://prod.example.org/web", "unix:uid:", "issued"] {
+    for expected in [
+        "rotation 2 verified: spiffe://quickstart.test/demo",
+        "spiffe://prod.example.org/web",
+        "URI:spiffe://prod.example.org/web",
+        "unix:uid:",
+        "issued",
+    ] {
         assert!(told.contains(expected), "no {expected:?} in\n{told}");
     }
 }

@@ -29,7 +29,10 @@ async fn storm(client: UnixHttpClient, round: u64, worker: u64, over: Arc<Atomic
             selectors: vec![format!("unix:uid:{uid}")],
             ..EntryDraft::default()
         };
-        match client.post::<EntriesCreated>("/v1/admin/entries", &CreateEntries { entries: vec![draft] }).await {
+        match client
+            .post::<EntriesCreated>("/v1/admin/entries", &CreateEntries { entries: vec![draft] })
+            .await
+        {
             Ok(created) => acknowledged.extend(created.entries.iter().map(|entry| entry.id.to_string())),
             // Killed: what was on its way may or may not be there.
             Err(_) => break,
@@ -40,23 +43,52 @@ async fn storm(client: UnixHttpClient, round: u64, worker: u64, over: Arc<Atomic
 
 fn listed(domain: &Domain) -> BTreeSet<String> {
     let list = domain.told(&["entry", "list"]);
-    list["items"].as_array().expect("items").iter().map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
+    list["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|entry| entry["id"].as_str().expect("an id").to_owned())
+        .collect()
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_in_fifty_kills() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut domain = Domain::start("storm.test");
     let agent = domain.agent("n1");
-    let _ = domain.told(&["entry", "create", "--spiffe-id", "/watched", "--selector", "unix:uid:4401", "--class", "fast", "--x509-ttl", "10s", "--wait"]);
+    let _ = domain.told(&[
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/watched",
+        "--selector",
+        "unix:uid:4401",
+        "--class",
+        "fast",
+        "--x509-ttl",
+        "10s",
+        "--wait",
+    ]);
     let mut watch = Watch::open(4401, &agent.socket);
     let mut serials = BTreeSet::new();
     let mut acknowledged = BTreeSet::new();
     for round in 0..KILLS {
         let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
         let over = Arc::new(AtomicBool::new(false));
-        let workers: Vec<_> =
-            (0..4).map(|worker| runtime.spawn(storm(UnixHttpClient::new(socket.clone(), Duration::from_secs(20)), round, worker, Arc::clone(&over)))).collect();
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                runtime.spawn(storm(
+                    UnixHttpClient::new(socket.clone(), Duration::from_secs(20)),
+                    round,
+                    worker,
+                    Arc::clone(&over),
+                ))
+            })
+            .collect();
         // A different moment of the storm each time.
         std::thread::sleep(Duration::from_millis(20 + (round * 37) % 120));
         domain.server().kill_9();

@@ -49,7 +49,13 @@ impl Domain {
         let data = folder.path().join("server");
         let made = run(&["server", "init", "--trust-domain", name, "--data-dir", path_text(&data), "--no-recovery"]);
         let _ = made.exits(0);
-        Self { name: name.to_owned(), address: format!("127.0.0.1:{}", free_port()), options: Vec::new(), server: None, folder }
+        Self {
+            name: name.to_owned(),
+            address: format!("127.0.0.1:{}", free_port()),
+            options: Vec::new(),
+            server: None,
+            folder,
+        }
     }
 
     /// Makes a trust domain and starts its server.
@@ -76,7 +82,16 @@ impl Domain {
     /// Starts the server without waiting.
     pub fn launch_server(&mut self) {
         let mut command = troth();
-        command.args(["server", "run", "--data-dir", path_text(&self.server_data()), "--listen", &self.address, "--telemetry-listen", "off"]);
+        command.args([
+            "server",
+            "run",
+            "--data-dir",
+            path_text(&self.server_data()),
+            "--listen",
+            &self.address,
+            "--telemetry-listen",
+            "off",
+        ]);
         command.args(&self.options);
         self.server = Some(Process::start(command, &self.folder.path().join("server.log")));
     }
@@ -188,7 +203,16 @@ impl Agent {
     /// Starts it, with a join link given on standard input.
     pub fn launch(&mut self, link: Option<&str>) {
         let mut command = troth();
-        command.args(["agent", "run", "--data-dir", path_text(&self.data), "--workload-socket", path_text(&self.socket), "--telemetry-listen", "off"]);
+        command.args([
+            "agent",
+            "run",
+            "--data-dir",
+            path_text(&self.data),
+            "--workload-socket",
+            path_text(&self.socket),
+            "--telemetry-listen",
+            "off",
+        ]);
         command.args(&self.options);
         if link.is_some() {
             command.args(["--join", "-"]).stdin(Stdio::piped());

@@ -9,5 +9,9 @@ use std::net::TcpListener;
 /// When the machine has none.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("its address").port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .expect("a free port")
+        .local_addr()
+        .expect("its address")
+        .port()
 }

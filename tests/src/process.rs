@@ -37,7 +37,12 @@ impl Process {
     /// When it does not take it.
     pub fn give(&mut self, text: &str) {
         use std::io::Write as _;
-        self.child.stdin.take().expect("a piped standard input").write_all(text.as_bytes()).expect("it reads its standard input");
+        self.child
+            .stdin
+            .take()
+            .expect("a piped standard input")
+            .write_all(text.as_bytes())
+            .expect("it reads its standard input");
     }
 
     /// Returns the process id.

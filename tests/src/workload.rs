@@ -16,7 +16,11 @@ use crate::wait::PATIENCE;
 pub fn as_user(uid: u32) -> Command {
     let mut command = Command::new("setpriv");
     let id = uid.to_string();
-    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(troth_path()).env_clear().stdin(Stdio::null());
+    command
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
+        .arg(troth_path())
+        .env_clear()
+        .stdin(Stdio::null());
     command
 }
 
@@ -27,7 +31,9 @@ pub fn as_user(uid: u32) -> Command {
 /// When setpriv cannot be started: apt-get install util-linux.
 #[must_use]
 pub fn fetch_as(uid: u32, socket: &Path) -> Run {
-    let output = as_user(uid).args(["--output", "json", "svid", "fetch", "x509", "--socket", path_text(socket)]).output();
+    let output = as_user(uid)
+        .args(["--output", "json", "svid", "fetch", "x509", "--socket", path_text(socket)])
+        .output();
     Run::of(&output.expect("setpriv starts (apt-get install util-linux)"))
 }
 
@@ -45,7 +51,13 @@ pub fn ids(fetched: &Run) -> Vec<String> {
 /// Returns the SPIFFE IDs of a document with `svids`.
 #[must_use]
 pub fn ids_of(document: &Value) -> Vec<String> {
-    document["svids"].as_array().into_iter().flatten().filter_map(|svid| svid["spiffe_id"].as_str()).map(str::to_owned).collect()
+    document["svids"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|svid| svid["spiffe_id"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// An open stream of a workload: `svid watch`, line by line.
@@ -64,7 +76,10 @@ impl Watch {
     #[must_use]
     pub fn open(uid: u32, socket: &Path) -> Self {
         let mut command = as_user(uid);
-        command.args(["--output", "json", "svid", "watch", "--socket", path_text(socket)]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["--output", "json", "svid", "watch", "--socket", path_text(socket)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().expect("setpriv starts (apt-get install util-linux)");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
@@ -77,6 +92,7 @@ impl Watch {
     /// # Panics
     ///
     /// When none comes in time or the stream ended.
+    #[expect(clippy::should_implement_trait, reason = "it waits and panics, which an iterator should not")]
     pub fn next(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no update: {error}"));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))

@@ -248,8 +248,32 @@ mod tests {
     #[test]
     fn every_code_has_a_hint_that_names_a_next_step() {
         const VERBS: &[&str] = &[
-            "ask", "change", "check", "choose", "close", "compare", "connect", "copy", "correct", "free", "give", "join", "lift", "list", "look", "make", "name",
-            "on the node", "put", "run", "send", "split", "stop", "try", "use", "write",
+            "ask",
+            "change",
+            "check",
+            "choose",
+            "close",
+            "compare",
+            "connect",
+            "copy",
+            "correct",
+            "free",
+            "give",
+            "join",
+            "lift",
+            "list",
+            "look",
+            "make",
+            "name",
+            "on the node",
+            "put",
+            "run",
+            "send",
+            "split",
+            "stop",
+            "try",
+            "use",
+            "write",
         ];
         for code in Code::ALL {
             let hint = code.facts().hint;

@@ -6,7 +6,9 @@ mod properties;
 
 use std::path::Path;
 
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+type Property = fn(&[u8]);
+
+const TARGETS: &[(&str, Property)] = &[
     ("bundle_json", properties::bundle_json),
     ("certificate", properties::certificate),
     ("join_link", properties::join_link),
@@ -35,7 +37,10 @@ fn the_corpus_of_every_target_holds() {
 
 #[test]
 fn every_target_is_replayed() {
-    let folders: Vec<_> = std::fs::read_dir(corpus()).unwrap().map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
+    let folders: Vec<_> = std::fs::read_dir(corpus())
+        .unwrap()
+        .map(|folder| folder.unwrap().file_name().into_string().unwrap())
+        .collect();
     for folder in folders {
         assert!(TARGETS.iter().any(|(name, _)| *name == folder), "{folder}");
     }

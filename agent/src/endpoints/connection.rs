@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service as _;
 
+use super::authority::PlainAuthority;
 use super::workload_api::{SECURITY_HEADER, SECURITY_HEADER_VALUE};
 use crate::workload::{Caller, Share, UidShares};
 
@@ -70,7 +71,7 @@ pub(super) async fn serve(stream: UnixStream, caller: Caller, routes: Routes, ca
     http.timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(max_calls);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut serving = pin!(http.serve_connection(TokioIo::new(PlainAuthority::new(stream)), service));
     tokio::select! {
         ended = serving.as_mut() => return note_end(&connection, ended),
         () = silent_for_too_long(&connection) => return,

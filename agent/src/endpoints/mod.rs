@@ -14,6 +14,7 @@
 //! before, an open stream is attested again, so that the entry reaches it at once.
 
 mod asked;
+mod authority;
 mod connection;
 mod identity_feed;
 mod listener;

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
-    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, NodeView, Page, TokenCreated,
-    TokenRequest, TokenView, WaitOutcome, WaitRequest,
+    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, NodeView, Page, TokenCreated, TokenRequest,
+    TokenView, WaitOutcome, WaitRequest,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
@@ -38,34 +38,92 @@ async fn describe() -> ([(HeaderName, &'static str); 1], Bytes) {
 /// Calls of agents; those that a stranger may make say so.
 fn node_calls(document: Document) -> Document {
     document
-        .node(Call::new(Post, "/v1/node/attest", "Admits a new node.").of_strangers().takes::<AttestRequest>().gives::<NodeCredential>())
-        .node(Call::new(Post, "/v1/node/renew", "Renews a node's SVID, with a new key.").takes::<RenewRequest>().gives::<NodeCredential>())
-        .node(Call::new(Post, "/v1/node/renew-expired", "Renews a node's SVID after its end.").of_strangers().takes::<RenewExpiredRequest>().gives::<NodeCredential>())
-        .node(Call::new(Get, "/v1/node/sync", "Follows the entries of the node and the trust bundle.").query(&["epoch", "after"]).streams::<SyncMessage>())
+        .node(
+            Call::new(Post, "/v1/node/attest", "Admits a new node.")
+                .of_strangers()
+                .takes::<AttestRequest>()
+                .gives::<NodeCredential>(),
+        )
+        .node(
+            Call::new(Post, "/v1/node/renew", "Renews a node's SVID, with a new key.")
+                .takes::<RenewRequest>()
+                .gives::<NodeCredential>(),
+        )
+        .node(
+            Call::new(Post, "/v1/node/renew-expired", "Renews a node's SVID after its end.")
+                .of_strangers()
+                .takes::<RenewExpiredRequest>()
+                .gives::<NodeCredential>(),
+        )
+        .node(
+            Call::new(Get, "/v1/node/sync", "Follows the entries of the node and the trust bundle.")
+                .query(&["epoch", "after"])
+                .streams::<SyncMessage>(),
+        )
         .node(Call::new(Post, "/v1/node/ack", "Tells which commit the agent shows.").takes::<Ack>())
-        .node(Call::new(Post, "/v1/node/issue", "Certifies a batch of public keys.").takes::<IssueRequest>().gives::<IssueResponse>())
+        .node(
+            Call::new(Post, "/v1/node/issue", "Certifies a batch of public keys.")
+                .takes::<IssueRequest>()
+                .gives::<IssueResponse>(),
+        )
         .node(Call::new(Post, "/v1/node/leave", "Takes the node out of the trust domain."))
 }
 
 /// Calls of operators.
 fn admin_calls(document: Document) -> Document {
     document
-        .admin(Call::new(Post, "/v1/admin/tokens", "Makes a join token.").takes::<TokenRequest>().gives::<TokenCreated>())
-        .admin(Call::new(Get, "/v1/admin/tokens", "Lists join tokens.").query(&["limit", "after"]).gives::<Page<TokenView>>())
+        .admin(
+            Call::new(Post, "/v1/admin/tokens", "Makes a join token.")
+                .takes::<TokenRequest>()
+                .gives::<TokenCreated>(),
+        )
+        .admin(
+            Call::new(Get, "/v1/admin/tokens", "Lists join tokens.")
+                .query(&["limit", "after"])
+                .gives::<Page<TokenView>>(),
+        )
         .admin(Call::new(Delete, "/v1/admin/tokens/{id}", "Deletes a join token."))
-        .admin(Call::new(Post, "/v1/admin/entries", "Makes entries: all are checked before any is written.").takes::<CreateEntries>().gives::<EntriesCreated>())
-        .admin(Call::new(Get, "/v1/admin/entries", "Lists entries.").query(&["limit", "after", "spiffe_id", "parent"]).gives::<Page<EntryView>>())
+        .admin(
+            Call::new(Post, "/v1/admin/entries", "Makes entries: all are checked before any is written.")
+                .takes::<CreateEntries>()
+                .gives::<EntriesCreated>(),
+        )
+        .admin(
+            Call::new(Get, "/v1/admin/entries", "Lists entries.")
+                .query(&["limit", "after", "spiffe_id", "parent"])
+                .gives::<Page<EntryView>>(),
+        )
         .admin(Call::new(Get, "/v1/admin/entries/count", "Counts entries.").gives::<Count>())
-        .admin(Call::new(Post, "/v1/admin/entries/apply", "Makes a set of entries true.").takes::<ApplyEntries>().gives::<ApplyOutcome>())
+        .admin(
+            Call::new(Post, "/v1/admin/entries/apply", "Makes a set of entries true.")
+                .takes::<ApplyEntries>()
+                .gives::<ApplyOutcome>(),
+        )
         .admin(Call::new(Get, "/v1/admin/entries/{id}", "Shows an entry.").gives::<EntryView>())
-        .admin(Call::new(Patch, "/v1/admin/entries/{id}", "Changes an entry.").takes::<EntryChange>().gives::<EntryView>())
+        .admin(
+            Call::new(Patch, "/v1/admin/entries/{id}", "Changes an entry.")
+                .takes::<EntryChange>()
+                .gives::<EntryView>(),
+        )
         .admin(Call::new(Delete, "/v1/admin/entries/{id}", "Deletes an entry.").gives::<EntryDeleted>())
-        .admin(Call::new(Post, "/v1/admin/wait", "Waits until nodes show a commit.").takes::<WaitRequest>().gives::<WaitOutcome>())
-        .admin(Call::new(Get, "/v1/admin/nodes", "Lists nodes.").query(&["limit", "after"]).gives::<Page<NodeView>>())
+        .admin(
+            Call::new(Post, "/v1/admin/wait", "Waits until nodes show a commit.")
+                .takes::<WaitRequest>()
+                .gives::<WaitOutcome>(),
+        )
+        .admin(
+            Call::new(Get, "/v1/admin/nodes", "Lists nodes.")
+                .query(&["limit", "after"])
+                .gives::<Page<NodeView>>(),
+        )
         .admin(Call::new(Get, "/v1/admin/nodes/{name}", "Shows a node.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/ban", "Bans a node: its streams end.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/evict", "Forgets a node: it may join again.").gives::<NodeView>())
         .admin(Call::new(Get, "/v1/admin/bundle", "Shows the trust bundle.").gives::<SpiffeBundle>())
-        .admin(Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.").query(&["after", "last", "follow", "limit"]).streams::<AuditRecord>())
+        .admin(
+            Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")
+                .query(&["after", "last", "follow", "limit"])
+                .streams::<AuditRecord>(),
+        )
         .admin(Call::new(Get, "/v1/admin/health", "Says how the server is.").gives::<Health>())
 }

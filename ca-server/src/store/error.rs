@@ -129,6 +129,8 @@ impl Coded for StoreError {
             Self::FormatUnknown { .. } => Code::StoreFormatUnknown,
             Self::InUse { .. } => Code::DataDirInUse,
             Self::Incomplete { .. } | Self::Missing { .. } => Code::DataDirNotInitialised,
+            // Opening writes too: a start on a full disk says what to do about it.
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Damaged { .. } | Self::Io { .. } | Self::Stopped => Code::StoreUnavailable,
         }
     }
@@ -142,5 +144,25 @@ impl Coded for CommitError {
             Self::TooLarge { .. } => Code::BatchTooLarge,
             Self::Unavailable { .. } => Code::StoreUnavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_when_the_store_cannot_be_opened() {
+        let code = |kind: io::ErrorKind| {
+            let directory = PathBuf::from("/store");
+            StoreError::Io {
+                doing: "opening",
+                directory,
+                source: kind.into(),
+            }
+            .code()
+        };
+        assert_eq!(code(io::ErrorKind::StorageFull), Code::DiskFull);
+        assert_eq!(code(io::ErrorKind::PermissionDenied), Code::StoreUnavailable);
     }
 }

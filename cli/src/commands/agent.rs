@@ -81,8 +81,12 @@ pub(crate) async fn run(command: AgentCommand, global: &Global) -> Result<(), Fa
             global.output().result(&status, status_text)
         }
         AgentCommand::Leave(args) => {
-            let () = AdminClient::find_agent(&args.place, global)?.post("/v1/agent/leave", &serde_json::json!({})).await?;
-            global.output().result(&serde_json::json!({ "left": true }), |_| "left; to join again: troth token create on the server, then troth agent run --join LINK".to_owned())
+            let () = AdminClient::find_agent(&args.place, global)?
+                .post("/v1/agent/leave", &serde_json::json!({}))
+                .await?;
+            global.output().result(&serde_json::json!({ "left": true }), |_| {
+                "left; to join again: troth token create on the server, then troth agent run --join LINK".to_owned()
+            })
         }
     }
 }
@@ -107,7 +111,9 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     };
     let config = AgentConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
     let shutdown = platform::process::shutdown_signal()?;
-    agent::run::run(config, platform::clock::SystemClock::shared(), shutdown).await.map_err(|error| Failure::of(&error))
+    agent::run::run(config, platform::clock::SystemClock::shared(), shutdown)
+        .await
+        .map_err(|error| Failure::of(&error))
 }
 
 /// The link: from the flag, standard input, or `TROTH_JOIN`; a file that is named counts more than the last.
@@ -116,7 +122,9 @@ fn join_link(args: &RunArgs, global: &Global) -> Result<Option<String>, Failure>
         Some("-") => read_link(std::io::stdin().lock()).map(Some),
         Some(link) => {
             if std::env::args_os().any(|word| word.to_str().is_some_and(|word| word.contains("troth://"))) {
-                global.output().warn("the join link is a secret and stands in the process list: prefer --join - or --join-file");
+                global
+                    .output()
+                    .warn("the join link is a secret and stands in the process list: prefer --join - or --join-file");
             }
             Ok(Some(link.to_owned()))
         }
@@ -146,7 +154,11 @@ fn status_text(status: &AgentStatus) -> String {
         ("socket", status.workload_socket.clone()),
     ]);
     for sink in &status.sinks {
-        let state = sink.last_error.clone().or_else(|| sink.serial.as_ref().map(|serial| format!("serial {serial}"))).unwrap_or_else(|| "nothing delivered yet".to_owned());
+        let state = sink
+            .last_error
+            .clone()
+            .or_else(|| sink.serial.as_ref().map(|serial| format!("serial {serial}")))
+            .unwrap_or_else(|| "nothing delivered yet".to_owned());
         text.push_str(&format!("sink {} in {}: {state}\n", sink.spiffe_id, sink.directory));
     }
     if let Some(error) = &status.last_error {

@@ -52,7 +52,9 @@ pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<(), Fa
         AuditCommand::Tail(args) => {
             let path = format!("/v1/admin/audit?last={}&follow={}", args.lines, args.follow);
             let output = global.output();
-            AdminClient::find(&args.place, global)?.lines(&path, |record: AuditRecord| output.line(&record, record_text)).await
+            AdminClient::find(&args.place, global)?
+                .lines(&path, |record: AuditRecord| output.line(&record, record_text))
+                .await
         }
         AuditCommand::Export(args) => export(&args, global).await,
     }
@@ -62,7 +64,10 @@ async fn export(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     let client = AdminClient::find(&args.place, global)?;
     let path = format!("/v1/admin/audit?after={}&follow=false", args.after);
     let Some(to) = &args.to else {
-        let lines = crate::output::Output { format: crate::output::Format::Json, quiet: global.quiet };
+        let lines = crate::output::Output {
+            format: crate::output::Format::Json,
+            quiet: global.quiet,
+        };
         return client.lines(&path, |record: AuditRecord| lines.line(&record, |_| String::new())).await;
     };
     let file = std::fs::File::create_new(to).map_err(|error| Failure::from(error).with_hint(format!("name a file that is not there yet: {}", to.display())))?;
@@ -84,7 +89,10 @@ async fn export(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
 fn record_text(record: &AuditRecord) -> String {
     let head = format!("{:>8}  {}", record.seq, record.at);
     match &record.event {
-        AuditEvent::Issued(issuance) => format!("{head}  issued   {}  serial {}  until {}  by {}", issuance.spiffe_id, issuance.serial, issuance.not_after, issuance.actor),
+        AuditEvent::Issued(issuance) => format!(
+            "{head}  issued   {}  serial {}  until {}  by {}",
+            issuance.spiffe_id, issuance.serial, issuance.not_after, issuance.actor
+        ),
         AuditEvent::Decided(decision) => {
             let reason = decision.reason.as_deref().map(|reason| format!("  ({reason})")).unwrap_or_default();
             format!("{head}  {}  {}  by {}{reason}", decision.action, decision.subject, decision.actor)

@@ -63,7 +63,10 @@ pub(crate) async fn run(command: BundleCommand, global: &Global) -> Result<(), F
         BundleCommand::Show(args) => {
             let bundle = fetch(&args.place, global).await?;
             if let Some(asked) = args.trust_domain.as_ref().filter(|asked| *asked != bundle.trust_domain()) {
-                return Err(Failure::new(trust_domains::problem::Code::NotFound, format!("the server holds no bundle of {asked}")).with_hint("list what there is: troth bundle list"));
+                return Err(
+                    Failure::new(trust_domains::problem::Code::NotFound, format!("the server holds no bundle of {asked}"))
+                        .with_hint("list what there is: troth bundle list"),
+                );
             }
             let text = match args.format {
                 BundleFormat::Pem => bundle.to_pem(),

@@ -65,7 +65,14 @@ pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure
             ServerConfig::new(raw, &Environment::of_process()).map_err(|error| Failure::of(&error))?;
         }
     }
-    global.output().result(&Checked { file: args.file, kind, ok: true }, |checked| format!("{} is right", checked.file.display()))
+    global.output().result(
+        &Checked {
+            file: args.file,
+            kind,
+            ok: true,
+        },
+        |checked| format!("{} is right", checked.file.display()),
+    )
 }
 
 fn kind_by_name(file: &std::path::Path) -> Option<Kind> {

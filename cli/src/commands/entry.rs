@@ -103,8 +103,10 @@ async fn show(args: &EntryArgs, global: &Global) -> Result<(), Failure> {
 
 async fn list(args: &ListArgs, global: &Global) -> Result<(), Failure> {
     let client = AdminClient::find(&args.place, global)?;
-    let filters: Vec<(&str, &str)> =
-        [("spiffe_id", &args.spiffe_id), ("parent", &args.parent)].into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let filters: Vec<(&str, &str)> = [("spiffe_id", &args.spiffe_id), ("parent", &args.parent)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect();
     let list: List<EntryView> = client.pages("/v1/admin/entries", &filters, args.limit).await?;
     global.output().result(&list, |list| text::entries(&list.items))
 }
@@ -112,7 +114,9 @@ async fn list(args: &ListArgs, global: &Global) -> Result<(), Failure> {
 async fn delete(args: &DeleteArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.entry.place, global)?;
     let deleted: EntryDeleted = client.delete(&entry_path(&args.entry.id)).await?;
-    global.output().result(&deleted, |deleted| format!("deleted {} ({})", deleted.spiffe_id, deleted.id))?;
+    global
+        .output()
+        .result(&deleted, |deleted| format!("deleted {} ({})", deleted.spiffe_id, deleted.id))?;
     wait::wait(&client, &args.wait, deleted.revision, vec![deleted.parent_id], global).await
 }
 

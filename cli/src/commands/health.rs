@@ -41,7 +41,11 @@ pub(crate) async fn run(command: HealthCommand, global: &Global) -> Result<ExitC
         HealthCommand::Agent(args) => AdminClient::find_agent(&args.place, global)?.get("/v1/agent/health").await?,
     };
     global.output().result(&health, health_text)?;
-    Ok(if health.state == HealthState::Ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if health.state == HealthState::Ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn health_text(health: &Health) -> String {

@@ -31,7 +31,14 @@ struct CodeHelp {
 
 impl From<CodeFacts> for CodeHelp {
     fn from(facts: CodeFacts) -> Self {
-        Self { code: facts.word, meaning: facts.meaning, hint: facts.hint, exit: facts.exit, http_status: facts.status, retry: facts.retry }
+        Self {
+            code: facts.word,
+            meaning: facts.meaning,
+            hint: facts.hint,
+            exit: facts.exit,
+            http_status: facts.status,
+            retry: facts.retry,
+        }
     }
 }
 
@@ -73,7 +80,10 @@ fn command_help(words: &[String], global: &Global) -> Result<(), Failure> {
 }
 
 fn unknown_word(word: &str, command: &clap::Command) -> Failure {
-    let known = command.get_subcommands().map(clap::Command::get_name).chain(Code::ALL.iter().map(|code| code.word()));
+    let known = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .chain(Code::ALL.iter().map(|code| code.word()));
     let nearest = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
     let failure = usage(format!("`{word}` is neither an error code nor a command"));
     match nearest {
@@ -94,7 +104,10 @@ fn codes_page() -> String {
     for code in Code::ALL {
         let facts = code.facts();
         let retry = if facts.retry { "yes" } else { "no" };
-        page.push_str(&format!("| `{}` | {} | {} | {} | {} | {} |\n", facts.word, facts.meaning, facts.hint, facts.exit, facts.status, retry));
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} | {} |\n",
+            facts.word, facts.meaning, facts.hint, facts.exit, facts.status, retry
+        ));
     }
     page
 }

@@ -65,9 +65,14 @@ pub(crate) async fn run(command: NodeCommand, global: &Global) -> Result<(), Fai
 
 async fn change(args: &NodeArgs, verb: &str, global: &Global) -> Result<(), Failure> {
     let client = AdminClient::find(&args.place, global)?;
-    let node: NodeView = client.post(&format!("/v1/admin/nodes/{}/{verb}", path_segment(&args.node)), &serde_json::json!({})).await?;
+    let node: NodeView = client
+        .post(&format!("/v1/admin/nodes/{}/{verb}", path_segment(&args.node)), &serde_json::json!({}))
+        .await?;
     global.output().result(&node, |node| match verb {
-        "ban" => format!("banned {}; its streams are ended\nto lift the ban: troth node evict {}", node.spiffe_id, node.name),
+        "ban" => format!(
+            "banned {}; its streams are ended\nto lift the ban: troth node evict {}",
+            node.spiffe_id, node.name
+        ),
         _ => format!("evicted {}; to let it join again: troth token create --node-id {}", node.spiffe_id, node.name),
     })
 }
@@ -85,7 +90,13 @@ fn nodes_text(nodes: &[NodeView]) -> String {
         .iter()
         .map(|node| {
             let connected = if node.connected { "yes" } else { "no" };
-            [node.name.to_string(), state_word(node.state).to_owned(), connected.to_owned(), node.expires_at.to_string(), node.spiffe_id.to_string()]
+            [
+                node.name.to_string(),
+                state_word(node.state).to_owned(),
+                connected.to_owned(),
+                node.expires_at.to_string(),
+                node.spiffe_id.to_string(),
+            ]
         })
         .collect();
     table(["NAME", "STATE", "CONNECTED", "EXPIRES", "SPIFFE ID"], &rows)
@@ -101,6 +112,9 @@ fn node_text(node: &NodeView) -> String {
         ("selectors", node.selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ("joined", node.joined_at.to_string()),
         ("expires", node.expires_at.to_string()),
-        ("shows revision", node.acknowledged.map_or_else(|| "-".to_owned(), |revision| revision.to_string())),
+        (
+            "shows revision",
+            node.acknowledged.map_or_else(|| "-".to_owned(), |revision| revision.to_string()),
+        ),
     ])
 }

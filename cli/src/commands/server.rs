@@ -108,7 +108,13 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
         (Some(file), _) => RecoveryChoice::File(file.clone()),
         (None, false) => RecoveryChoice::Print,
     };
-    let params = InitParams { trust_domain: args.trust_domain, data_dir, key_file: args.key_file, recovery, clock: platform::clock::SystemClock::shared() };
+    let params = InitParams {
+        trust_domain: args.trust_domain,
+        data_dir,
+        key_file: args.key_file,
+        recovery,
+        clock: platform::clock::SystemClock::shared(),
+    };
     let report = ca_server::init::init(params).await.map_err(|error| Failure::of(&error))?;
     global.output().result(&document(report, args.recovery_key_file), initialised_text)
 }
@@ -157,5 +163,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let config = ServerConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
     environment::start_logging(global)?;
     let shutdown = platform::process::shutdown_signal()?;
-    ca_server::server::run(config, platform::clock::SystemClock::shared(), shutdown).await.map_err(|error| Failure::of(&error))
+    ca_server::server::run(config, platform::clock::SystemClock::shared(), shutdown)
+        .await
+        .map_err(|error| Failure::of(&error))
 }

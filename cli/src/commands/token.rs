@@ -68,7 +68,9 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<(), Fa
             global.output().result(&List { items, next: None }, |list| tokens_text(&list.items))
         }
         TokenCommand::Delete(args) => {
-            let () = AdminClient::find(&args.place, global)?.delete(&format!("/v1/admin/tokens/{}", path_segment(&args.id))).await?;
+            let () = AdminClient::find(&args.place, global)?
+                .delete(&format!("/v1/admin/tokens/{}", path_segment(&args.id)))
+                .await?;
             global.output().result(&Deleted { id: args.id }, |deleted| format!("deleted {}", deleted.id))
         }
     }
@@ -76,9 +78,15 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<(), Fa
 
 async fn create(args: CreateArgs, global: &Global) -> Result<(), Failure> {
     let client = AdminClient::find(&args.place, global)?;
-    let request = TokenRequest { ttl_s: args.ttl.0.as_secs(), node_id: args.node_id };
+    let request = TokenRequest {
+        ttl_s: args.ttl.0.as_secs(),
+        node_id: args.node_id,
+    };
     let created: TokenCreated = client.post("/v1/admin/tokens", &request).await?;
-    global.output().note(&format!("the link leads to {} (from {}); it is a secret, works for one node and ends {}", created.server, created.server_from, created.expires_at));
+    global.output().note(&format!(
+        "the link leads to {} (from {}); it is a secret, works for one node and ends {}",
+        created.server, created.server_from, created.expires_at
+    ));
     global.output().result(&created, created_text)
 }
 
@@ -88,7 +96,7 @@ fn created_text(created: &TokenCreated) -> String {
         ("id", created.id.clone()),
         ("node", created.node_id.to_string()),
         ("expires", created.expires_at.to_string()),
-        ("link", link.to_string()),
+        ("link", link.clone()),
     ]);
     text.push_str(&format!("\non the node, run:\n  echo '{}' | troth agent run --join -\n", link.as_str()));
     text
@@ -97,7 +105,14 @@ fn created_text(created: &TokenCreated) -> String {
 fn tokens_text(tokens: &[TokenView]) -> String {
     let rows: Vec<[String; 4]> = tokens
         .iter()
-        .map(|token| [token.id.clone(), token.node_id.to_string(), token.expires_at.to_string(), if token.used { "used" } else { "open" }.to_owned()])
+        .map(|token| {
+            [
+                token.id.clone(),
+                token.node_id.to_string(),
+                token.expires_at.to_string(),
+                if token.used { "used" } else { "open" }.to_owned(),
+            ]
+        })
         .collect();
     table(["ID", "NODE", "EXPIRES", "STATE"], &rows)
 }

@@ -14,6 +14,11 @@ struct Version {
 
 /// Prints the version.
 pub(crate) fn run(global: &Global) -> Result<(), Failure> {
-    let version = Version { version: env!("CARGO_PKG_VERSION"), spiffe_standards: "665a28f (2026-07-01)" };
-    global.output().result(&version, |version| format!("troth {} (SPIFFE standards {})", version.version, version.spiffe_standards))
+    let version = Version {
+        version: env!("CARGO_PKG_VERSION"),
+        spiffe_standards: "665a28f (2026-07-01)",
+    };
+    global.output().result(&version, |version| {
+        format!("troth {} (SPIFFE standards {})", version.version, version.spiffe_standards)
+    })
 }

@@ -12,7 +12,9 @@ use tests::wait::PATIENCE;
 use super::{has_fields, is_time, text_of, typed};
 
 fn records(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}")))
+        .collect()
 }
 
 #[test]
@@ -26,10 +28,19 @@ fn the_journal_is_shown_and_exported() {
         is_time(record, "at");
         assert_eq!(text_of(record, "hash").len(), 64);
     }
-    let issued = all.iter().find(|record| record["event"] == "issued" && record["spiffe_id"] == "spiffe://audit.test/job").expect("the issuance");
+    let issued = all
+        .iter()
+        .find(|record| record["event"] == "issued" && record["spiffe_id"] == "spiffe://audit.test/job")
+        .expect("the issuance");
     has_fields(issued, &["serial", "issuer", "not_after", "actor", "trace_id"]);
-    assert_eq!((&issued["entry"], &issued["node"]), (&entry["id"], &"spiffe://audit.test/troth/agent/join_token/n1".into()));
-    let created = all.iter().find(|record| record["event"] == "decided" && record["subject"] == entry["id"]).expect("the decision");
+    assert_eq!(
+        (&issued["entry"], &issued["node"]),
+        (&entry["id"], &"spiffe://audit.test/troth/agent/join_token/n1".into())
+    );
+    let created = all
+        .iter()
+        .find(|record| record["event"] == "decided" && record["subject"] == entry["id"])
+        .expect("the decision");
     assert_eq!(created["action"], "entry_created");
     let text = all.iter().map(Value::to_string).collect::<String>();
     assert!(!text.contains("unix:uid:1"), "a selector's value is in the journal");
@@ -43,7 +54,11 @@ fn the_journal_is_shown_and_exported() {
     let exported = typed(&domain, &["audit", "export", "--to", path_text(&file), "--after", "2"]).exits(0);
     assert!(exported.stdout.is_empty());
     assert_eq!(records(&std::fs::read_to_string(&file).expect("the file"))[..], all[2..]);
-    assert_eq!(typed(&domain, &["audit", "export", "--to", path_text(&file)]).code, 1, "a file that is there was overwritten");
+    assert_eq!(
+        typed(&domain, &["audit", "export", "--to", path_text(&file)]).code,
+        1,
+        "a file that is there was overwritten"
+    );
 }
 
 #[test]
@@ -51,7 +66,17 @@ fn the_journal_is_followed() {
     let domain = Domain::start("follow.test");
     let _agent = domain.agent("n1");
     let mut command = troth();
-    command.args(["--output", "json", "audit", "tail", "--follow", "-n", "1", "--data-dir", path_text(&domain.server_data())]);
+    command.args([
+        "--output",
+        "json",
+        "audit",
+        "tail",
+        "--follow",
+        "-n",
+        "1",
+        "--data-dir",
+        path_text(&domain.server_data()),
+    ]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("troth starts");
     let output = BufReader::new(child.stdout.take().expect("a pipe"));
     let (sender, lines) = channel();

@@ -18,10 +18,16 @@ fn errors_are_rfc_9457_documents_with_code_and_hint() {
     assert_eq!((text_of(&document, "code"), &document["status"]), ("entry_not_found", &404.into()));
     assert!(text_of(&document, "type").ends_with("/entry_not_found"));
     assert_eq!(text_of(&document, "trace_id").len(), 32, "the server's trace id is lost");
-    assert!(!text_of(&document, "detail").contains("entry_not_found"), "the code is no part of the detail: {document}");
+    assert!(
+        !text_of(&document, "detail").contains("entry_not_found"),
+        "the code is no part of the detail: {document}"
+    );
     assert!(!refused.stderr.contains("error:"), "it is said twice: {refused:?}");
     let text = typed(&domain, &["entry", "show", "nothing"]).exits(3);
-    assert!(text.stdout.is_empty() && text.stderr.starts_with("error: ") && text.stderr.contains("\nhint: "), "{text:?}");
+    assert!(
+        text.stdout.is_empty() && text.stderr.starts_with("error: ") && text.stderr.contains("\nhint: "),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -56,7 +62,10 @@ fn mistyped_commands_and_those_of_other_systems_draw_what_was_meant() {
         (&["token", "generate"], "troth token create"),
     ] {
         let text = run(typed).exits(2);
-        assert!(text.stdout.is_empty() && text.stderr.contains(&format!("did you mean: {meant}")), "{typed:?}: {text:?}");
+        assert!(
+            text.stdout.is_empty() && text.stderr.contains(&format!("did you mean: {meant}")),
+            "{typed:?}: {text:?}"
+        );
         let json = run(&[&["--output", "json"], typed].concat()).exits(2);
         assert_eq!(json.problem(), "usage");
         assert_eq!(text_of(&json.json(), "hint"), format!("did you mean: {meant}"), "{typed:?}");
@@ -84,7 +93,12 @@ fn every_code_is_explained() {
 #[test]
 fn completions_are_scripts_that_their_shell_reads() {
     let bash = run(&["completions", "bash"]).exits(0).stdout;
-    let mut child = Command::new("bash").arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bash starts");
+    let mut child = Command::new("bash")
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("bash starts");
     child.stdin.take().expect("a pipe").write_all(bash.as_bytes()).expect("it reads");
     let read = child.wait_with_output().expect("its end");
     assert!(read.status.success() && bash.contains("quickstart"), "{read:?}");
@@ -104,6 +118,9 @@ fn help_and_version_are_results() {
     assert!(run(&["entry", "create", "--help"]).exits(0).stdout.contains("Example"));
     // What this version does not do is not offered.
     for absent in ["federation", "mint", "--dns", "--upstream-cert"] {
-        assert!(!help.stdout.contains(absent) && !run(&["entry", "create", "--help"]).stdout.contains(absent), "{absent}");
+        assert!(
+            !help.stdout.contains(absent) && !run(&["entry", "create", "--help"]).stdout.contains(absent),
+            "{absent}"
+        );
     }
 }

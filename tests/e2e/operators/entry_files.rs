@@ -16,7 +16,10 @@ fn write(domain: &Domain, document: &Value) -> String {
 }
 
 fn paths(domain: &Domain) -> Vec<String> {
-    let mut paths: Vec<String> = items(&domain.told(&["entry", "list"])).iter().map(|entry| text_of(entry, "spiffe_id").replace("spiffe://apply.test", "")).collect();
+    let mut paths: Vec<String> = items(&domain.told(&["entry", "list"]))
+        .iter()
+        .map(|entry| text_of(entry, "spiffe_id").replace("spiffe://apply.test", ""))
+        .collect();
     paths.sort();
     paths
 }
@@ -68,8 +71,26 @@ fn what_entry_list_prints_makes_the_same_entries_again() {
     let _agents = ["n1", "n2"].map(|node| domain.agent(node));
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/plain", "--parent", "n1", "--selector", "unix:uid:1"]);
     let _ = domain.told(&[
-        "entry", "create", "--spiffe-id", "/full", "--parent", "n2", "--selector", "unix:gid:3", "--selector", "unix:uid:2", "--class", "slow", "--x509-ttl", "12h", "--jwt-ttl", "2m", "--hint",
-        "with \"quotes\"", "--expires-at", "2036-01-01T00:00:00Z",
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/full",
+        "--parent",
+        "n2",
+        "--selector",
+        "unix:gid:3",
+        "--selector",
+        "unix:uid:2",
+        "--class",
+        "slow",
+        "--x509-ttl",
+        "12h",
+        "--jwt-ttl",
+        "2m",
+        "--hint",
+        "with \"quotes\"",
+        "--expires-at",
+        "2036-01-01T00:00:00Z",
     ]);
     let listed = domain.told(&["entry", "list"]);
     let file = write(&domain, &listed);
@@ -103,7 +124,10 @@ fn entries_are_read_from_standard_input() {
     let _agent = domain.agent("n1");
     let give = |arguments: &[&str], text: &str| {
         let mut command = troth();
-        let mut child = command.args(["--output", "json"]).args(arguments).args(["--data-dir", path_text(&domain.server_data())]);
+        let mut child = command
+            .args(["--output", "json"])
+            .args(arguments)
+            .args(["--data-dir", path_text(&domain.server_data())]);
         child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().expect("troth starts");
         child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");

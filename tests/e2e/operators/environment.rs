@@ -19,7 +19,11 @@ fn every_side_reads_its_own_variables_and_a_flag_counts_more() {
     let domain = Domain::start("env.test");
     let agent = domain.agent("n1");
     let server_data = domain.server_data();
-    let variables = [("TROTH_SERVER_DATA_DIR", path_text(&server_data)), ("TROTH_AGENT_DATA_DIR", path_text(&agent.data)), ("TROTH_OUTPUT", "json")];
+    let variables = [
+        ("TROTH_SERVER_DATA_DIR", path_text(&server_data)),
+        ("TROTH_AGENT_DATA_DIR", path_text(&agent.data)),
+        ("TROTH_OUTPUT", "json"),
+    ];
     for arguments in [
         &["entry", "count"][..],
         &["node", "list"],
@@ -32,7 +36,10 @@ fn every_side_reads_its_own_variables_and_a_flag_counts_more() {
     ] {
         let _ = with(&variables, arguments).exits(0).json();
     }
-    assert_eq!(with(&variables, &["entry", "count", "--data-dir", "/nowhere"]).exits(4).problem(), "cannot_reach");
+    assert_eq!(
+        with(&variables, &["entry", "count", "--data-dir", "/nowhere"]).exits(4).problem(),
+        "cannot_reach"
+    );
     assert_eq!(with(&variables, &["--output", "text", "entry", "count"]).exits(0).stdout, "0\n");
     let ttl = with(&[&variables[..], &[("TROTH_SERVER_TTL", "never")]].concat(), &["token", "create"]).exits(2);
     assert_eq!(ttl.problem(), "usage");
@@ -44,7 +51,14 @@ fn an_agent_takes_its_link_from_the_environment_or_a_file_and_warns_about_argv()
     let start = |node: &str, prepare: &dyn Fn(&mut std::process::Command, &str)| {
         let agent = Agent::new(domain.folder(), node);
         let mut command = troth();
-        command.args(["agent", "run", "--data-dir", path_text(&agent.data), "--workload-socket", path_text(&agent.socket)]);
+        command.args([
+            "agent",
+            "run",
+            "--data-dir",
+            path_text(&agent.data),
+            "--workload-socket",
+            path_text(&agent.socket),
+        ]);
         command.env("TROTH_AGENT_TELEMETRY_LISTEN", "off");
         prepare(&mut command, &domain.link(node));
         let process = Process::start(command, &domain.folder().join(format!("{node}.log")));
@@ -69,7 +83,16 @@ fn an_agent_takes_its_link_from_the_environment_or_a_file_and_warns_about_argv()
     assert!(by_file.terminate().success());
     std::fs::remove_file(&file).expect("the file");
     let mut command = troth();
-    command.args(["agent", "run", "--data-dir", path_text(&agent.data), "--workload-socket", path_text(&agent.socket), "--telemetry-listen", "off"]);
+    command.args([
+        "agent",
+        "run",
+        "--data-dir",
+        path_text(&agent.data),
+        "--workload-socket",
+        path_text(&agent.socket),
+        "--telemetry-listen",
+        "off",
+    ]);
     command.args(["--join-file", path_text(&file)]);
     let _again = Process::start(command, &domain.folder().join("again.log"));
     until("the agent", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
@@ -79,7 +102,11 @@ fn an_agent_takes_its_link_from_the_environment_or_a_file_and_warns_about_argv()
 fn a_server_runs_by_its_file_and_flags_count_more() {
     let domain = Domain::init("file-run.test");
     let file = domain.folder().join("server.toml");
-    let text = format!("data_dir = \"{}\"\nlisten = \"{}\"\ntelemetry_listen = \"off\"\nadvertise = \"from-file.example:1\"\n", domain.server_data().display(), domain.address);
+    let text = format!(
+        "data_dir = \"{}\"\nlisten = \"{}\"\ntelemetry_listen = \"off\"\nadvertise = \"from-file.example:1\"\n",
+        domain.server_data().display(),
+        domain.address
+    );
     std::fs::write(&file, text).expect("the file");
     let mut command = troth();
     command.args(["--config", path_text(&file), "server", "run", "--advertise", "from-flag.example:2"]);
@@ -98,24 +125,47 @@ fn config_check_names_every_mistake_at_once() {
         std::fs::write(&file, text).expect("the file");
         run(&["--output", "json", "config", "check", path_text(&file)])
     };
-    let server = check("server.toml", "data_dri = \"/srv\"\nlisten = \"nowhere\"\nissuing_ttl = 7\nmax_class = \"quick\"\nnode_ttl = \"1s\"\n");
+    let server = check(
+        "server.toml",
+        "data_dri = \"/srv\"\nlisten = \"nowhere\"\nissuing_ttl = 7\nmax_class = \"quick\"\nnode_ttl = \"soon\"\n",
+    );
     assert_eq!(server.code, 2, "{server:?}");
     assert_eq!(server.problem(), "config_invalid");
     let detail = server.json()["detail"].as_str().expect("a detail").to_owned();
-    for mistake in ["data_dri", "data_dir", "listen", "issuing_ttl", "max_class", "node_ttl", "line 1", "server.toml"] {
+    for mistake in [
+        "data_dri",
+        "data_dir",
+        "listen",
+        "issuing_ttl",
+        "max_class",
+        "node_ttl",
+        "line 1",
+        "server.toml",
+    ] {
         assert!(detail.contains(mistake), "no {mistake:?} in {detail}");
     }
-    let agent = check("agent.toml", "workload_sokcet = \"/run/x\"\ntelemetry_listen = \"on\"\n[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"relative\"\nmode = \"999\"\n");
+    let agent = check(
+        "agent.toml",
+        "workload_sokcet = \"/run/x\"\ntelemetry_listen = \"on\"\n[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"relative\"\nmode = \"999\"\n",
+    );
     assert_eq!(agent.code, 2, "{agent:?}");
     let detail = agent.json()["detail"].as_str().expect("a detail").to_owned();
     for mistake in ["workload_sokcet", "workload_socket", "telemetry_listen", "mode"] {
         assert!(detail.contains(mistake), "no {mistake:?} in {detail}");
     }
-    assert_eq!(check("server.toml", "listen = \"127.0.0.1:8443\"\nmax_class = \"fast\"\n").exits(0).json()["ok"], true);
+    let bounds = check("server.toml", "node_ttl = \"1s\"\nclock_skew = \"2h\"\n").exits(2).json()["detail"].to_string();
+    assert!(bounds.contains("node_ttl") && bounds.contains("clock_skew"), "{bounds}");
+    assert_eq!(
+        check("server.toml", "listen = \"127.0.0.1:8443\"\nmax_class = \"fast\"\n").exits(0).json()["ok"],
+        true
+    );
     assert_eq!(check("agent.toml", "no_cache = true\n").exits(0).json()["kind"], "agent");
     assert_eq!(check("other.toml", "").exits(2).problem(), "usage");
     assert_eq!(check("server.toml", "this is = = no TOML").exits(2).problem(), "config_invalid");
     let text = run(&["config", "check", path_text(&folder.path().join("server.toml"))]).exits(2);
     assert!(text.stdout.is_empty() && text.stderr.contains("(config_invalid)"), "{text:?}");
-    assert_eq!(run(&["--output", "json", "config", "check", "/nowhere/server.toml"]).exits(2).problem(), "usage");
+    assert_eq!(
+        run(&["--output", "json", "config", "check", "/nowhere/server.toml"]).exits(2).problem(),
+        "usage"
+    );
 }

@@ -12,10 +12,34 @@ fn a_second_server_or_agent_on_one_directory_is_refused() {
     let domain = Domain::start("lock.test");
     let agent = domain.agent("n1");
     let listen = format!("127.0.0.1:{}", free_port());
-    let second = run(&["--output", "json", "server", "run", "--data-dir", path_text(&domain.server_data()), "--listen", &listen, "--telemetry-listen", "off"]).exits(1);
+    let second = run(&[
+        "--output",
+        "json",
+        "server",
+        "run",
+        "--data-dir",
+        path_text(&domain.server_data()),
+        "--listen",
+        &listen,
+        "--telemetry-listen",
+        "off",
+    ])
+    .exits(1);
     assert_eq!(second.problem(), "data_dir_in_use");
     let other = domain.folder().join("other.sock");
-    let second = run(&["--output", "json", "agent", "run", "--data-dir", path_text(&agent.data), "--workload-socket", path_text(&other), "--telemetry-listen", "off"]).exits(1);
+    let second = run(&[
+        "--output",
+        "json",
+        "agent",
+        "run",
+        "--data-dir",
+        path_text(&agent.data),
+        "--workload-socket",
+        path_text(&other),
+        "--telemetry-listen",
+        "off",
+    ])
+    .exits(1);
     assert_eq!(second.problem(), "data_dir_in_use");
     // The first of each goes on.
     assert_eq!(domain.told(&["health", "server"])["state"], "ready");
@@ -36,7 +60,11 @@ fn sigterm_ends_both_with_exit_0_while_streams_are_open() {
     assert!(ended.success(), "{ended:?}: {}", agent.process().log());
     assert!(began.elapsed() < Duration::from_secs(20), "they took {:?}", began.elapsed());
     assert_ne!(watch.ended(), 0, "the workload was not told");
-    for socket in [domain.server_data().join("admin.sock"), agent.data.join("agent-admin.sock"), agent.socket.clone()] {
+    for socket in [
+        domain.server_data().join("admin.sock"),
+        agent.data.join("agent-admin.sock"),
+        agent.socket.clone(),
+    ] {
         assert!(!socket.exists(), "{} is still there", socket.display());
     }
     // Nothing is lost.
@@ -50,10 +78,34 @@ fn sigterm_ends_both_with_exit_0_while_streams_are_open() {
 fn a_directory_without_a_trust_domain_is_not_run() {
     let folder = tests::domain::open_directory();
     let data = folder.path().join("nothing");
-    let refused = run(&["--output", "json", "server", "run", "--data-dir", path_text(&data), "--listen", "127.0.0.1:0", "--telemetry-listen", "off"]).exits(1);
+    let refused = run(&[
+        "--output",
+        "json",
+        "server",
+        "run",
+        "--data-dir",
+        path_text(&data),
+        "--listen",
+        "127.0.0.1:0",
+        "--telemetry-listen",
+        "off",
+    ])
+    .exits(1);
     assert_eq!(refused.problem(), "data_dir_not_initialised");
     let agent = folder.path().join("agent");
     let socket = folder.path().join("w.sock");
-    let refused = run(&["--output", "json", "agent", "run", "--data-dir", path_text(&agent), "--workload-socket", path_text(&socket), "--telemetry-listen", "off"]).exits(2);
+    let refused = run(&[
+        "--output",
+        "json",
+        "agent",
+        "run",
+        "--data-dir",
+        path_text(&agent),
+        "--workload-socket",
+        path_text(&socket),
+        "--telemetry-listen",
+        "off",
+    ])
+    .exits(2);
     assert_eq!(refused.problem(), "join_link_required");
 }

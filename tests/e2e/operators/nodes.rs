@@ -8,7 +8,9 @@ use tests::workload::{Watch, fetch_as, ids};
 use super::{has_fields, is_time, items, text_of, typed};
 
 fn says(agent: &mut Agent, code: &str) {
-    let _ = until(&format!("the agent to say {code}"), || Some(agent.process().log()).filter(|log| log.contains(code)));
+    let _ = until(&format!("the agent to say {code}"), || {
+        Some(agent.process().log()).filter(|log| log.contains(code))
+    });
 }
 
 #[test]
@@ -18,17 +20,26 @@ fn a_banned_node_gets_nothing_until_it_is_evicted_and_joins_again() {
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", "unix:uid:4501", "--wait"]);
     let mut watch = Watch::open(4501, &agent.socket);
     let _ = watch.next();
+    let link = domain.told(&["token", "create", "--node-id", "n1"])["link"].clone();
 
     let banned = domain.told(&["node", "ban", "n1"]);
-    assert_eq!((&banned["state"], &banned["connected"]), (&"banned".into(), &false.into()));
+    assert_eq!(banned["state"], "banned");
     assert_eq!(watch.ended(), 1, "the workload's stream goes on");
     assert_ne!(fetch_as(4501, &agent.socket).code, 0);
     says(&mut agent, "node_banned");
-    assert_eq!(agent.operator(&["health", "agent"]).exits(1).json()["state"].as_str().map(|state| state == "ready"), Some(false));
+    until("the node to be away", || {
+        (domain.told(&["node", "show", "n1"])["connected"] == false).then_some(())
+    });
+    assert_eq!(
+        agent.operator(&["health", "agent"]).exits(1).json()["state"]
+            .as_str()
+            .map(|state| state == "ready"),
+        Some(false)
+    );
 
-    // Neither a restart nor a new link gets round the ban.
+    // Neither a restart nor a link gets round the ban, and no new link is made for the node.
     agent.process().kill_9();
-    let link = domain.told(&["token", "create", "--node-id", "n1"])["link"].clone();
+    assert_eq!(domain.operator(&["token", "create", "--node-id", "n1"]).exits(1).problem(), "node_banned");
     agent.launch(link.as_str());
     says(&mut agent, "node_banned");
     let mut other = Agent::new(domain.folder(), "other-directory");
@@ -64,7 +75,10 @@ fn nodes_are_shown_with_every_field_of_the_contract() {
     let mut agent = domain.agent("n1");
     for node in [domain.told(&["node", "show", "n1"]), items(&domain.told(&["node", "list"]))[0].clone()] {
         has_fields(&node, &["spiffe_id", "name", "state", "connected", "attestation", "selectors", "expires_at"]);
-        assert_eq!((text_of(&node, "name"), text_of(&node, "state"), &node["connected"]), ("n1", "active", &true.into()));
+        assert_eq!(
+            (text_of(&node, "name"), text_of(&node, "state"), &node["connected"]),
+            ("n1", "active", &true.into())
+        );
         assert_eq!(node["attestation"], "join_token");
         is_time(&node, "expires_at");
     }
@@ -72,7 +86,9 @@ fn nodes_are_shown_with_every_field_of_the_contract() {
     assert!(listed.contains("n1") && listed.contains("active"), "{listed}");
     assert!(typed(&domain, &["node", "show", "n1"]).exits(0).stdout.contains("join_token"));
     agent.process().kill_9();
-    until("the node to be away", || (domain.told(&["node", "show", "n1"])["connected"] == false).then_some(()));
+    until("the node to be away", || {
+        (domain.told(&["node", "show", "n1"])["connected"] == false).then_some(())
+    });
 }
 
 #[test]
@@ -88,9 +104,15 @@ fn the_agent_says_how_it_is() {
     assert_eq!((text_of(&status, "server"), &status["connected"]), (domain.address.as_str(), &true.into()));
     assert_eq!((&status["entries"], &status["svids"], &status["streams"]), (&1.into(), &1.into(), &1.into()));
     assert_eq!(status["workload_socket"], path_text(&agent.socket));
-    assert_eq!((&status["sinks"][0]["serial"], &status["sinks"][0]["directory"]), (&update["svids"][0]["serial"], &path_text(&sink).into()));
+    assert_eq!(
+        (&status["sinks"][0]["serial"], &status["sinks"][0]["directory"]),
+        (&update["svids"][0]["serial"], &path_text(&sink).into())
+    );
     let text = run(&["agent", "status", "--data-dir", path_text(&agent.data)]).exits(0).stdout;
-    assert!(text.contains("spiffe://status.test/troth/agent/join_token/n1") && text.contains("sink"), "{text}");
+    assert!(
+        text.contains("spiffe://status.test/troth/agent/join_token/n1") && text.contains("sink"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -13,7 +13,16 @@ fn server_init_says_what_it_made_and_touches_nothing_that_is_there() {
     let data = folder.path().join("server");
     let recovery = folder.path().join("recovery.key");
     let init = |data: &std::path::Path, more: &[&str]| {
-        let mut arguments = vec!["--output", "json", "server", "init", "--trust-domain", "init.test", "--data-dir", path_text(data)];
+        let mut arguments = vec![
+            "--output",
+            "json",
+            "server",
+            "init",
+            "--trust-domain",
+            "init.test",
+            "--data-dir",
+            path_text(data),
+        ];
         arguments.extend_from_slice(more);
         run(&arguments)
     };
@@ -24,7 +33,11 @@ fn server_init_says_what_it_made_and_touches_nothing_that_is_there() {
     assert_eq!(made["key_file"], format!("{}.seal.key", data.display()));
     assert!(made["recovery_key"].is_null(), "it is in the file");
     assert_eq!(text_of(&made, "root_sha256").len(), 64);
-    for (file, mode) in [(recovery.as_path(), 0o600), (text_of(&made, "key_file").as_ref(), 0o600), (data.as_path(), 0o700)] {
+    for (file, mode) in [
+        (recovery.as_path(), 0o600),
+        (text_of(&made, "key_file").as_ref(), 0o600),
+        (data.as_path(), 0o700),
+    ] {
         assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, mode, "{}", file.display());
     }
     assert_eq!(init(&data, &["--no-recovery"]).exits(1).problem(), "data_dir_not_empty");
@@ -36,8 +49,22 @@ fn server_init_says_what_it_made_and_touches_nothing_that_is_there() {
     assert!(text_of(&shown, "recovery_key").len() >= 40, "the recovery key is shown once");
     assert_eq!(std::fs::read(&key).expect("the key file"), before);
 
-    assert_eq!(init(&folder.path().join("third"), &["--no-recovery", "--recovery-key-file", "x"]).exits(2).problem(), "usage");
-    let upper = run(&["--output", "json", "server", "init", "--trust-domain", "Init.Test", "--data-dir", path_text(&folder.path().join("fourth"))]);
+    assert_eq!(
+        init(&folder.path().join("third"), &["--no-recovery", "--recovery-key-file", "x"])
+            .exits(2)
+            .problem(),
+        "usage"
+    );
+    let upper = run(&[
+        "--output",
+        "json",
+        "server",
+        "init",
+        "--trust-domain",
+        "Init.Test",
+        "--data-dir",
+        path_text(&folder.path().join("fourth")),
+    ]);
     assert_eq!(upper.exits(2).problem(), "usage");
     assert!(!folder.path().join("fourth").exists());
 }
@@ -50,13 +77,24 @@ fn a_token_is_shown_once_listed_without_its_text_and_deleted() {
     is_time(&created, "expires_at");
     assert_eq!((text_of(&created, "node_id"), text_of(&created, "server")), ("web-1", domain.address.as_str()));
     let (link, token) = (text_of(&created, "link"), text_of(&created, "token"));
-    let roots: Vec<&str> = created["root_sha256"].as_array().expect("a list").iter().map(|root| root.as_str().expect("text")).collect();
+    let roots: Vec<&str> = created["root_sha256"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|root| root.as_str().expect("text"))
+        .collect();
     assert_eq!(link, format!("troth://{}/join/token.test/{token}/{}", domain.address, roots.join(".")));
-    assert!(link.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_:/".contains(letter)), "it needs quotes: {link}");
+    assert!(
+        link.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_:/".contains(letter)),
+        "it needs quotes: {link}"
+    );
 
     let listed = domain.told(&["token", "list"]);
     assert_eq!(items(&listed).len(), 1);
-    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["node_id"]), (&created["id"], &created["node_id"]));
+    assert_eq!(
+        (&listed["items"][0]["id"], &listed["items"][0]["node_id"]),
+        (&created["id"], &created["node_id"])
+    );
     assert!(!listed.to_string().contains(token), "the list shows the secret");
 
     let id = text_of(&created, "id");

@@ -8,14 +8,30 @@ use tests::wait::until;
 use super::{text_of, typed};
 
 fn disconnected(domain: &Domain, node: &str) {
-    until("the server to see that a node is away", || (domain.told(&["node", "show", node])["connected"] == false).then_some(()));
+    until("the server to see that a node is away", || {
+        (domain.told(&["node", "show", node])["connected"] == false).then_some(())
+    });
 }
 
 #[test]
 fn wait_says_who_shows_the_change_and_who_is_away() {
     let domain = Domain::start("wait.test");
     let create = |path: &str, node: &str| {
-        let waited = typed(&domain, &["entry", "create", "--spiffe-id", path, "--parent", node, "--selector", "unix:uid:1", "--wait=20s"]).exits(0);
+        let waited = typed(
+            &domain,
+            &[
+                "entry",
+                "create",
+                "--spiffe-id",
+                path,
+                "--parent",
+                node,
+                "--selector",
+                "unix:uid:1",
+                "--wait=20s",
+            ],
+        )
+        .exits(0);
         assert!(waited.stdout.contains("created"), "{waited:?}");
         waited.stderr
     };
@@ -51,11 +67,15 @@ fn wait_ends_at_its_limit_names_who_is_missing_and_keeps_the_change() {
     stopped(&mut agent, || {
         let late = typed(&domain, &["entry", "create", "--spiffe-id", "/late", "--selector", "unix:uid:1", "--wait=1s"]).exits(1);
         assert!(late.stderr.contains("0 of 1 connected node") && late.stderr.contains("slow-node"), "{late:?}");
-        let later = domain.operator(&["entry", "create", "--spiffe-id", "/later", "--selector", "unix:uid:1", "--wait=1s"]).exits(1);
+        let later = domain
+            .operator(&["entry", "create", "--spiffe-id", "/later", "--selector", "unix:uid:1", "--wait=1s"])
+            .exits(1);
         assert_eq!(text_of(&later.json(), "result"), "created", "the result is one document");
         assert_eq!(domain.told(&["entry", "count"])["count"], 2, "the entries are kept");
     });
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/after", "--selector", "unix:uid:1", "--wait"]);
-    let status = run(&["--output", "json", "agent", "status", "--data-dir", path_text(&agent.data)]).exits(0).json();
+    let status = run(&["--output", "json", "agent", "status", "--data-dir", path_text(&agent.data)])
+        .exits(0)
+        .json();
     assert_eq!(status["entries"], 3);
 }

@@ -167,7 +167,11 @@ impl Disk {
     }
 
     fn new_file(&mut self, synced: Vec<u8>) -> Node {
-        self.files.push(File { length: synced.len(), synced, changes: Log::default() });
+        self.files.push(File {
+            length: synced.len(),
+            synced,
+            changes: Log::default(),
+        });
         Node::File(self.files.len() - 1)
     }
 
@@ -282,7 +286,11 @@ impl Disk {
 fn only_what_was_synced_is_left() {
     let folder = tempfile::tempdir().expect("a directory");
     let (root, file, other) = (Path::new("/d"), PathBuf::from("/d/f"), PathBuf::from("/d/g"));
-    let mut disk = Disk { live: BTreeMap::from([(root.to_owned(), Node::Directory)]), synced: BTreeMap::from([(root.to_owned(), Node::Directory)]), ..Disk::default() };
+    let mut disk = Disk {
+        live: BTreeMap::from([(root.to_owned(), Node::Directory)]),
+        synced: BTreeMap::from([(root.to_owned(), Node::Directory)]),
+        ..Disk::default()
+    };
     let mut number = 0;
     let mut left = |disk: &Disk, name: &str| {
         number += 1;
@@ -294,14 +302,26 @@ fn only_what_was_synced_is_left() {
         disk.perform(&Step::SyncBegins { call, path: path.to_owned() });
         disk.perform(&Step::SyncEnds { call, path: path.to_owned() });
     };
-    disk.perform(&Step::Open { path: file.clone(), create: true, truncate: false });
-    disk.perform(&Step::Write { path: file.clone(), offset: Some(0), octets: b"one".to_vec() });
+    disk.perform(&Step::Open {
+        path: file.clone(),
+        create: true,
+        truncate: false,
+    });
+    disk.perform(&Step::Write {
+        path: file.clone(),
+        offset: Some(0),
+        octets: b"one".to_vec(),
+    });
     sync(&mut disk, 1, &file);
     assert_eq!(left(&disk, "f"), None, "its name is not on the disk");
     sync(&mut disk, 2, root);
     assert_eq!(left(&disk, "f").as_deref(), Some(&b"one"[..]));
     disk.perform(&Step::SyncBegins { call: 3, path: file.clone() });
-    disk.perform(&Step::Write { path: file.clone(), offset: None, octets: b"two".to_vec() });
+    disk.perform(&Step::Write {
+        path: file.clone(),
+        offset: None,
+        octets: b"two".to_vec(),
+    });
     disk.perform(&Step::SyncEnds { call: 3, path: file.clone() });
     assert_eq!(left(&disk, "f").as_deref(), Some(&b"one"[..]), "the sync began before the write ended");
     disk.perform(&Step::Rename(file.clone(), other.clone()));

@@ -32,7 +32,10 @@ pub const SYSCALLS: &str = "trace=openat,open,creat,openat2,write,pwrite64,write
 
 /// Reads a trace; only what lies in `root`, and what is sent, becomes steps.
 pub fn read(trace: &str, root: &Path) -> Vec<Step> {
-    let mut reader = Reader { root: root.to_owned(), ..Reader::default() };
+    let mut reader = Reader {
+        root: root.to_owned(),
+        ..Reader::default()
+    };
     for (number, line) in trace.lines().enumerate() {
         reader.line(number, line);
     }
@@ -72,12 +75,18 @@ impl Reader {
         let (name, rest) = rest.split_once('(').expect("a call");
         assert!(!rest.contains("\"..."), "strace shortened line {number}");
         if let Some(arguments) = rest.strip_suffix("<unfinished ...>") {
-            let call = Call { name: name.to_owned(), arguments: arguments.to_owned() };
+            let call = Call {
+                name: name.to_owned(),
+                arguments: arguments.to_owned(),
+            };
             self.began(number, &call);
             self.unfinished.insert(thread.to_owned(), (number, call));
         } else {
             let (arguments, result) = rest.rsplit_once(" = ").unwrap_or_else(|| panic!("line {number} has no result"));
-            let call = Call { name: name.to_owned(), arguments: arguments.trim_end().trim_end_matches(')').to_owned() };
+            let call = Call {
+                name: name.to_owned(),
+                arguments: arguments.trim_end().trim_end_matches(')').to_owned(),
+            };
             self.began(number, &call);
             self.returned(number, &call, result);
         }
@@ -111,7 +120,10 @@ impl Reader {
             "write" | "writev" | "pwrite64" => self.written(call, result),
             "ftruncate" => {
                 if let Some(path) = self.of_descriptor(call) {
-                    self.steps.push(Step::SetLength { path, length: call.last_number() });
+                    self.steps.push(Step::SetLength {
+                        path,
+                        length: call.last_number(),
+                    });
                 }
             }
             "rename" | "renameat" | "renameat2" => {
@@ -197,7 +209,11 @@ impl Call {
                 before = part;
                 continue;
             }
-            let directory = before.rsplit_once('<').and_then(|(_, rest)| rest.split('>').next()).map(text).unwrap_or_default();
+            let directory = before
+                .rsplit_once('<')
+                .and_then(|(_, rest)| rest.split('>').next())
+                .map(text)
+                .unwrap_or_default();
             paths.push(Path::new(&directory).join(text(part)));
         }
         paths
@@ -211,7 +227,10 @@ impl Call {
 
 /// Reads `\x41\x42`; nothing from what is no hex.
 fn octets(hex: &str) -> Vec<u8> {
-    hex.split("\\x").skip(1).filter_map(|octet| u8::from_str_radix(octet.get(..2)?, 16).ok()).collect()
+    hex.split("\\x")
+        .skip(1)
+        .filter_map(|octet| u8::from_str_radix(octet.get(..2)?, 16).ok())
+        .collect()
 }
 
 fn text(hex: &str) -> String {
@@ -242,9 +261,17 @@ fn a_trace_becomes_steps_in_the_order_in_which_they_count() {
         renamed = hex("/nowhere/d/g"),
         name = hex("x"),
     );
-    let write = |offset, octets: &[u8]| Step::Write { path: path.clone(), offset, octets: octets.to_vec() };
+    let write = |offset, octets: &[u8]| Step::Write {
+        path: path.clone(),
+        offset,
+        octets: octets.to_vec(),
+    };
     let expected = [
-        Step::Open { path: path.clone(), create: true, truncate: false },
+        Step::Open {
+            path: path.clone(),
+            create: true,
+            truncate: false,
+        },
         Step::SyncBegins { call: 2, path: path.clone() },
         write(None, b"ab"),
         Step::Send(b"abc".to_vec()),

@@ -9,7 +9,10 @@ use tests::load::{Effort, Report, Subject};
 
 /// Measures the figures of docs/performance.md.
 #[derive(Debug, Parser)]
-#[command(name = "load", after_help = "Example:\n  cargo build --release && cargo run --release -p tests --bin load -- all")]
+#[command(
+    name = "load",
+    after_help = "Example:\n  cargo build --release && cargo run --release -p tests --bin load -- all"
+)]
 struct Args {
     /// What to measure.
     #[arg(required = true, value_name = "FIGURE")]

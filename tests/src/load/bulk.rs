@@ -24,18 +24,18 @@ pub(super) fn entries() -> Figure {
     let (mut domain, runtime) = (Domain::start("load.test"), runtime());
     // The same process with nothing in its store, restarted as it is with the entries.
     restart(&mut domain, &runtime);
-    let empty = resident_mb(domain.server());
+    let empty = resident_mb(domain.server()).all;
 
     let file = domain.folder().join("entries.json");
     write_file(&file);
     let started = Instant::now();
     let _ = domain.operator(&["entry", "create", "--file", path_text(&file)]).exits(0);
     let created = started.elapsed();
-    let after_create = resident_mb(domain.server());
+    let after_create = resident_mb(domain.server()).all;
 
     let restarted = restart(&mut domain, &runtime);
     assert_eq!(domain.told(&["entry", "count"])["count"], ENTRIES);
-    let each = (resident_mb(domain.server()) - empty) * 1e6 / f64::from(ENTRIES);
+    let each = (resident_mb(domain.server()).all - empty) * 1e6 / f64::from(ENTRIES);
     Figure {
         id: "P8",
         what: "100,000 entries in one file",
@@ -51,7 +51,9 @@ pub(super) fn entries() -> Figure {
 
 fn write_file(path: &std::path::Path) {
     let node = |number: u32| format!("spiffe://load.test/troth/agent/join_token/node-{}", number % NODES);
-    let drafts: Vec<_> = (0..ENTRIES).map(|number| entry(format!("/ns/prod/service/{number}"), &node(number), 1_000 + number / NODES)).collect();
+    let drafts: Vec<_> = (0..ENTRIES)
+        .map(|number| entry(format!("/ns/prod/service/{number}"), &node(number), 1_000 + number / NODES))
+        .collect();
     std::fs::write(path, serde_json::to_vec(&drafts).expect("entries")).expect("a file");
 }
 
@@ -66,7 +68,11 @@ fn restart(domain: &mut Domain, runtime: &Runtime) -> Duration {
 
 async fn ready(admin: &UnixHttpClient) {
     let end = Instant::now() + PATIENCE;
-    while !admin.get::<Health>("/v1/admin/health").await.is_ok_and(|health| health.state == HealthState::Ready) {
+    while !admin
+        .get::<Health>("/v1/admin/health")
+        .await
+        .is_ok_and(|health| health.state == HealthState::Ready)
+    {
         assert!(Instant::now() < end, "the server is not ready within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -53,10 +53,23 @@ pub(super) fn single(effort: Effort) -> Figure {
     let (mut domain, runtime) = (Domain::start("load.test"), runtime());
     let desk = Desk::open(&domain, &runtime);
     let before = raw_signature_us();
-    let singles: Vec<_> = desk.batch.requests.iter().map(|request| IssueRequest { requests: vec![request.clone()] }).collect();
+    let singles: Vec<_> = desk
+        .batch
+        .requests
+        .iter()
+        .map(|request| IssueRequest {
+            requests: vec![request.clone()],
+        })
+        .collect();
     let singles: Vec<_> = singles.iter().collect();
     let few = desk.cost(&runtime, &mut domain, &singles, SINGLES_IN_FLIGHT, effort);
-    let others = (0..MANY).map(|number| entry(format!("/other/{number}"), &format!("spiffe://load.test/troth/agent/join_token/n{}", number % 100), 1));
+    let others = (0..MANY).map(|number| {
+        entry(
+            format!("/other/{number}"),
+            &format!("spiffe://load.test/troth/agent/join_token/n{}", number % 100),
+            1,
+        )
+    });
     runtime.block_on(create(&admin(&domain), others.collect()));
     let many = desk.cost(&runtime, &mut domain, &singles, SINGLES_IN_FLIGHT, effort);
     let raw = (before + raw_signature_us()) / 2.0;
@@ -92,7 +105,10 @@ impl Desk {
             let node = Node::join(domain, "load").await;
             let drafts = (0..BATCH).map(|number| entry(format!("/workload/{number}"), "load", 1));
             let entries = create(&admin(domain), drafts.collect()).await;
-            Self { node, batch: batch_for(&entries) }
+            Self {
+                node,
+                batch: batch_for(&entries),
+            }
         })
     }
 
@@ -101,7 +117,10 @@ impl Desk {
         let (cpu, started) = (cpu_of(domain.server()), Instant::now());
         let issued = runtime.block_on(self.issue_for(Duration::from_secs(effort.seconds), batches, in_flight));
         let (cpu, elapsed) = (cpu_of(domain.server()) - cpu, started.elapsed());
-        Cost { cpu_us: micros(cpu) / f64::from(issued), rate: f64::from(issued) / elapsed.as_secs_f64() }
+        Cost {
+            cpu_us: micros(cpu) / f64::from(issued),
+            rate: f64::from(issued) / elapsed.as_secs_f64(),
+        }
     }
 
     /// Asks for certificates for some time, and returns how many there were.

@@ -27,14 +27,20 @@ pub(super) fn resident() -> Figure {
     });
     let busy = resident_mb(agent.process());
     drop(streams);
+    let server = resident_mb(domain.server());
     Figure {
         id: "P7",
         what: "resident memory",
-        how: format!("VmRSS: an agent with one entry, then with {STREAMS} open streams, each on its own connection; its server"),
+        how: format!(
+            "VmRSS, and of it RssAnon (the rest are pages of the program file, shared by all processes of it): an agent with one entry, then with {STREAMS} open streams, each on its own connection; its server"
+        ),
         values: vec![
-            Value::judged("agent idle", idle, "MB", 12.0),
-            Value::judged("with 500 streams", busy, "MB", 25.0),
-            Value::judged("server idle", resident_mb(domain.server()), "MB", 25.0),
+            Value::judged("agent idle", idle.all, "MB", 12.0),
+            Value::plain("of it its own", idle.own, "MB"),
+            Value::judged("with 500 streams", busy.all, "MB", 25.0),
+            Value::plain("of it its own", busy.own, "MB"),
+            Value::judged("server idle", server.all, "MB", 25.0),
+            Value::plain("of it its own", server.own, "MB"),
         ],
     }
 }

@@ -29,20 +29,40 @@ pub(super) fn cpu_of(process: &Process) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).expect("a running process");
     // The name, in parentheses, may hold spaces: the fields are counted behind it. utime and stime are fields 14 and 15, the state is field 3.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
+    let ticks: u32 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u32>().expect("a number"))
+        .sum();
     TICK * ticks
 }
 
-/// Returns the resident memory of a process, in MB of a million bytes.
+/// Memory of a process, in MB of a million bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resident {
+    /// All that is in memory: what people see in `ps`.
+    pub(super) all: f64,
+    /// What is its own: without the pages of the program file and its libraries, which every process of the same program shares.
+    pub(super) own: f64,
+}
+
+/// Returns the resident memory of a process.
 ///
 /// # Panics
 ///
 /// When it is gone.
-pub(super) fn resident_mb(process: &Process) -> f64 {
+pub(super) fn resident_mb(process: &Process) -> Resident {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    let kib: u32 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");
-    f64::from(kib) * 1_024.0 / 1e6
+    let mb = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line for it");
+        let kib: u32 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");
+        f64::from(kib) * 1_024.0 / 1e6
+    };
+    Resident {
+        all: mb("VmRSS:"),
+        own: mb("RssAnon:"),
+    }
 }
 
 /// Returns the CPU time of one aws-lc-rs ECDSA signature (P-256, SHA-256) over 600 octets on one thread, in microseconds.
@@ -62,7 +82,10 @@ pub(super) fn raw_signature_us() -> f64 {
 
 fn thread_cpu() -> Duration {
     let spec = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(spec.tv_sec).expect("not negative"), u32::try_from(spec.tv_nsec).expect("under a second"))
+    Duration::new(
+        u64::try_from(spec.tv_sec).expect("not negative"),
+        u32::try_from(spec.tv_nsec).expect("under a second"),
+    )
 }
 
 pub(super) fn micros(duration: Duration) -> f64 {

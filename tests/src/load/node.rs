@@ -36,16 +36,25 @@ impl Node {
         let clock = SystemClock::shared();
         let (identity, _) = join(&link, &records, &clock, Jitter::NONE).await.expect("the node joins");
         let certificate = TlsIdentity::new(&identity.chain, identity.key.pkcs8()).expect("a TLS identity");
-        let trust = ServerTrust::Roots { trust_domain: link.trust_domain.clone(), roots: link.roots().to_vec() };
+        let trust = ServerTrust::Roots {
+            trust_domain: link.trust_domain.clone(),
+            roots: link.roots().to_vec(),
+        };
         let config = client_config(Some(&certificate), Arc::new(ServerVerifier::new(trust, clock))).expect("a TLS configuration");
-        Self { connection: connect(&link.server, config, DEADLINE).await.expect("a connection") }
+        Self {
+            connection: connect(&link.server, config, DEADLINE).await.expect("a connection"),
+        }
     }
 
     /// Has a batch certified.
     pub(super) async fn issue(&self, batch: &IssueRequest) {
         let answer: IssueResponse = self.connection.post("/v1/node/issue", batch, DEADLINE).await.expect("an answer");
         assert_eq!(answer.results.len(), batch.requests.len());
-        assert!(answer.results.iter().all(|result| matches!(result, IssueResult::Issued(_))), "{:?}", answer.results.first());
+        assert!(
+            answer.results.iter().all(|result| matches!(result, IssueResult::Issued(_))),
+            "{:?}",
+            answer.results.first()
+        );
     }
 }
 
@@ -53,9 +62,14 @@ impl Node {
 pub(super) fn batch_for(entries: &[EntryId]) -> IssueRequest {
     let request = |entry_id: &EntryId| {
         let key = KeyPair::generate().expect("a key");
-        KeyRequest { entry_id: entry_id.clone(), public_key: Base64(key.public().spki().to_vec()) }
+        KeyRequest {
+            entry_id: entry_id.clone(),
+            public_key: Base64(key.public().spki().to_vec()),
+        }
     };
-    IssueRequest { requests: entries.iter().map(request).collect() }
+    IssueRequest {
+        requests: entries.iter().map(request).collect(),
+    }
 }
 
 /// Returns a client of a domain's admin API.
@@ -72,10 +86,19 @@ pub(super) async fn create(admin: &UnixHttpClient, entries: Vec<EntryDraft>) -> 
 
 /// An entry for a path on a node, with one selector of a uid.
 pub(super) fn entry(path: String, node: &str, uid: u32) -> EntryDraft {
-    EntryDraft { spiffe_id: path, parent_id: Some(node.to_owned()), selectors: vec![format!("unix:uid:{uid}")], ..EntryDraft::default() }
+    EntryDraft {
+        spiffe_id: path,
+        parent_id: Some(node.to_owned()),
+        selectors: vec![format!("unix:uid:{uid}")],
+        ..EntryDraft::default()
+    }
 }
 
 /// A runtime for asking: two threads, as the machines that are measured have at least.
 pub(super) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }

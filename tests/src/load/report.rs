@@ -29,7 +29,12 @@ impl Value {
     /// Returns a number with the most that it may be.
     #[must_use]
     pub const fn judged(name: &'static str, value: f64, unit: &'static str, most: f64) -> Self {
-        Self { name, value, unit, most: Some(most) }
+        Self {
+            name,
+            value,
+            unit,
+            most: Some(most),
+        }
     }
 
     fn text(&self) -> String {
@@ -65,7 +70,15 @@ impl Figure {
         let values: Vec<_> = self.values.iter().map(Value::text).collect();
         let goals: Vec<_> = self.values.iter().filter_map(Value::goal).collect();
         let met = if self.met() { "yes" } else { "**no**" };
-        format!("| {} | {} | {} | {} | {met} | `load {}`: {} |\n", self.id, self.what, values.join("; "), goals.join("; "), self.id.to_lowercase(), self.how)
+        format!(
+            "| {} | {} | {} | {} | {met} | `load {}`: {} |\n",
+            self.id,
+            self.what,
+            values.join("; "),
+            goals.join("; "),
+            self.id.to_lowercase(),
+            self.how
+        )
     }
 }
 
@@ -91,14 +104,21 @@ impl Report {
             eprintln!("load: {subject:?}");
             figures.extend(subject.measure(effort));
         }
-        Self { machine, raw_signature_us: [before, meter::raw_signature_us()], figures }
+        Self {
+            machine,
+            raw_signature_us: [before, meter::raw_signature_us()],
+            figures,
+        }
     }
 
     /// Returns the table and the note about the machine, in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let [before, after] = self.raw_signature_us;
-        let mut text = format!("Machine: {}. Raw signature: {before:.1} us at the beginning, {after:.1} us at the end.\n\n", self.machine);
+        let mut text = format!(
+            "Machine: {}. Raw signature: {before:.1} us at the beginning, {after:.1} us at the end.\n\n",
+            self.machine
+        );
         text.push_str("| # | what | measured | reach | met | how |\n|---|---|---|---|---|---|\n");
         text.extend(self.figures.iter().map(Figure::row));
         text

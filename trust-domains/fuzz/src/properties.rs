@@ -21,7 +21,10 @@ fn round_trips<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     if let Ok(value) = text.parse::<T>() {
         let written = value.to_string();
         let again = written.parse::<T>();
-        assert!(again.as_ref().is_ok_and(|again| *again == value), "{text:?} was read as {value:?} and written as {written:?}");
+        assert!(
+            again.as_ref().is_ok_and(|again| *again == value),
+            "{text:?} was read as {value:?} and written as {written:?}"
+        );
     }
 }
 
@@ -69,7 +72,10 @@ pub fn bundle_json(data: &[u8]) {
     if let Ok(bundle) = TrustBundle::parse_spiffe_json(&example(), data) {
         let written = bundle.to_spiffe_json();
         let again = TrustBundle::parse_spiffe_json(&example(), written.as_bytes());
-        assert!(again.is_ok_and(|again| again.has_same_keys(&bundle) && again.sequence() == bundle.sequence()), "{written}");
+        assert!(
+            again.is_ok_and(|again| again.has_same_keys(&bundle) && again.sequence() == bundle.sequence()),
+            "{written}"
+        );
     }
 }
 
@@ -121,7 +127,9 @@ pub fn wire_admin(data: &[u8]) {
     let _ = serde_json::from_slice::<admin::EntryChange>(data);
     let _ = serde_json::from_slice::<admin::ApplyEntries>(data);
     let _ = serde_json::from_slice::<admin::TokenRequest>(data);
-    let Ok(draft) = serde_json::from_slice::<admin::EntryDraft>(data) else { return };
+    let Ok(draft) = serde_json::from_slice::<admin::EntryDraft>(data) else {
+        return;
+    };
     let parent = SpiffeId::expand(&example(), "/troth/agent/join_token/n1").unwrap_or_else(|error| panic!("{error}"));
     if let Ok(spec) = EntrySpec::check(&draft, &example(), parent) {
         assert!(!spec.spiffe_id().is_reserved());

@@ -49,9 +49,16 @@ fn text(description: &str) -> ObjectBuilder {
 
 impl PartialSchema for SpiffeBundle {
     fn schema() -> RefOr<Schema> {
-        let document = Object::builder().description(Some("The SPIFFE bundle document: a JWK set (RFC 7517) with spiffe_sequence and spiffe_refresh_hint."));
+        let document = Object::builder().description(Some(
+            "The SPIFFE bundle document: a JWK set (RFC 7517) with spiffe_sequence and spiffe_refresh_hint.",
+        ));
         let bundle = Object::builder().description(Some("A trust bundle and whose it is."));
-        bundle.property("trust_domain", TrustDomain::schema()).required("trust_domain").property("bundle", document).required("bundle").into()
+        bundle
+            .property("trust_domain", TrustDomain::schema())
+            .required("trust_domain")
+            .property("bundle", document)
+            .required("bundle")
+            .into()
     }
 }
 

@@ -104,7 +104,12 @@ mod tests {
 
     #[test]
     fn the_newest_records_are_counted_from_the_end() {
-        let query = |after, last| AuditQuery { after, last, follow: false, limit: None };
+        let query = |after, last| AuditQuery {
+            after,
+            last,
+            follow: false,
+            limit: None,
+        };
         assert_eq!(query(7, None).start(100), 7);
         assert_eq!(query(0, Some(20)).start(100), 80);
         assert_eq!(query(0, Some(20)).start(3), 0);

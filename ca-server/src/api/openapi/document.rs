@@ -1,12 +1,12 @@
 //! From calls to the document: every schema that a call names is in it, and every call may answer with a problem.
 
 use trust_domains::problem::Problem;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder};
-use utoipa::ToSchema;
 
 /// The name of the one scheme by which nodes prove who they are.
 const NODE_SVID: &str = "node_svid";
@@ -29,7 +29,14 @@ impl Call {
         for name in path.split(['{', '}']).skip(1).step_by(2) {
             operation = operation.parameter(parameter(name, ParameterIn::Path, Required::True));
         }
-        Self { method, path, operation, answer: None, from_strangers: false, schemas: Schemas::new() }
+        Self {
+            method,
+            path,
+            operation,
+            answer: None,
+            from_strangers: false,
+            schemas: Schemas::new(),
+        }
     }
 
     /// No client certificate is asked for.
@@ -49,7 +56,12 @@ impl Call {
     /// The body of the request.
     pub(super) fn takes<T: ToSchema>(mut self) -> Self {
         let content = ContentBuilder::new().schema(Some(self.named::<T>())).build();
-        self.operation = self.operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()));
+        self.operation = self.operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .content("application/json", content)
+                .required(Some(Required::True))
+                .build(),
+        ));
         self
     }
 
@@ -73,7 +85,9 @@ impl Call {
 
     fn into_operation(self) -> Operation {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
-        let refused = ResponseBuilder::new().description("The call is refused: code and hint say why and what to do.").content(Problem::MEDIA_TYPE, problem);
+        let refused = ResponseBuilder::new()
+            .description("The call is refused: code and hint say why and what to do.")
+            .content(Problem::MEDIA_TYPE, problem);
         let done = match self.answer {
             Some((media_type, schema)) => {
                 let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -101,7 +115,10 @@ impl Document {
             deprecated: None,
             extensions: None,
         };
-        Self { paths: PathsBuilder::new(), components: components.security_scheme(NODE_SVID, scheme) }
+        Self {
+            paths: PathsBuilder::new(),
+            components: components.security_scheme(NODE_SVID, scheme),
+        }
     }
 
     /// Adds a call of an agent.
@@ -131,12 +148,21 @@ impl Document {
         let info = InfoBuilder::new().title("Troth").version(env!("CARGO_PKG_VERSION")).description(Some(
             "/v1/node is served over TLS 1.3 to agents, /v1/admin on the Unix socket admin.sock in the data directory to the operator on the machine.",
         ));
-        let document = OpenApiBuilder::new().info(info).paths(self.paths).components(Some(self.components.build())).build();
+        let document = OpenApiBuilder::new()
+            .info(info)
+            .paths(self.paths)
+            .components(Some(self.components.build()))
+            .build();
         serde_json::to_vec(&document).unwrap_or_default()
     }
 }
 
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     let text = ObjectBuilder::new().schema_type(Type::String);
-    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(text)).build()
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(text))
+        .build()
 }

@@ -138,8 +138,8 @@ pub fn plan(
 
 #[cfg(test)]
 mod tests {
-    use trust_domains::wire::admin::EntryDraft;
     use trust_domains::Timestamp;
+    use trust_domains::wire::admin::EntryDraft;
 
     use super::*;
 
@@ -161,7 +161,10 @@ mod tests {
     fn state(entries: &[(&str, EntrySpec)]) -> State {
         let mut state = State::empty_at(1);
         for (id, spec) in entries {
-            state.entries.insert(HeldEntry { entry: named(id, spec.clone()), modified: 1 });
+            state.entries.insert(HeldEntry {
+                entry: named(id, spec.clone()),
+                modified: 1,
+            });
         }
         state
     }

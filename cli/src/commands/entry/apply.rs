@@ -34,7 +34,11 @@ pub(crate) struct ApplyArgs {
 /// Asks for the plan, shows it, and has it done.
 pub(crate) async fn run(args: ApplyArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.place, global)?;
-    let mut request = ApplyEntries { entries: read_drafts(&args.file)?, prune: args.prune, dry_run: true };
+    let mut request = ApplyEntries {
+        entries: read_drafts(&args.file)?,
+        prune: args.prune,
+        dry_run: true,
+    };
     let plan: ApplyOutcome = client.post("/v1/admin/entries/apply", &request).await?;
     if args.dry_run {
         global.output().result(&plan, outcome_text)?;
@@ -47,7 +51,9 @@ pub(crate) async fn run(args: ApplyArgs, global: &Global) -> Result<ExitCode, Fa
         global.output().warn(warning);
     }
     let nodes: BTreeSet<_> = done.steps.iter().map(|step| step.parent_id.clone()).collect();
-    global.output().result(&done, |done| format!("{} changes made, {} unchanged", done.steps.len(), done.unchanged))?;
+    global
+        .output()
+        .result(&done, |done| format!("{} changes made, {} unchanged", done.steps.len(), done.unchanged))?;
     wait(&client, &args.wait, done.revision, nodes.into_iter().collect(), global).await
 }
 

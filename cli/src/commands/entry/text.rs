@@ -37,7 +37,13 @@ pub(crate) fn entries(entries: &[EntryView]) -> String {
         .iter()
         .map(|entry| {
             let node = entry.parent_id.path().rsplit('/').next().unwrap_or_default().to_owned();
-            [entry.id.to_string(), entry.spiffe_id.to_string(), node, life(entry.x509_ttl_s), selectors(entry)]
+            [
+                entry.id.to_string(),
+                entry.spiffe_id.to_string(),
+                node,
+                life(entry.x509_ttl_s),
+                selectors(entry),
+            ]
         })
         .collect();
     table(["ID", "SPIFFE ID", "NODE", "LIFE", "SELECTORS"], &rows)

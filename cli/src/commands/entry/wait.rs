@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use trust_domains::duration::TextDuration;
 use trust_domains::problem::Code;
 use trust_domains::wire::admin::{WaitOutcome, WaitRequest};
-use trust_domains::duration::TextDuration;
 use trust_domains::{Revision, SpiffeId};
 
 use crate::admin::AdminClient;
@@ -25,7 +25,11 @@ pub(crate) struct WaitArgs {
 pub(crate) async fn wait(client: &AdminClient, args: &WaitArgs, revision: Revision, nodes: Vec<SpiffeId>, global: &Global) -> Result<ExitCode, Failure> {
     let Some(limit) = &args.wait else { return Ok(ExitCode::SUCCESS) };
     let limit = limit.0.max(Duration::from_secs(1));
-    let request = WaitRequest { revision, nodes, timeout_s: limit.as_secs() };
+    let request = WaitRequest {
+        revision,
+        nodes,
+        timeout_s: limit.as_secs(),
+    };
     let outcome: WaitOutcome = client.post("/v1/admin/wait", &request).await?;
     if outcome.missing.is_empty() {
         global.output().note(&summary(&outcome));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use platform::lock::DirectoryLock;
 use platform::paths::Environment;
 use serde::{Deserialize, Serialize};
-use trust_domains::problem::Code;
 use trust_domains::TrustDomain;
+use trust_domains::problem::Code;
 
 use crate::failure::{Failure, usage};
 
@@ -37,12 +37,15 @@ impl Directory {
     pub(crate) fn find(named: Option<&Path>) -> Result<Self, Failure> {
         let root = match named {
             Some(named) => std::path::absolute(named)?,
-            None => Environment::of_process().quickstart().map_err(|error| Failure::of(&error).with_hint("name a directory: troth quickstart --dir DIR"))?,
+            None => Environment::of_process()
+                .quickstart()
+                .map_err(|error| Failure::of(&error).with_hint("name a directory: troth quickstart --dir DIR"))?,
         };
         let directory = Self { root };
         let longest = directory.agent_data().join("agent-admin.sock.00000000");
         if longest.as_os_str().len() > SOCKET_PATH_MAX {
-            return Err(usage(format!("{} is too long for a socket path", directory.root.display())).with_hint("name a shorter directory: troth quickstart --dir /tmp/troth"));
+            return Err(usage(format!("{} is too long for a socket path", directory.root.display()))
+                .with_hint("name a shorter directory: troth quickstart --dir /tmp/troth"));
         }
         Ok(directory)
     }
@@ -67,7 +70,9 @@ impl Directory {
     /// Reads what an earlier run remembered.
     pub(crate) fn mark(&self) -> Result<Option<Mark>, Failure> {
         match fs::read(self.root.join(MARK)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| self.unusable(&error.to_string()).with_hint("start anew: troth quickstart --remove")),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| self.unusable(&error.to_string()).with_hint("start anew: troth quickstart --remove")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -85,7 +90,8 @@ impl Directory {
             return Ok(format!("{} is not there", self.root.display()));
         }
         if !self.is_ours() {
-            return Err(Failure::new(Code::Unauthorized, format!("{} was not made by quickstart", self.root.display())).with_hint("check the path: nothing was removed"));
+            return Err(Failure::new(Code::Unauthorized, format!("{} was not made by quickstart", self.root.display()))
+                .with_hint("check the path: nothing was removed"));
         }
         let _held = self.hold()?;
         fs::remove_dir_all(&self.root)?;

@@ -44,7 +44,11 @@ pub(crate) struct Show {
 impl Show {
     /// Shows a live table when text goes to a terminal.
     pub(crate) fn new(output: Output, terminal: bool) -> Self {
-        Self { output, live: terminal && output.format == Format::Text, drawn: 0 }
+        Self {
+            output,
+            live: terminal && output.format == Format::Text,
+            drawn: 0,
+        }
     }
 
     /// One step of bringing things up.
@@ -96,7 +100,11 @@ impl Show {
 }
 
 fn delivery_line(delivery: &Delivery) -> String {
-    let what = if delivery.rotations == 0 { "delivered and verified".to_owned() } else { format!("rotation {} verified", delivery.rotations) };
+    let what = if delivery.rotations == 0 {
+        "delivered and verified".to_owned()
+    } else {
+        format!("rotation {} verified", delivery.rotations)
+    };
     format!(
         "{what}: {} serial {} issued {} expires {} next rotation by {}",
         delivery.spiffe_id, delivery.serial, delivery.issued_at, delivery.expires_at, delivery.next_rotation

@@ -39,7 +39,11 @@ impl Parts {
         if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
             tokio::io::AsyncWriteExt::write_all(&mut pipe, input.as_bytes()).await?;
         }
-        self.running.push(Part { name, log: log.to_owned(), child });
+        self.running.push(Part {
+            name,
+            log: log.to_owned(),
+            child,
+        });
         Ok(())
     }
 
@@ -86,14 +90,16 @@ pub(crate) async fn call<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> 
     }
     match serde_json::from_slice::<Problem>(&output.stdout) {
         Ok(problem) => Err(problem.into()),
-        Err(_) => Err(Failure::new(Code::Internal, format!("troth {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))),
+        Err(_) => Err(Failure::new(
+            Code::Internal,
+            format!("troth {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()),
+        )),
     }
 }
 
 /// The failure of a part: its name, its log, and what to do.
 pub(crate) fn failed(name: &str, log: &Path, what: &str) -> Failure {
-    Failure::new(Code::Internal, format!("the {name} failed: {what}"))
-        .with_hint(format!("look in {}; to start anew: troth quickstart --remove", log.display()))
+    Failure::new(Code::Internal, format!("the {name} failed: {what}")).with_hint(format!("look in {}; to start anew: troth quickstart --remove", log.display()))
 }
 
 fn open_log(path: &Path) -> Result<File, Failure> {

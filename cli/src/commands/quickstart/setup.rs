@@ -30,7 +30,24 @@ pub(super) async fn bring_up(directory: &Directory, trust_domain: TrustDomain, p
     let server_data = text(&directory.server_data());
     let address = format!("127.0.0.1:{}", mark.port);
     let log = directory.log("server");
-    parts.start("server", &log, &["server", "run", "--data-dir", &server_data, "--listen", &address, "--telemetry-listen", "off", "--die-with-parent"], None).await?;
+    parts
+        .start(
+            "server",
+            &log,
+            &[
+                "server",
+                "run",
+                "--data-dir",
+                &server_data,
+                "--listen",
+                &address,
+                "--telemetry-listen",
+                "off",
+                "--die-with-parent",
+            ],
+            None,
+        )
+        .await?;
     ready("server", &log, &["health", "server", "--data-dir", &server_data], parts).await?;
     show.step(&format!("the server of {} answers on {address}", mark.trust_domain));
     start_agent(directory, &mark, parts, show).await?;
@@ -56,8 +73,20 @@ async fn prepare(directory: &Directory, trust_domain: TrustDomain, show: &mut Sh
         }
         None => {
             forget_half_made(directory)?;
-            let _: serde_json::Value = call(&["server", "init", "--trust-domain", trust_domain.as_str(), "--data-dir", &server_data, "--no-recovery"]).await?;
-            let mark = Mark { trust_domain, port: free_port()? };
+            let _: serde_json::Value = call(&[
+                "server",
+                "init",
+                "--trust-domain",
+                trust_domain.as_str(),
+                "--data-dir",
+                &server_data,
+                "--no-recovery",
+            ])
+            .await?;
+            let mark = Mark {
+                trust_domain,
+                port: free_port()?,
+            };
             directory.set_mark(&mark)?;
             show.step(&format!("made the trust domain {} in {}", mark.trust_domain, directory.root().display()));
             Ok(mark)
@@ -88,7 +117,11 @@ fn with_suffix(data: &Path) -> std::path::PathBuf {
 }
 
 fn remove_if_there(path: &Path) -> Result<(), Failure> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -99,7 +132,19 @@ async fn start_agent(directory: &Directory, mark: &Mark, parts: &mut Parts, show
     let data = text(&directory.agent_data());
     let sink = format!("spiffe://{}/demo={}", mark.trust_domain, directory.sink().display());
     let socket = text(&directory.workload_socket());
-    let mut arguments = vec!["agent", "run", "--data-dir", &data, "--workload-socket", &socket, "--sink", &sink, "--telemetry-listen", "off", "--die-with-parent"];
+    let mut arguments = vec![
+        "agent",
+        "run",
+        "--data-dir",
+        &data,
+        "--workload-socket",
+        &socket,
+        "--sink",
+        &sink,
+        "--telemetry-listen",
+        "off",
+        "--die-with-parent",
+    ];
     let link = if has_identity(directory) { None } else { Some(join_link(directory).await?) };
     if link.is_some() {
         arguments.extend(["--join", "-"]);
@@ -116,16 +161,41 @@ fn has_identity(directory: &Directory) -> bool {
 }
 
 async fn join_link(directory: &Directory) -> Result<String, Failure> {
-    let token: TokenCreated = call(&["token", "create", "--node-id", NODE, "--ttl", "10m", "--data-dir", &text(&directory.server_data())]).await?;
-    Ok(token.link.to_link().to_string())
+    let token: TokenCreated = call(&[
+        "token",
+        "create",
+        "--node-id",
+        NODE,
+        "--ttl",
+        "10m",
+        "--data-dir",
+        &text(&directory.server_data()),
+    ])
+    .await?;
+    Ok(token.link.to_link().clone())
 }
 
 /// One entry for whoever runs this: any process of the calling user gets the demo identity.
 async fn make_entry(directory: &Directory, mark: &Mark, show: &mut Show) -> Result<(), Failure> {
     let uid = format!("unix:uid:{}", rustix::process::getuid().as_raw());
     let server_data = text(&directory.server_data());
-    let arguments =
-        ["entry", "create", "--spiffe-id", "/demo", "--selector", &uid, "--class", "fast", "--x509-ttl", DEMO_TTL, "--parent", NODE, "--wait", "--data-dir", &server_data];
+    let arguments = [
+        "entry",
+        "create",
+        "--spiffe-id",
+        "/demo",
+        "--selector",
+        &uid,
+        "--class",
+        "fast",
+        "--x509-ttl",
+        DEMO_TTL,
+        "--parent",
+        NODE,
+        "--wait",
+        "--data-dir",
+        &server_data,
+    ];
     let entry: EntryView = call(&arguments).await?;
     show.step(&format!("every process with {uid} is {} on {}", entry.spiffe_id, mark.trust_domain));
     Ok(())
@@ -142,7 +212,9 @@ async fn ready(name: &str, log: &Path, question: &[&str], parts: &mut Parts) -> 
             tokio::time::sleep(ASK_EVERY).await;
         }
     };
-    tokio::time::timeout(READY_WITHIN, waiting).await.unwrap_or_else(|_| Err(failed(name, log, &format!("it was not ready within {} s", READY_WITHIN.as_secs()))))
+    tokio::time::timeout(READY_WITHIN, waiting)
+        .await
+        .unwrap_or_else(|_| Err(failed(name, log, &format!("it was not ready within {} s", READY_WITHIN.as_secs()))))
 }
 
 fn free_port() -> Result<u16, Failure> {

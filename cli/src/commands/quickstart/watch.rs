@@ -44,12 +44,16 @@ fn late() -> Failure {
 
 /// Checks the whole update against its own bundle; it must bring a new certificate whenever the serial changed.
 fn verified(received: &Received, demo: &SpiffeId, last: Option<&Delivery>) -> Result<Delivery, Failure> {
-    let svid: &ReceivedSvid = received.svids.iter().find(|svid| svid.spiffe_id == *demo).ok_or_else(|| usage(format!("the agent delivered no {demo}")).with_hint("see why: troth explain"))?;
+    let svid: &ReceivedSvid = received
+        .svids
+        .iter()
+        .find(|svid| svid.spiffe_id == *demo)
+        .ok_or_else(|| usage(format!("the agent delivered no {demo}")).with_hint("see why: troth explain"))?;
     svid.verify(crate::environment::now())?;
     let rotated = last.is_some_and(|last| last.serial != svid.serial);
     Ok(Delivery {
         spiffe_id: svid.spiffe_id.clone(),
-        serial: svid.serial.clone(),
+        serial: svid.serial,
         issued_at: svid.issued_at,
         expires_at: svid.expires_at,
         next_rotation: svid.issued_at + Duration::from_secs(svid.issued_at.seconds_until(svid.expires_at).max(0).unsigned_abs() / 2),
@@ -61,7 +65,7 @@ fn verified(received: &Received, demo: &SpiffeId, last: Option<&Delivery>) -> Re
 /// The files of the sink must show the same certificate.
 async fn files_follow(directory: &Directory, delivery: &Delivery) -> Result<(), Failure> {
     let waiting = async {
-        while file_serial(directory) != Some(delivery.serial.clone()) {
+        while file_serial(directory) != Some(delivery.serial) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

@@ -102,7 +102,10 @@ fn verified(received: Received) -> Result<Received, Failure> {
 fn write_svids(folder: &Path, svids: &[ReceivedSvid]) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     for (index, svid) in svids.iter().enumerate() {
-        let key = pem::encode_config(&pem::Pem::new("PRIVATE KEY", svid.key.to_vec()), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
+        let key = pem::encode_config(
+            &pem::Pem::new("PRIVATE KEY", svid.key.to_vec()),
+            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+        );
         write(&folder.join(format!("svid.{index}.key")), key.as_bytes(), 0o600)?;
         write(&folder.join(format!("svid.{index}.pem")), svid.svid.to_pem().as_bytes(), 0o644)?;
         write(&folder.join(format!("bundle.{index}.pem")), svid.bundle.to_pem().as_bytes(), 0o644)?;
@@ -120,7 +123,11 @@ async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failur
     for (id, der) in response.bundles {
         let trust_domain: TrustDomain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
         let bundle = bundle_of(&trust_domain, &der)?;
-        bundles.push(FetchedBundle { trust_domain, x509_authorities: bundle.x509_authorities().len(), bundle });
+        bundles.push(FetchedBundle {
+            trust_domain,
+            x509_authorities: bundle.x509_authorities().len(),
+            bundle,
+        });
     }
     bundles.sort_by(|a, b| a.trust_domain.cmp(&b.trust_domain));
     if let Some(folder) = &args.write {
@@ -142,8 +149,13 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
             received = updates.next() => verified(received?)?,
             () = interrupted.cancelled() => return Ok(()),
         };
-        let update = Update { at: crate::environment::now(), svids: received.svids };
-        global.output().line(&update, |update| format!("{}\n{}", update.at, svids_text(&update.svids)))?;
+        let update = Update {
+            at: crate::environment::now(),
+            svids: received.svids,
+        };
+        global
+            .output()
+            .line(&update, |update| format!("{}\n{}", update.at, svids_text(&update.svids)))?;
     }
 }
 
@@ -152,13 +164,23 @@ fn svids_text(svids: &[ReceivedSvid]) -> String {
         .iter()
         .map(|svid| {
             let hint = svid.hint.clone().unwrap_or_default();
-            [svid.spiffe_id.to_string(), svid.serial.to_string(), svid.issued_at.to_string(), svid.expires_at.to_string(), hint]
+            [
+                svid.spiffe_id.to_string(),
+                svid.serial.to_string(),
+                svid.issued_at.to_string(),
+                svid.expires_at.to_string(),
+                hint,
+            ]
         })
         .collect();
     table(["SPIFFE ID", "SERIAL", "ISSUED", "EXPIRES", "HINT"], &rows)
 }
 
 fn bundles_text(fetched: &FetchedBundles) -> String {
-    let rows: Vec<[String; 2]> = fetched.bundles.iter().map(|item| [item.trust_domain.to_string(), item.x509_authorities.to_string()]).collect();
+    let rows: Vec<[String; 2]> = fetched
+        .bundles
+        .iter()
+        .map(|item| [item.trust_domain.to_string(), item.x509_authorities.to_string()])
+        .collect();
     table(["TRUST DOMAIN", "X.509 AUTHORITIES"], &rows)
 }

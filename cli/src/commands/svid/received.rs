@@ -51,13 +51,16 @@ impl ReceivedSvid {
     fn read(message: agent::workload_api::messages::X509svid) -> Result<Self, Failure> {
         let svid = X509Svid::from_concatenated_der(&message.x509_svid).map_err(|error| Failure::of(&error))?;
         if svid.spiffe_id().as_str() != message.spiffe_id {
-            return Err(Failure::new(Code::SvidInvalid, format!("the message says {}, its certificate {}", message.spiffe_id, svid.spiffe_id())));
+            return Err(Failure::new(
+                Code::SvidInvalid,
+                format!("the message says {}, its certificate {}", message.spiffe_id, svid.spiffe_id()),
+            ));
         }
         let bundle = bundle_of(&svid.spiffe_id().trust_domain(), &message.bundle)?;
         let (not_before, not_after) = (svid.leaf().not_before(), svid.leaf().not_after());
         Ok(Self {
             spiffe_id: svid.spiffe_id().clone(),
-            serial: svid.leaf().serial().clone(),
+            serial: *svid.leaf().serial(),
             issued_at: issued_at(not_before, not_after),
             expires_at: not_after,
             hint: Some(message.hint).filter(|hint| !hint.is_empty()),
@@ -73,14 +76,21 @@ impl ReceivedSvid {
         let pair = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &self.key)
             .map_err(|_| Failure::new(Code::SvidInvalid, "the private key is no P-256 key in PKCS#8"))?;
         let point = aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref();
-        if self.svid.leaf().spki().ends_with(point) { Ok(()) } else { Err(Failure::new(Code::SvidInvalid, "the private key is not the certificate's")) }
+        if self.svid.leaf().spki().ends_with(point) {
+            Ok(())
+        } else {
+            Err(Failure::new(Code::SvidInvalid, "the private key is not the certificate's"))
+        }
     }
 }
 
 /// Reads an X.509 bundle as the Workload API sends it.
 pub(crate) fn bundle_of(trust_domain: &TrustDomain, der: &[u8]) -> Result<TrustBundle, Failure> {
     let authorities = split_der(der).map_err(|error| Failure::of(&error))?;
-    authorities.iter().try_fold(TrustBundle::new(trust_domain.clone()), |bundle, der| bundle.with_x509_authority(der)).map_err(|error| Failure::of(&error))
+    authorities
+        .iter()
+        .try_fold(TrustBundle::new(trust_domain.clone()), |bundle, der| bundle.with_x509_authority(der))
+        .map_err(|error| Failure::of(&error))
 }
 
 /// NotBefore is the moment of issue less the smaller of the skew and the life (so a short life is half of the whole span).
@@ -91,5 +101,5 @@ fn issued_at(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
 
 /// Returns the serial of the first certificate of a PEM text.
 pub(crate) fn leaf_serial(pem: &[u8]) -> Option<Serial> {
-    X509Svid::from_pem(pem).ok().map(|svid| svid.leaf().serial().clone())
+    X509Svid::from_pem(pem).ok().map(|svid| *svid.leaf().serial())
 }

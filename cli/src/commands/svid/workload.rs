@@ -32,7 +32,9 @@ impl WorkloadClient {
             Failure::new(Code::CannotReach, format!("nobody answers on {}: {}", socket.display(), innermost(&error)))
                 .with_hint("check that the agent runs: troth health agent; or name its socket: --socket PATH")
         })?;
-        Ok(Self { client: SpiffeWorkloadApiClient::new(channel) })
+        Ok(Self {
+            client: SpiffeWorkloadApiClient::new(channel),
+        })
     }
 
     /// Opens the stream of X509-SVIDs.
