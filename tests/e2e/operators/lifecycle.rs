@@ -1,7 +1,5 @@
 //! One process a directory, and how processes end.
 
-use std::time::Duration;
-
 use tests::command::run;
 use tests::domain::{Domain, path_text};
 use tests::ports::free_port;
@@ -53,12 +51,10 @@ fn sigterm_ends_both_with_exit_0_while_streams_are_open() {
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", "unix:uid:4901", "--wait"]);
     let mut watch = Watch::open(4901, &agent.socket);
     let _ = watch.next();
-    let began = std::time::Instant::now();
     let server = domain.server().terminate();
     assert!(server.success(), "{server:?}: {}", domain.server().log());
     let ended = agent.process().terminate();
     assert!(ended.success(), "{ended:?}: {}", agent.process().log());
-    assert!(began.elapsed() < Duration::from_secs(20), "they took {:?}", began.elapsed());
     assert_ne!(watch.ended(), 0, "the workload was not told");
     for socket in [
         domain.server_data().join("admin.sock"),
