@@ -11,7 +11,6 @@ use platform::files::{self, FileError};
 use platform::lock::{DirectoryLock, LockError};
 use platform::sockets::{BindError, UnixSocketGuard, bind_unix};
 use platform::telemetry::{HealthHandle, Metrics, serve_telemetry};
-use platform::trace::with_causes;
 use platform::unix_http::{UnixLimits, serve_unix};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -21,7 +20,7 @@ use trust_domains::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::join_link::{JoinLink, ParseJoinLinkError};
 use trust_domains::plan::rotation::Jitter;
-use trust_domains::problem::{Code, Coded};
+use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
 
 use self::observe::{Observer, follow_link};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use trust_domains::problem::{Code, Coded, Problem};
+use trust_domains::problem::{Code, Coded, Problem, with_causes};
 
 use crate::output::Format;
 
@@ -77,20 +77,6 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Code::Internal, error.to_string())
     }
-}
-
-/// An error's text with its causes; one that says what its cause says is not repeated.
-fn with_causes(error: &(impl std::error::Error + ?Sized)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(lower) = cause {
-        let lower_text = lower.to_string();
-        if !text.ends_with(&lower_text) {
-            text = format!("{text}: {lower_text}");
-        }
-        cause = lower.source();
-    }
-    text
 }
 
 /// Makes the failure of a command line that is not complete.

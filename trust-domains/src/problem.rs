@@ -199,18 +199,25 @@ impl Problem {
 
 /// Says what happened. The causes are added only where the caller can mend them: those of a failure inside stay in the log.
 fn detail_of(error: &(impl Coded + ?Sized)) -> String {
-    let mut detail = error.to_string();
     if error.code().facts().status < 500 {
-        for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-            let text = cause.to_string();
-            // An error that passes its cause's text on says it once.
-            if !detail.ends_with(&text) {
-                detail.push_str(": ");
-                detail.push_str(&text);
-            }
+        with_causes(error)
+    } else {
+        error.to_string()
+    }
+}
+
+/// Joins an error's text with those of its causes. One that passes its cause's text on says it once.
+#[must_use]
+pub fn with_causes(error: &(impl std::error::Error + ?Sized)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
         }
     }
-    detail
+    text
 }
 
 impl std::fmt::Display for Problem {
@@ -243,6 +250,25 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::from_word(code.word()), Some(*code));
         }
+    }
+
+    #[test]
+    fn each_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the pipe broke")]
+        struct Lowest;
+        #[derive(Debug, thiserror::Error)]
+        #[error(transparent)]
+        struct Passing(#[from] Lowest);
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write")]
+        struct Upper(#[source] Lowest);
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot go on: {0}")]
+        struct Repeating(#[source] Lowest);
+        assert_eq!(with_causes(&Upper(Lowest)), "cannot write: the pipe broke");
+        assert_eq!(with_causes(&Passing(Lowest)), "the pipe broke");
+        assert_eq!(with_causes(&Repeating(Lowest)), "cannot go on: the pipe broke");
     }
 
     #[test]

@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use platform::telemetry::HealthHandle;
-use platform::trace::with_causes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
-use trust_domains::problem::Coded;
+use trust_domains::problem::{Coded, with_causes};
 
 use super::bootstrap::{JoinError, join};
 use super::client::ServerClient;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::clock::sleep_until_boot;
-use platform::trace::with_causes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, Jitter, RotationAction, RotationPolicy, plan, retry_delay};
-use trust_domains::problem::{Code, Coded};
+use trust_domains::problem::{Code, Coded, with_causes};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{NodeCredential, RenewExpiredRequest, RenewRequest, possession_message};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use platform::trace::with_causes;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
+use trust_domains::problem::with_causes;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueRequest, IssueResponse, IssueResult, IssuedLeaf, KeyRequest, NodeEntry};
 use trust_domains::x509::{VerifyError, verify_svid};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use platform::trace::with_causes;
 use trust_domains::Revision;
+use trust_domains::problem::with_causes;
 use trust_domains::wire::node::Ack;
 
 use crate::node::ServerClient;

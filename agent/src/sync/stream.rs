@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::client::{CallError as Unanswered, JsonLines};
-use platform::trace::with_causes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::problem::with_causes;
 use trust_domains::wire::node::{HEARTBEAT_S, SyncMessage};
 
 use super::acknowledge::acknowledge;

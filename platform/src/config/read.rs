@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use trust_domains::problem::with_causes;
 
 use super::known::{KeyValue, KnownKey, nearest};
 use super::mistakes::{ConfigMistakes, Mistakes};
 use crate::files::{FileError, read_limited};
-use crate::trace::with_causes;
 
 /// The longest configuration file: thousands of sinks.
 const LONGEST_FILE: usize = 1024 * 1024;

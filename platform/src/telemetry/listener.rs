@@ -14,13 +14,14 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::problem::with_causes;
 use trust_domains::wire::admin::HealthState;
 
 use super::health::HealthHandle;
 use super::metrics::Metrics;
 use crate::serving::{Protocol, serve_connection};
 use crate::sockets::listen_tcp;
-use crate::trace::{edge, with_causes};
+use crate::trace::edge;
 
 /// Scrapers and probes at once: a few of each.
 const CONNECTIONS: usize = 64;

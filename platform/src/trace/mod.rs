@@ -11,4 +11,4 @@ mod problem;
 pub use context::TraceContext;
 pub use extract::{ApiJson, ApiPath, ApiQuery, BODY_DEADLINE, DEFAULT_BODY_LIMIT};
 pub use layer::{TRACE_ID, current_trace_id, edge};
-pub use problem::{ApiError, problem_response, with_causes};
+pub use problem::{ApiError, problem_response};

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use trust_domains::Revision;
+use trust_domains::problem::with_causes;
 
 use super::Gate;
 use super::files::Files;
@@ -154,11 +155,6 @@ fn gather(first: Waiting, waiting: &mut Receiver<Waiting>) -> Vec<Waiting> {
 /// Who does not wait any more is not told.
 fn answer(to: Answer, outcome: Result<Revision, CommitError>) {
     let _ = to.send(outcome);
-}
-
-/// Returns an error's text with those of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl From<StoreError> for Broken {
