@@ -39,7 +39,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
 /// The part of health that speaks of the node's identity.
-const HEALTH_KEY: &str = "identity";
+pub(crate) const HEALTH_KEY: &str = "identity";
 
 /// What everybody else here follows.
 #[derive(Clone)]

@@ -24,7 +24,7 @@ pub use sealed::{Record, SealedError, SealedRecords};
 
 pub(crate) use keeper::IdentityKeeper;
 pub(crate) use leave::Leaver;
-pub(crate) use membership::{Membership, Standing};
+pub(crate) use membership::{HEALTH_KEY as IDENTITY_HEALTH, Membership, Standing};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Sinks;
 use crate::endpoints::WorkloadEndpoint;
 use crate::metrics::{AgentMetrics, Levels};
-use crate::node::Standing;
+use crate::node::{IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
 use crate::sync::Link;
 
@@ -25,7 +25,7 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
         match &*link.borrow_and_update() {
             Link::Open { .. } if shown.borrow_and_update().is_some() => {
                 health.clear(KEY);
-                health.clear("identity");
+                health.clear(IDENTITY_HEALTH);
                 health.set_ready();
             }
             Link::Open { .. } | Link::Connecting => {}

@@ -15,12 +15,6 @@ impl EntryId {
     /// The longest id in bytes: those that a server draws have 32.
     pub const MAX_LEN: usize = 64;
 
-    /// Returns a new id: 32 hex digits.
-    #[must_use]
-    pub fn from_random(random: [u8; 16]) -> Self {
-        Self(hex::encode(random).into())
-    }
-
     /// Returns a new id of 32 hex digits whose order is that of `sequence`.
     ///
     /// A workload's identities are ordered by the second in which their entries were made, then by id: with the sequence in front, people can predict

@@ -31,7 +31,7 @@ fn check(change: impl FnOnce(&mut EntryDraft)) -> Result<EntrySpec, EntryRefused
 }
 
 fn entry(spec: EntrySpec) -> RegistrationEntry {
-    RegistrationEntry::new(EntryId::from_random([7; 16]), spec, Timestamp::from_unix(1_000))
+    RegistrationEntry::new(EntryId::in_sequence(7, [7; 12]), spec, Timestamp::from_unix(1_000))
 }
 
 #[test]

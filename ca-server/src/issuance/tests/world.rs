@@ -266,7 +266,7 @@ impl World {
         };
         change(&mut draft);
         let spec = EntrySpec::check(&draft, &trust_domain(), parent.clone()).unwrap();
-        let id = EntryId::from_random(platform::random::array().unwrap());
+        let id = EntryId::in_sequence(0, platform::random::array().unwrap());
         self.known
             .entries
             .lock()
