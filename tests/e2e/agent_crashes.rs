@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use platform::clock::SystemClock;
-use platform::sockets::SocketPath;
-use platform::unix_http::UnixHttpClient;
+use tests::admin::admin;
 use tests::domain::{Domain, path_text};
 use tests::wait::until;
 use trust_domains::public_key::PublicKey;
@@ -139,8 +138,7 @@ fn two_hundred_kills_while_files_are_written_leave_a_whole_set_each_time() {
     ]);
 
     // The entry's TTL changes all the time, and each change is a new SVID and a new set of files.
-    let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
-    let client = UnixHttpClient::new(socket, Duration::from_secs(30));
+    let client = admin(&domain, Duration::from_secs(30));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let path = format!("/v1/admin/entries/{}", entry["id"].as_str().expect("an id"));
     let mut ttl = 0;

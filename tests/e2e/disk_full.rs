@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
+use tests::admin::{admin, create, draft, runtime};
 use tests::domain::{Domain, path_text};
 use tests::wait::until;
 use tests::workload::{Watch, fetch_as, ids};
 use trust_domains::problem::{Code, Coded as _};
-use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryDraft};
 
 /// The size of the disk, in MiB: twice what must stay free (64 MiB), from which on the server is content, and some.
 const SIZE: usize = 140;
@@ -72,18 +71,8 @@ fn perform(command: &mut Command) {
     assert!(status.success(), "{command:?} (mounting takes root)");
 }
 
-fn create(domain: &Domain, path: &str) -> tests::command::Run {
+fn create_by_command(domain: &Domain, path: &str) -> tests::command::Run {
     domain.operator(&["entry", "create", "--spiffe-id", path, "--selector", "unix:uid:59999", "--parent", "n1"])
-}
-
-fn listed(domain: &Domain) -> BTreeSet<String> {
-    let list = domain.told(&["entry", "list"]);
-    list["items"]
-        .as_array()
-        .expect("items")
-        .iter()
-        .map(|entry| entry["spiffe_id"].as_str().expect("an id").to_owned())
-        .collect()
 }
 
 #[test]
@@ -92,25 +81,13 @@ fn on_a_full_disk_entries_and_issuing_are_refused_and_go_on_when_there_is_space(
     let disk = SmallDisk::under(&domain.server_data());
     domain.start_server();
     let agent = domain.agent("n1");
-    let _ = domain.told(&[
-        "entry",
-        "create",
-        "--spiffe-id",
-        "/job",
-        "--selector",
-        "unix:uid:4701",
-        "--class",
-        "fast",
-        "--x509-ttl",
-        "10s",
-        "--wait",
-    ]);
+    domain.fast_entry("n1", "/job", 4701, "10s");
     let mut watch = Watch::open(4701, &agent.socket);
     let _ = watch.next();
-    let before = listed(&domain);
+    let before = domain.listed("spiffe_id");
 
     disk.leave_too_little();
-    let refused = create(&domain, "/refused");
+    let refused = create_by_command(&domain, "/refused");
     assert_eq!((refused.code, refused.problem().as_str()), (1, "disk_full"), "{refused:?}");
     let token = domain.operator(&["token", "create", "--node-id", "n2"]);
     assert_eq!(token.problem(), "disk_full", "{token:?}");
@@ -132,15 +109,15 @@ fn on_a_full_disk_entries_and_issuing_are_refused_and_go_on_when_there_is_space(
         Some(domain.operator(&["health", "server"])).filter(|health| health.stdout.contains("MiB are free"))
     });
     assert_ne!(health.code, 4, "{health:?}");
-    assert_eq!(listed(&domain), before);
+    assert_eq!(domain.listed("spiffe_id"), before);
 
     disk.free();
     let again = until("issuing to go on", || Some(fetch_as(4701, &agent.socket)).filter(|fetched| fetched.code == 0));
     assert_eq!(ids(&again), ["spiffe://full.test/job"]);
-    let _ = create(&domain, "/accepted").exits(0);
+    let _ = create_by_command(&domain, "/accepted").exits(0);
     assert_eq!(domain.server().terminate().code(), Some(0));
     domain.start_server();
-    let there = listed(&domain);
+    let there = domain.listed("spiffe_id");
     assert!(
         there.contains("spiffe://full.test/accepted") && there.is_superset(&before) && !there.contains("spiffe://full.test/refused"),
         "{there:?}"
@@ -151,16 +128,7 @@ fn on_a_full_disk_entries_and_issuing_are_refused_and_go_on_when_there_is_space(
 async fn storm(client: UnixHttpClient, worker: usize) -> (Vec<String>, Code) {
     let mut acknowledged = Vec::new();
     for number in 0.. {
-        let draft = EntryDraft {
-            spiffe_id: format!("/storm/{worker}/{number}"),
-            parent_id: Some("n1".to_owned()),
-            selectors: vec!["unix:uid:59999".to_owned()],
-            ..EntryDraft::default()
-        };
-        match client
-            .post::<EntriesCreated>("/v1/admin/entries", &CreateEntries { entries: vec![draft] })
-            .await
-        {
+        match create(&client, vec![draft(format!("/storm/{worker}/{number}"), "n1", 59_999)]).await {
             Ok(created) => acknowledged.extend(created.entries.iter().map(|entry| entry.spiffe_id.to_string())),
             Err(error) => return (acknowledged, error.code()),
         }
@@ -170,19 +138,15 @@ async fn storm(client: UnixHttpClient, worker: usize) -> (Vec<String>, Code) {
 
 #[test]
 fn a_disk_that_fills_to_its_last_octet_in_a_storm_loses_nothing_acknowledged() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let mut domain = Domain::init("octet.test");
     let disk = SmallDisk::under(&domain.server_data());
     domain.start_server();
     let _ = domain.link("n1");
     let mut acknowledged = BTreeSet::new();
     for round in 0..3_usize {
-        let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
-        let start = |worker| runtime.spawn(storm(UnixHttpClient::new(socket.clone(), Duration::from_secs(20)), round * 4 + worker));
+        let client = admin(&domain, Duration::from_secs(20));
+        let start = |worker| runtime.spawn(storm(client.clone(), round * 4 + worker));
         let workers: Vec<_> = (0..4).map(start).collect();
         let created = || domain.told(&["entry", "count"])["count"].as_u64().expect("a count");
         let begun = created();
@@ -193,9 +157,9 @@ fn a_disk_that_fills_to_its_last_octet_in_a_storm_loses_nothing_acknowledged() {
             acknowledged.extend(made);
             assert_eq!(refusal, Code::DiskFull);
         }
-        assert_eq!(create(&domain, &format!("/full/{round}")).problem(), "disk_full");
+        assert_eq!(create_by_command(&domain, &format!("/full/{round}")).problem(), "disk_full");
         assert!(domain.server().is_running(), "{}", domain.server().log());
-        assert!(listed(&domain).is_superset(&acknowledged), "round {round}");
+        assert!(domain.listed("spiffe_id").is_superset(&acknowledged), "round {round}");
         // One that ends now does not start again, and says why; then all is there that it ever acknowledged.
         if round == 1 {
             domain.server().kill_9();
@@ -204,13 +168,13 @@ fn a_disk_that_fills_to_its_last_octet_in_a_storm_loses_nothing_acknowledged() {
             assert!(domain.server().log().contains("(disk_full)"), "{}", domain.server().log());
             disk.free();
             domain.start_server();
-            assert!(listed(&domain).is_superset(&acknowledged), "round {round}, after a kill");
+            assert!(domain.listed("spiffe_id").is_superset(&acknowledged), "round {round}, after a kill");
         } else {
             disk.free();
         }
-        let _ = create(&domain, &format!("/freed/{round}")).exits(0);
+        let _ = create_by_command(&domain, &format!("/freed/{round}")).exits(0);
     }
     domain.server().kill_9();
     domain.start_server();
-    assert!(listed(&domain).is_superset(&acknowledged));
+    assert!(domain.listed("spiffe_id").is_superset(&acknowledged));
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::domain::path_text;
-use tests::wait::PATIENCE;
+use tests::wait::until_async;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::ManualClock;
 use trust_domains::problem::Problem;
@@ -132,16 +132,11 @@ async fn an_agent_directory_of_version_1_is_opened_and_served_from() {
     let config = AgentConfig::new(raw, &Environment::default()).expect("a configuration");
     let agent = tokio::spawn(agent::run::run(config, ManualClock::new(facts.made_at).shared(), shutdown.clone()));
     let admin = client(&data.join("agent-admin.sock"));
-    let status = async {
-        loop {
-            match admin.get::<AgentStatus>("/v1/agent/status").await {
-                Ok(status) if status.svids > 0 => return status,
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-            assert!(!agent.is_finished(), "the agent ended");
-        }
-    };
-    let status = tokio::time::timeout(PATIENCE, status).await.expect("the agent's status in time");
+    let status = until_async("the agent's status", async || {
+        assert!(!agent.is_finished(), "the agent ended");
+        admin.get::<AgentStatus>("/v1/agent/status").await.ok().filter(|status| status.svids > 0)
+    })
+    .await;
     let node = status.spiffe_id.expect("an identity");
     assert_eq!(node.path(), "/troth/agent/join_token/web-1");
     // Its server is away: everything comes from the sealed cache.

@@ -6,14 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use agent::workload_api::client::{SecurityHeader, SpiffeWorkloadApiClient};
 use agent::workload_api::messages::X509svidRequest;
 use hyper_util::rt::TokioIo;
 use tests::command::{Run, troth_path};
 use tests::domain::{Agent, Domain, path_text};
-use tests::wait::PATIENCE;
+use tests::wait::{PATIENCE, within};
 use tests::workload::ids;
 use tonic::transport::Endpoint;
 
@@ -195,11 +194,8 @@ fn accepted_connection() -> UnixStream {
 /// Calls on the connection that its opener left, once that is as the attacker wants it.
 fn inherit(is_ready: impl Fn(i32) -> bool) {
     let opener: i32 = std::env::var(OPENER).expect("a process").parse().expect("its number");
-    let end = Instant::now() + PATIENCE;
-    while !is_ready(opener) {
-        assert!(Instant::now() < end, "the opener stays as it was: {:?}", executes(opener));
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let changed = within(PATIENCE, || is_ready(opener).then_some(()));
+    assert!(changed.is_some(), "the opener stays as it was: {:?}", executes(opener));
     let stream = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().expect("the connection"));
     stream.set_nonblocking(true).expect("the mode");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

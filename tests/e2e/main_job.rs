@@ -45,19 +45,7 @@ fn a_workload_gets_its_svid_and_the_files_follow() {
 fn an_svid_rotates_again_and_again_on_an_open_stream() {
     let domain = Domain::start("rotate.test");
     let agent = domain.agent("n1");
-    let _ = domain.told(&[
-        "entry",
-        "create",
-        "--spiffe-id",
-        "/job",
-        "--selector",
-        "unix:uid:4002",
-        "--class",
-        "fast",
-        "--x509-ttl",
-        "10s",
-        "--wait",
-    ]);
+    domain.fast_entry("n1", "/job", 4002, "10s");
     let mut watch = Watch::open(4002, &agent.socket);
     let mut serials = std::collections::BTreeSet::new();
     while serials.len() < 5 {

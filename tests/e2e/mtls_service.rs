@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use spiffe::X509Source;
 use spiffe_rustls::{LocalOnly, authorizer, mtls_client, mtls_server};
+use tests::admin::runtime;
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::PATIENCE;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
@@ -29,22 +30,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Joins a node that has one identity, for whoever runs these tests.
 fn node_with_identity(domain: &Domain, node: &str, path: &str, life: &str) -> Agent {
     let agent = domain.agent(node);
-    let selector = format!("unix:uid:{}", nix::unistd::getuid());
-    let _ = domain.told(&[
-        "entry",
-        "create",
-        "--spiffe-id",
-        path,
-        "--parent",
-        node,
-        "--selector",
-        &selector,
-        "--class",
-        "fast",
-        "--x509-ttl",
-        life,
-        "--wait",
-    ]);
+    domain.fast_entry(node, path, nix::unistd::getuid().as_raw(), life);
     agent
 }
 
@@ -150,14 +136,6 @@ impl Connection {
         let answer = line.trim_end().strip_prefix(&format!("{} ", self.asked)).map(str::to_owned);
         answer.ok_or_else(|| io::Error::other(format!("request {} was answered with {line:?}", self.asked)))
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use agent::workload_api::client;
 use agent::workload_api::messages::{X509svidRequest, X509svidResponse};
 use tests::domain::{Agent, Domain};
-use tests::wait::{PATIENCE, until};
+use tests::wait::{PATIENCE, until, until_async};
 use tests::workload::{Watch, fetch_as, ids};
 use tonic::{Code, Status, Streaming};
 use trust_domains::Timestamp;
@@ -38,24 +38,8 @@ fn end_of(update: &X509svidResponse) -> Timestamp {
 async fn while_the_server_is_away_an_svid_is_served_until_it_ends_and_again_when_it_is_back() {
     let mut domain = Domain::start("outage.test");
     let agent = domain.agent("n1");
-    let create = |id: &str, uid: &str, ttl: &str| {
-        let _ = domain.told(&[
-            "entry",
-            "create",
-            "--spiffe-id",
-            id,
-            "--selector",
-            &format!("unix:uid:{uid}"),
-            "--class",
-            "fast",
-            "--x509-ttl",
-            ttl,
-            "--wait",
-        ]);
-    };
-    let own = nix::unistd::getuid().to_string();
-    create("/short", &own, "10s");
-    create("/long", "4601", "3m");
+    domain.fast_entry("n1", "/short", nix::unistd::getuid().as_raw(), "10s");
+    domain.fast_entry("n1", "/long", 4601, "3m");
     let mut long = Watch::open(4601, &agent.socket);
     let _ = long.next();
     let mut short = stream(&agent).await.expect("a stream");
@@ -89,17 +73,12 @@ async fn while_the_server_is_away_an_svid_is_served_until_it_ends_and_again_when
     }
 
     domain.start_server();
-    let fetched = tokio::time::timeout(PATIENCE, async {
-        loop {
-            if let Ok(mut stream) = stream(&agent).await
-                && let Ok(Some(update)) = stream.message().await
-            {
-                return (stream, update);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    let (mut short, update) = fetched.await.expect("a new SVID after the outage");
+    let (mut short, update) = until_async("a new SVID after the outage", async || {
+        let mut stream = stream(&agent).await.ok()?;
+        let update = stream.message().await.ok()??;
+        Some((stream, update))
+    })
+    .await;
     let first = end_of(&update);
     let rotated = tokio::time::timeout(PATIENCE, short.message())
         .await

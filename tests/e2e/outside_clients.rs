@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use spiffe::{TrustDomain, WorkloadApiClient, X509Context, X509Source};
+use tests::admin::runtime;
 use tests::command::Run;
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::PATIENCE;
@@ -15,33 +16,12 @@ use trust_domains::x509::Certificate;
 fn domain_with_workload(name: &str, life: &str) -> (Domain, Agent) {
     let domain = Domain::start(name);
     let agent = domain.agent("n1");
-    let selector = format!("unix:uid:{}", nix::unistd::getuid());
-    let _ = domain.told(&[
-        "entry",
-        "create",
-        "--spiffe-id",
-        "/job",
-        "--selector",
-        &selector,
-        "--class",
-        "fast",
-        "--x509-ttl",
-        life,
-        "--wait",
-    ]);
+    domain.fast_entry("n1", "/job", nix::unistd::getuid().as_raw(), life);
     (domain, agent)
 }
 
 fn endpoint(agent: &Agent) -> String {
     format!("unix://{}", path_text(&agent.socket))
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
 }
 
 async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {

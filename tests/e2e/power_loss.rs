@@ -20,6 +20,7 @@ use platform::paths::Environment;
 use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
 use serde_json::Value;
+use tests::admin::{admin, runtime};
 use tests::command::{run, troth, troth_path};
 use tests::domain::{Domain, path_text};
 use tests::ports::free_port;
@@ -236,11 +237,7 @@ impl Images<'_> {
 
 #[test]
 fn a_power_loss_at_any_acknowledgement_loses_nothing_that_was_acknowledged() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let mut domain = Domain::init("power.test");
     domain.start_server();
     let _ = domain.link("n1");
@@ -249,10 +246,10 @@ fn a_power_loss_at_any_acknowledgement_loses_nothing_that_was_acknowledged() {
     let before = Disk::of(&domain.server_data());
     let trace_file = domain.folder().join("trace");
     let mut server = Traced::start(&domain, &trace_file);
-    let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
+    let client = admin(&domain, DEADLINE);
     let answers = Arc::new(AtomicUsize::new(0));
     let workers: Vec<_> = (0..4)
-        .map(|worker| runtime.spawn(storm(UnixHttpClient::new(socket.clone(), DEADLINE), worker, Arc::clone(&answers))))
+        .map(|worker| runtime.spawn(storm(client.clone(), worker, Arc::clone(&answers))))
         .collect();
     workers.into_iter().for_each(|worker| runtime.block_on(worker).expect("a worker"));
     server.kill_server();

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tests::command::troth_path;
 use tests::domain::open_directory;
+use tests::wait::within;
 
 /// The blocks build, show two rotations of a 60 s identity and walk through a deployment.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -59,16 +60,7 @@ fn every_block_of_the_readme_works_in_order() {
     // A process group of its own: the walk leaves a server and an agent running, as a person would.
     let mut shell = command.process_group(0).spawn().expect("bash starts");
     let group = Pid::from_raw(i32::try_from(shell.id()).expect("a process id"));
-    let end = std::time::Instant::now() + LIMIT;
-    let status = loop {
-        if let Some(status) = shell.try_wait().expect("its state") {
-            break Some(status);
-        }
-        if std::time::Instant::now() > end {
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let status = within(LIMIT, || shell.try_wait().expect("its state"));
     let _ = killpg(group, Signal::SIGKILL);
     let told = std::fs::read_to_string(&output_path).unwrap_or_default();
     assert!(status.is_some_and(|status| status.success()), "{status:?}\n{told}");

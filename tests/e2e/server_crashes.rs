@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
+use tests::admin::{admin, create, draft, runtime};
 use tests::domain::Domain;
 use tests::workload::Watch;
-use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryDraft};
 
 /// How often the server is killed.
 const KILLS: u64 = 50;
@@ -23,16 +22,7 @@ async fn storm(client: UnixHttpClient, round: u64, worker: u64, over: Arc<Atomic
         }
         // One in twenty is for the workload that watches, so that issuing goes on through the storm.
         let uid = if number % 20 == 0 && worker == 0 { 4401 } else { 59_999 };
-        let draft = EntryDraft {
-            spiffe_id: format!("/storm/{round}/{worker}/{number}"),
-            parent_id: Some("n1".to_owned()),
-            selectors: vec![format!("unix:uid:{uid}")],
-            ..EntryDraft::default()
-        };
-        match client
-            .post::<EntriesCreated>("/v1/admin/entries", &CreateEntries { entries: vec![draft] })
-            .await
-        {
+        match create(&client, vec![draft(format!("/storm/{round}/{worker}/{number}"), "n1", uid)]).await {
             Ok(created) => acknowledged.extend(created.entries.iter().map(|entry| entry.id.to_string())),
             // Killed: what was on its way may or may not be there.
             Err(_) => break,
@@ -41,53 +31,20 @@ async fn storm(client: UnixHttpClient, round: u64, worker: u64, over: Arc<Atomic
     acknowledged
 }
 
-fn listed(domain: &Domain) -> BTreeSet<String> {
-    let list = domain.told(&["entry", "list"]);
-    list["items"]
-        .as_array()
-        .expect("items")
-        .iter()
-        .map(|entry| entry["id"].as_str().expect("an id").to_owned())
-        .collect()
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_in_fifty_kills() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let mut domain = Domain::start("storm.test");
     let agent = domain.agent("n1");
-    let _ = domain.told(&[
-        "entry",
-        "create",
-        "--spiffe-id",
-        "/watched",
-        "--selector",
-        "unix:uid:4401",
-        "--class",
-        "fast",
-        "--x509-ttl",
-        "10s",
-        "--wait",
-    ]);
+    domain.fast_entry("n1", "/watched", 4401, "10s");
     let mut watch = Watch::open(4401, &agent.socket);
     let mut serials = BTreeSet::new();
     let mut acknowledged = BTreeSet::new();
     for round in 0..KILLS {
-        let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
+        let client = admin(&domain, Duration::from_secs(20));
         let over = Arc::new(AtomicBool::new(false));
         let workers: Vec<_> = (0..4)
-            .map(|worker| {
-                runtime.spawn(storm(
-                    UnixHttpClient::new(socket.clone(), Duration::from_secs(20)),
-                    round,
-                    worker,
-                    Arc::clone(&over),
-                ))
-            })
+            .map(|worker| runtime.spawn(storm(client.clone(), round, worker, Arc::clone(&over))))
             .collect();
         // A different moment of the storm each time.
         std::thread::sleep(Duration::from_millis(20 + (round * 37) % 120));
@@ -97,7 +54,7 @@ fn nothing_acknowledged_is_lost_in_fifty_kills() {
             acknowledged.extend(runtime.block_on(worker).expect("a worker"));
         }
         domain.start_server();
-        let there = listed(&domain);
+        let there = domain.listed("id");
         let lost: Vec<_> = acknowledged.difference(&there).collect();
         assert!(lost.is_empty(), "round {round}: {} acknowledged entries are lost: {lost:?}", lost.len());
     }

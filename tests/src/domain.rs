@@ -1,8 +1,9 @@
 //! A trust domain as operators run one: a server and agents, each a process with a directory of its own.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -79,19 +80,18 @@ impl Domain {
         self.server_ready();
     }
 
+    /// Returns the command that runs the server in its directory, at its address; where telemetry goes is left to the caller.
+    #[must_use]
+    pub fn server_command(&self) -> Command {
+        let mut command = troth();
+        command.args(["server", "run", "--data-dir", path_text(&self.server_data()), "--listen", &self.address]);
+        command
+    }
+
     /// Starts the server without waiting.
     pub fn launch_server(&mut self) {
-        let mut command = troth();
-        command.args([
-            "server",
-            "run",
-            "--data-dir",
-            path_text(&self.server_data()),
-            "--listen",
-            &self.address,
-            "--telemetry-listen",
-            "off",
-        ]);
+        let mut command = self.server_command();
+        command.args(["--telemetry-listen", "off"]);
         command.args(&self.options);
         self.server = Some(Process::start(command, &self.folder.path().join("server.log")));
     }
@@ -147,6 +147,25 @@ impl Domain {
         self.operator(arguments).exits(0).json()
     }
 
+    /// Makes an entry of class `fast` for a uid on a node, whose SVIDs live so long, and waits until the node shows it.
+    pub fn fast_entry(&self, node: &str, path: &str, uid: u32, life: &str) {
+        let selector = format!("unix:uid:{uid}");
+        let entry = ["entry", "create", "--spiffe-id", path, "--parent", node, "--selector", &selector];
+        let _ = self.told(&[&entry[..], &["--class", "fast", "--x509-ttl", life, "--wait"]].concat());
+    }
+
+    /// Returns one field of every entry.
+    ///
+    /// # Panics
+    ///
+    /// When an entry has no such text.
+    #[must_use]
+    pub fn listed(&self, field: &str) -> BTreeSet<String> {
+        let list = self.told(&["entry", "list"]);
+        let entries = list["items"].as_array().expect("items").iter();
+        entries.map(|entry| entry[field].as_str().expect("a text").to_owned()).collect()
+    }
+
     /// Makes a join link for a node of this name.
     ///
     /// # Panics
@@ -200,8 +219,9 @@ impl Agent {
         }
     }
 
-    /// Starts it, with a join link given on standard input.
-    pub fn launch(&mut self, link: Option<&str>) {
+    /// Returns the command that runs it in its places; where telemetry goes is left to the caller.
+    #[must_use]
+    pub fn command(&self) -> Command {
         let mut command = troth();
         command.args([
             "agent",
@@ -210,9 +230,14 @@ impl Agent {
             path_text(&self.data),
             "--workload-socket",
             path_text(&self.socket),
-            "--telemetry-listen",
-            "off",
         ]);
+        command
+    }
+
+    /// Starts it, with a join link given on standard input.
+    pub fn launch(&mut self, link: Option<&str>) {
+        let mut command = self.command();
+        command.args(["--telemetry-listen", "off"]);
         command.args(&self.options);
         if link.is_some() {
             command.args(["--join", "-"]).stdin(Stdio::piped());

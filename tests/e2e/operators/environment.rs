@@ -50,15 +50,7 @@ fn an_agent_takes_its_link_from_the_environment_or_a_file_and_warns_about_argv()
     let domain = Domain::start("link-from.test");
     let start = |node: &str, prepare: &dyn Fn(&mut std::process::Command, &str)| {
         let agent = Agent::new(domain.folder(), node);
-        let mut command = troth();
-        command.args([
-            "agent",
-            "run",
-            "--data-dir",
-            path_text(&agent.data),
-            "--workload-socket",
-            path_text(&agent.socket),
-        ]);
+        let mut command = agent.command();
         command.env("TROTH_AGENT_TELEMETRY_LISTEN", "off");
         prepare(&mut command, &domain.link(node));
         let process = Process::start(command, &domain.folder().join(format!("{node}.log")));
@@ -82,17 +74,8 @@ fn an_agent_takes_its_link_from_the_environment_or_a_file_and_warns_about_argv()
     // Once joined the link is not needed: the file may be gone.
     assert!(by_file.terminate().success());
     std::fs::remove_file(&file).expect("the file");
-    let mut command = troth();
-    command.args([
-        "agent",
-        "run",
-        "--data-dir",
-        path_text(&agent.data),
-        "--workload-socket",
-        path_text(&agent.socket),
-        "--telemetry-listen",
-        "off",
-    ]);
+    let mut command = agent.command();
+    command.args(["--telemetry-listen", "off"]);
     command.args(["--join-file", path_text(&file)]);
     let _again = Process::start(command, &domain.folder().join("again.log"));
     until("the agent", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use tests::command::{run, troth};
+use tests::command::run;
 use tests::domain::{Agent, Domain, path_text};
 use tests::ports::free_port;
 use tests::process::Process;
@@ -14,34 +14,16 @@ use super::has_fields;
 
 /// Starts the server of a domain with a telemetry port.
 fn server_with_telemetry(domain: &Domain, port: u16) -> Process {
-    let mut command = troth();
-    command.args([
-        "server",
-        "run",
-        "--data-dir",
-        path_text(&domain.server_data()),
-        "--listen",
-        &domain.address,
-        "--telemetry-listen",
-        &format!("127.0.0.1:{port}"),
-    ]);
+    let mut command = domain.server_command();
+    command.args(["--telemetry-listen", &format!("127.0.0.1:{port}")]);
     Process::start(command, &domain.folder().join("server.log"))
 }
 
 /// Starts an agent with a telemetry port.
 fn agent_with_telemetry(domain: &Domain, port: u16, link: &str) -> (Agent, Process) {
     let agent = Agent::new(domain.folder(), "n1");
-    let mut command = troth();
-    command.args([
-        "agent",
-        "run",
-        "--data-dir",
-        path_text(&agent.data),
-        "--workload-socket",
-        path_text(&agent.socket),
-        "--telemetry-listen",
-        &format!("127.0.0.1:{port}"),
-    ]);
+    let mut command = agent.command();
+    command.args(["--telemetry-listen", &format!("127.0.0.1:{port}")]);
     command.env("TROTH_JOIN", link);
     (agent, Process::start(command, &domain.folder().join("agent.log")))
 }

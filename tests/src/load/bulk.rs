@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use trust_domains::wire::admin::{Health, HealthState};
 
 use super::meter::resident_mb;
-use super::node::{admin, entry, runtime};
+use super::node::admin;
 use super::report::{Figure, Value};
+use crate::admin::{draft, runtime};
 use crate::domain::{Domain, path_text};
 use crate::wait::PATIENCE;
 
@@ -52,7 +53,7 @@ pub(super) fn entries() -> Figure {
 fn write_file(path: &std::path::Path) {
     let node = |number: u32| format!("spiffe://load.test/troth/agent/join_token/node-{}", number % NODES);
     let drafts: Vec<_> = (0..ENTRIES)
-        .map(|number| entry(format!("/ns/prod/service/{number}"), &node(number), 1_000 + number / NODES))
+        .map(|number| draft(format!("/ns/prod/service/{number}"), &node(number), 1_000 + number / NODES))
         .collect();
     std::fs::write(path, serde_json::to_vec(&drafts).expect("entries")).expect("a file");
 }

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use trust_domains::wire::admin::EntryDeleted;
 
 use super::meter::{Times, millis};
-use super::node::{admin, create, entry, runtime};
+use super::node::{admin, create};
 use super::report::{Figure, Value};
 use super::workload_api::{Stream, first, own_uid};
+use crate::admin::{draft, runtime};
 use crate::domain::{Agent, Domain};
 
 /// Entries that are made for P3.
@@ -25,7 +26,7 @@ pub(super) fn new_entries() -> Figure {
     let times = runtime.block_on(async {
         let admin = admin(&domain);
         // One identity stays, so that the stream does.
-        create(&admin, vec![entry("/stays".to_owned(), "n1", own_uid())]).await;
+        create(&admin, vec![draft("/stays".to_owned(), "n1", own_uid())]).await;
         let mut stream = first(&agent.socket).await;
         let mut times = Vec::new();
         for number in 0..ENTRIES {
@@ -50,7 +51,7 @@ async fn deliver(admin: &UnixHttpClient, stream: &mut Stream, number: u32) -> Du
     let path = format!("/new/{number}");
     let id = format!("spiffe://load.test{path}");
     let started = Instant::now();
-    let made = create(admin, vec![entry(path, "n1", own_uid())]).await;
+    let made = create(admin, vec![draft(path, "n1", own_uid())]).await;
     while !stream.next().await.expect("an update").contains(&id) {}
     let took = started.elapsed();
     let _: EntryDeleted = admin.delete(&format!("/v1/admin/entries/{}", made[0])).await.expect("a deleted entry");
@@ -64,7 +65,7 @@ pub(super) fn agent_starts() -> Figure {
     let times = (0..AGENTS).map(|number| {
         let name = format!("n{number}");
         let link = domain.link(&name);
-        runtime.block_on(create(&admin(&domain), vec![entry("/web".to_owned(), &name, own_uid())]));
+        runtime.block_on(create(&admin(&domain), vec![draft("/web".to_owned(), &name, own_uid())]));
         let mut agent = Agent::new(domain.folder(), &name);
         let started = Instant::now();
         agent.launch(Some(&link));

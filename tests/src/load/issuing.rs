@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use trust_domains::wire::node::IssueRequest;
 
 use super::meter::{cpu_of, micros, raw_signature_us};
-use super::node::{Node, admin, batch_for, create, entry, runtime};
+use super::node::{Node, admin, batch_for, create};
 use super::report::{Figure, Value};
 use super::subject::Effort;
+use crate::admin::{draft, runtime};
 use crate::domain::Domain;
 
 /// The batch of P1.
@@ -64,7 +65,7 @@ pub(super) fn single(effort: Effort) -> Figure {
     let singles: Vec<_> = singles.iter().collect();
     let few = desk.cost(&runtime, &mut domain, &singles, SINGLES_IN_FLIGHT, effort);
     let others = (0..MANY).map(|number| {
-        entry(
+        draft(
             format!("/other/{number}"),
             &format!("spiffe://load.test/troth/agent/join_token/n{}", number % 100),
             1,
@@ -103,7 +104,7 @@ impl Desk {
     fn open(domain: &Domain, runtime: &Runtime) -> Self {
         runtime.block_on(async {
             let node = Node::join(domain, "load").await;
-            let drafts = (0..BATCH).map(|number| entry(format!("/workload/{number}"), "load", 1));
+            let drafts = (0..BATCH).map(|number| draft(format!("/workload/{number}"), "load", 1));
             let entries = create(&admin(domain), drafts.collect()).await;
             Self {
                 node,

@@ -1,9 +1,10 @@
 //! P7: the memory that processes hold when they have nothing to do.
 
 use super::meter::resident_mb;
-use super::node::{admin, create, entry, runtime};
+use super::node::{admin, create};
 use super::report::{Figure, Value};
 use super::workload_api::{Stream, first, own_uid};
+use crate::admin::{draft, runtime};
 use crate::domain::Domain;
 
 /// Streams that are open at once.
@@ -14,7 +15,7 @@ pub(super) fn resident() -> Figure {
     let (mut domain, runtime) = (Domain::start("load.test"), runtime());
     let mut agent = domain.agent("n1");
     let (streams, idle) = runtime.block_on(async {
-        create(&admin(&domain), vec![entry("/web".to_owned(), "n1", own_uid())]).await;
+        create(&admin(&domain), vec![draft("/web".to_owned(), "n1", own_uid())]).await;
         drop(first(&agent.socket).await);
         let idle = resident_mb(agent.process());
         let mut streams = Vec::new();

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use agent::node::{KeyPair, SealedRecords, join};
 use platform::clock::SystemClock;
-use platform::sockets::SocketPath;
 use platform::tls::{Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
 use platform::unix_http::UnixHttpClient;
 use trust_domains::EntryId;
 use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
-use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryDraft};
+use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueRequest, IssueResponse, IssueResult, KeyRequest};
 
@@ -72,33 +71,13 @@ pub(super) fn batch_for(entries: &[EntryId]) -> IssueRequest {
     }
 }
 
-/// Returns a client of a domain's admin API.
+/// Returns a client of a domain's admin API, as patient as a measurement.
 pub(super) fn admin(domain: &Domain) -> UnixHttpClient {
-    let socket = SocketPath::new(&domain.server_data().join("admin.sock")).expect("a socket path");
-    UnixHttpClient::new(socket, DEADLINE)
+    crate::admin::admin(domain, DEADLINE)
 }
 
 /// Makes entries and returns their ids.
 pub(super) async fn create(admin: &UnixHttpClient, entries: Vec<EntryDraft>) -> Vec<EntryId> {
-    let created: EntriesCreated = admin.post("/v1/admin/entries", &CreateEntries { entries }).await.expect("entries");
+    let created = crate::admin::create(admin, entries).await.expect("entries");
     created.entries.into_iter().map(|entry| entry.id).collect()
-}
-
-/// An entry for a path on a node, with one selector of a uid.
-pub(super) fn entry(path: String, node: &str, uid: u32) -> EntryDraft {
-    EntryDraft {
-        spiffe_id: path,
-        parent_id: Some(node.to_owned()),
-        selectors: vec![format!("unix:uid:{uid}")],
-        ..EntryDraft::default()
-    }
-}
-
-/// A runtime for asking: two threads, as the machines that are measured have at least.
-pub(super) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
 }

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::meter::{Times, cpu_of, micros, millis};
-use super::node::{admin, create, entry, runtime};
+use super::node::{admin, create};
 use super::report::{Figure, Value};
+use crate::admin::{draft, runtime};
 use crate::domain::Domain;
 use crate::wait::PATIENCE;
 
@@ -69,7 +70,7 @@ pub(super) fn own_uid() -> u32 {
 pub(super) fn connections() -> Figure {
     let (domain, runtime) = (Domain::start("load.test"), runtime());
     let mut agent = domain.agent("n1");
-    runtime.block_on(create(&admin(&domain), vec![entry("/web".to_owned(), "n1", own_uid())]));
+    runtime.block_on(create(&admin(&domain), vec![draft("/web".to_owned(), "n1", own_uid())]));
     let socket = agent.socket.clone();
     let _ = agent.operator(&["health", "agent"]).exits(0);
     runtime.block_on(first(&socket));
