@@ -8,3 +8,4 @@ pub mod audit;
 pub mod encoding;
 pub mod node;
 mod schema;
+pub mod tokens;

@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::encoding::Base64;
+use super::tokens::TokenText;
 use crate::bundle::SpiffeBundle;
 use crate::entry::EntryId;
 use crate::join_link::{JoinLink, JoinToken};
@@ -40,6 +41,7 @@ texts! {
     Serial: "A certificate's serial number in hex.", "01a1b2c3d40102030405060708090a0b";
     SpiffeId: "A SPIFFE ID.", "spiffe://example.org/web";
     Timestamp: "A time in UTC with whole seconds (RFC 3339).", "2026-11-22T09:00:00Z";
+    TokenText: "A token in JWS compact form: a secret.";
     TrustDomain: "The name of a trust domain.", "example.org";
 }
 
