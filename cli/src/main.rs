@@ -11,10 +11,15 @@ mod retry_words;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::output::Format;
+
+/// The threads that serve workloads; keys, hashes and files have threads of their own. One is enough for 6,000 new callers a second, and a call that wakes
+/// a second one costs a quarter more (P5 in docs/performance.md: 164 us for 214 us).
+const AGENT_THREADS: usize = 1;
 
 fn main() -> ExitCode {
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
@@ -34,11 +39,19 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime(&cli.command)?;
     let ended = runtime.block_on(commands::run(cli));
     // A name look-up or a read of standard input may still block a thread: the result is known, so it is not waited for.
     runtime.shutdown_background();
     ended
+}
+
+fn runtime(command: &Command) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if matches!(command, Command::Agent(_)) {
+        builder.worker_threads(AGENT_THREADS);
+    }
+    builder.enable_all().build()
 }
 
 fn end(failure: &Failure, format: Format) -> ExitCode {
