@@ -10,6 +10,7 @@ mod forged_processes;
 mod identities;
 mod main_job;
 mod mtls_service;
+mod oidc;
 mod openssl_view;
 mod operators;
 mod outage;
