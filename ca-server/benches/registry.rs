@@ -79,6 +79,7 @@ fn sync_delta(criterion: &mut Criterion) {
                 upserted,
                 removed: Vec::new(),
                 bundle: None,
+                federated: None,
             };
             serde_json::to_vec(&message).expect("it serializes")
         });

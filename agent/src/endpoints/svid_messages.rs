@@ -1,6 +1,6 @@
 //! Puts what a workload is entitled to into the messages of the Workload API.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,17 +25,28 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
     X509svidResponse {
         svids: svids.collect(),
         crl: Vec::new(),
-        federated_bundles: HashMap::new(),
+        federated_bundles: federated(view).collect(),
     }
 }
 
-/// Returns the bundles that the workload verifies its peers with: one entry for each trust domain, never pooled.
-pub(super) fn x509_bundles(bundle: &TrustBundle) -> X509BundlesResponse {
-    let own = (bundle.trust_domain().id().to_string(), Bytes::from(bundle.x509_der_concat()));
+/// Returns the bundles that the workload verifies its peers with: one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14).
+pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
     X509BundlesResponse {
         crl: Vec::new(),
-        bundles: HashMap::from([own]),
+        bundles: federated(view).chain([x509_bundle(&view.bundle)]).collect(),
     }
+}
+
+/// Returns the partners' roots. A partner without any is left out: nothing of it is trusted either way, and some clients refuse a message over an empty
+/// bundle, which would cost the workload its own identity.
+fn federated(view: &IdentityView) -> impl Iterator<Item = (String, Bytes)> {
+    let partners = view.federated.values().filter(|bundle| !bundle.x509_authorities().is_empty());
+    partners.map(|bundle| x509_bundle(bundle))
+}
+
+/// Returns the roots of one trust domain under its ID.
+fn x509_bundle(bundle: &TrustBundle) -> (String, Bytes) {
+    (bundle.trust_domain().id().to_string(), Bytes::from(bundle.x509_der_concat()))
 }
 
 /// The key in the place where it is wiped when the last stream is done with it: no copy of it is made.

@@ -274,6 +274,7 @@ async fn bundles_are_by_trust_domain_id_and_no_renewal_sends_them_again() {
     let empty = trust_domains::TrustBundle::new("td.example".parse().unwrap());
     world.cache.apply(crate::svids::Update {
         bundle: Some(empty),
+        federated: None,
         ..delta(2, vec![], &[])
     });
     assert_eq!(

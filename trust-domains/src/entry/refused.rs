@@ -8,6 +8,7 @@ use crate::duration::format_duration;
 use crate::problem::{Code, Coded};
 use crate::selector::{ParseSelectorError, UnixKey};
 use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
+use crate::trust_domain::TrustDomain;
 
 /// The draft breaks a rule of entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,12 @@ pub enum EntryRefused {
         class: CredentialClass,
         /// The class that allows that life, if one does.
         allowed_by: Option<CredentialClass>,
+    },
+    /// An entry has the bundle of its own trust domain already.
+    #[error("{trust_domain} is the entry's own trust domain")]
+    FederatesWithItself {
+        /// The trust domain.
+        trust_domain: TrustDomain,
     },
     /// The hint.
     #[error(transparent)]
@@ -75,6 +82,14 @@ pub enum EntryRefused {
     /// The identity.
     #[error(transparent)]
     SpiffeId(#[from] ParseSpiffeIdError),
+    /// More partners than an entry may have.
+    #[error("the entry federates with {actual} trust domains, more than {limit}")]
+    TooManyPartners {
+        /// The most.
+        limit: usize,
+        /// How many there are.
+        actual: usize,
+    },
     /// More selectors than an entry may have.
     #[error("the entry has {actual} selectors, more than {limit}")]
     TooManySelectors {
@@ -109,7 +124,7 @@ impl Coded for EntryRefused {
             Self::ClassExceeded { .. } => Code::ClassExceeded,
             Self::Hint(reason) => reason.code(),
             Self::NotImplemented { .. } => Code::NotImplemented,
-            Self::ParentNotANode { .. } | Self::TtlTooShort { .. } => Code::InvalidRequest,
+            Self::FederatesWithItself { .. } | Self::ParentNotANode { .. } | Self::TooManyPartners { .. } | Self::TtlTooShort { .. } => Code::InvalidRequest,
             Self::ReservedPath { .. } => Code::ReservedPath,
             Self::NoSelectors | Self::Selector { .. } | Self::SelectorValue { .. } | Self::TooManySelectors { .. } | Self::UnknownSelector { .. } => {
                 Code::InvalidSelector
@@ -126,6 +141,7 @@ impl Coded for EntryRefused {
                 let longest = CredentialClass::Slow.longest_life();
                 format!("ask for at most {}: no class allows more", format_duration(longest))
             }
+            Self::FederatesWithItself { .. } => "name partners only: its own bundle comes with every identity".to_owned(),
             Self::Hint(reason) => reason.hint(),
             Self::NoSelectors => "name at least one, like --selector unix:uid:1000".to_owned(),
             Self::NotImplemented { field } => format!("write the entry without {field}"),
@@ -133,6 +149,7 @@ impl Coded for EntryRefused {
             Self::RootPath { .. } => "write it with a path, like /web".to_owned(),
             Self::SelectorValue { key, .. } => format!("write it as {key}:VALUE, the value being {}", key.form()),
             Self::SpiffeId(reason) => reason.hint(),
+            Self::TooManyPartners { .. } => "make several entries with the same SPIFFE ID: a process gets the bundles of all its entries".to_owned(),
             Self::TooManySelectors { .. } => "make several entries with the same SPIFFE ID: a process needs all selectors of one".to_owned(),
             Self::TtlTooShort { field, least, .. } => format!("ask for {field} of at least {}", format_duration(*least)),
             Self::UnknownSelector { nearest: Some(key), .. } => format!("write it as {key}:VALUE, if that was meant"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, EntryRefused, EntrySpec, Hint, RegistrationEntry};
+use super::{EntryId, EntryRefused, EntrySpec, Hint, Partners, RegistrationEntry};
 use crate::class::CredentialClass;
 use crate::selector::SelectorSet;
 use crate::spiffe_id::SpiffeId;
@@ -20,6 +20,9 @@ pub(super) struct StoredEntry {
     jwt_ttl_s: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<Hint>,
+    /// Absent in what versions before federation wrote.
+    #[serde(default, skip_serializing_if = "Partners::is_empty")]
+    federates_with: Partners,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -35,6 +38,7 @@ impl From<RegistrationEntry> for StoredEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            federates_with,
             expires_at,
         } = entry.spec;
         Self {
@@ -46,6 +50,7 @@ impl From<RegistrationEntry> for StoredEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            federates_with,
             expires_at,
             created_at: entry.created_at,
         }
@@ -65,6 +70,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            federates_with,
             expires_at,
             created_at,
         } = stored;
@@ -76,6 +82,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            federates_with,
             expires_at,
         }
         .checked()?;

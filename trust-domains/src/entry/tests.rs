@@ -191,8 +191,6 @@ fn a_life_is_at_least_ten_seconds_and_at_most_that_of_the_class() {
 fn what_this_version_does_not_issue_is_refused_and_not_dropped() {
     let dns = check(|draft| draft.dns_names.push("web.example".to_owned()));
     assert_eq!(dns, Err(EntryRefused::NotImplemented { field: "dns_names" }));
-    let federated = check(|draft| draft.federates_with.push("other".parse().unwrap()));
-    assert_eq!(federated, Err(EntryRefused::NotImplemented { field: "federates_with" }));
 }
 
 #[test]

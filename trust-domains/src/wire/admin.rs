@@ -114,6 +114,9 @@ pub struct EntryDraft {
     /// A label for workloads with several identities, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Partner trust domains whose bundles its workload gets, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub federates_with: Vec<TrustDomain>,
     /// When the entry ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -131,9 +134,6 @@ pub struct EntryDraft {
     /// Read back; anything but an empty list is refused: this server does not issue DNS names yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<String>,
-    /// Read back; anything but an empty list is refused: this server does not federate yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub federates_with: Vec<TrustDomain>,
     /// Read back and not used: what an earlier `create` did.
     #[serde(default, skip_serializing)]
     pub result: Option<String>,
@@ -230,6 +230,9 @@ pub struct EntryChange {
     /// Replaces the hint; an empty one removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Replaces the partner trust domains; an empty list takes all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federates_with: Option<Vec<TrustDomain>>,
     /// Replaces the end of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
