@@ -1,5 +1,7 @@
 //! The endpoint over real sockets, with clients that speak gRPC.
 
+mod federated;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -318,7 +318,7 @@ impl Saver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::svids::testing::{TTL, bundle, entry, issue_all, revision, snapshot};
+    use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot};
     use trust_domains::clock::{Clock, ManualClock};
 
     fn records(dir: &tempfile::TempDir) -> SealedRecords {
@@ -390,5 +390,52 @@ mod tests {
         save(&filled(&clock), &records(&dir));
         let held = load(&records(&dir), &node(), clock.now()).unwrap().unwrap().held;
         assert_eq!(held[0].svid.chain[1].as_ptr(), held[1].svid.chain[1].as_ptr());
+    }
+
+    fn federating() -> NodeEntry {
+        NodeEntry {
+            federates_with: vec!["partner.test".parse().unwrap()],
+            ..entry("a", 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_bundles_of_partners_outlive_a_restart() {
+        let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        let (before, partner) = (SvidCache::new(clock.shared()), bundle_of("partner.test"));
+        before.apply(Update {
+            federated: Some(vec![partner.clone()]),
+            ..snapshot(7, vec![federating()])
+        });
+        issue_all(&before, clock.now());
+        save(&before, &records(&dir));
+        let cache = SvidCache::new(clock.shared());
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+        let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
+        let view = cache.subscribe(proven).next().await.unwrap();
+        assert_eq!(*view.federated[partner.trust_domain()], partner);
+        assert_eq!(cache.resume_after(), Some(revision(7)));
+    }
+
+    #[test]
+    fn a_cache_of_a_version_without_partners_serves_and_asks_for_a_snapshot() {
+        let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        save(&filled(&clock), &records(&dir));
+        let mut stored: serde_json::Value = serde_json::from_slice(&records(&dir).read(Record::Cache).unwrap().unwrap()).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("federated").is_some());
+        records(&dir).write(Record::Cache, stored.to_string().as_bytes()).unwrap();
+
+        let cache = SvidCache::new(clock.shared());
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+        assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
+        save(&cache, &records(&dir));
+        assert!(
+            !load(&records(&dir), &node(), clock.now()).unwrap().unwrap().is_complete,
+            "what was not known is not written as if it were"
+        );
+        cache.apply(snapshot(8, vec![entry("a", 1)]));
+        assert_eq!(cache.resume_after(), Some(revision(8)));
     }
 }

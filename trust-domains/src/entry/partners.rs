@@ -1,6 +1,7 @@
 //! The partner trust domains of an entry.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +10,11 @@ use crate::trust_domain::TrustDomain;
 
 /// The partner trust domains that an entry federates with: each once, in order, at most [`Partners::MAX`], never the entry's own.
 ///
-/// Federation is a list of names: whether the server holds the bundle of a partner yet is another matter.
+/// Federation is a list of names: whether the server holds the bundle of a partner yet is another matter. Most entries have none, and a server holds a
+/// million of them: without any it is one empty pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Vec<TrustDomain>")]
-pub struct Partners(Box<[TrustDomain]>);
+#[serde(from = "Vec<TrustDomain>", into = "Vec<TrustDomain>")]
+pub struct Partners(Option<Arc<Vec<TrustDomain>>>);
 
 impl Partners {
     /// The most of one entry: the bundles of 64 partners of 4 KB each fit many times into one message of the Workload API, of which clients take 4 MiB.
@@ -51,7 +53,7 @@ impl Partners {
     /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 }
 
@@ -59,7 +61,13 @@ impl From<Vec<TrustDomain>> for Partners {
     fn from(mut partners: Vec<TrustDomain>) -> Self {
         partners.sort_unstable();
         partners.dedup();
-        Self(partners.into())
+        Self((!partners.is_empty()).then(|| Arc::new(partners)))
+    }
+}
+
+impl From<Partners> for Vec<TrustDomain> {
+    fn from(partners: Partners) -> Self {
+        partners.to_vec()
     }
 }
 
@@ -67,7 +75,7 @@ impl Deref for Partners {
     type Target = [TrustDomain];
 
     fn deref(&self) -> &[TrustDomain] {
-        &self.0
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 }
 

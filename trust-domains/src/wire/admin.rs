@@ -17,6 +17,7 @@
 //! | `GET /v1/admin/nodes/{name}` | - | [`NodeView`] |
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
+//! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!

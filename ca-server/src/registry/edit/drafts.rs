@@ -65,6 +65,7 @@ impl Editor {
         self.refuse_class(spec.class())?;
         warnings.extend(parent.note.clone());
         warnings.extend(spec.warnings());
+        warnings.extend(self.partners_awaited(spec.federates_with()));
         Ok(spec)
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod attackers;
 mod attestation;
+mod bundles;
 mod issuing;
 mod openapi;
 mod restart;
