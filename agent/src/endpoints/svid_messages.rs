@@ -25,7 +25,7 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
     X509svidResponse {
         svids: svids.collect(),
         crl: Vec::new(),
-        federated_bundles: federated(view).collect(),
+        federated_bundles: federated(view).into_iter().collect(),
     }
 }
 
@@ -33,15 +33,33 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
 pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
     X509BundlesResponse {
         crl: Vec::new(),
-        bundles: federated(view).chain([x509_bundle(&view.bundle)]).collect(),
+        bundles: federated(view).into_iter().chain([x509_bundle(&view.bundle)]).collect(),
     }
 }
 
-/// Returns the partners' roots. A partner without any is left out: nothing of it is trusted either way, and some clients refuse a message over an empty
-/// bundle, which would cost the workload its own identity.
-fn federated(view: &IdentityView) -> impl Iterator<Item = (String, Bytes)> {
+/// The most octets of partners' roots in one message: with the rest it stays below the 4 MiB that gRPC clients take unless told otherwise.
+const FEDERATED_OCTETS: usize = 2 * 1024 * 1024;
+
+/// Returns the partners' roots. What a partner publishes may cost that partner's bundle, and never the workload's own identity:
+///
+/// - One without roots is left out: nothing of it is trusted either way, and some clients refuse a message over an empty bundle.
+/// - Where not all have room, the largest are left out.
+fn federated(view: &IdentityView) -> Vec<(String, Bytes)> {
     let partners = view.federated.values().filter(|bundle| !bundle.x509_authorities().is_empty());
-    partners.map(|bundle| x509_bundle(bundle))
+    let mut partners: Vec<_> = partners.map(|bundle| x509_bundle(bundle)).collect();
+    partners.sort_by_key(|(_, roots)| roots.len());
+    let mut room = FEDERATED_OCTETS;
+    partners.retain(|(partner, roots)| match room.checked_sub(roots.len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => {
+            tracing::warn!(%partner, octets = roots.len(), "a partner's bundle is left out of a message: together they are too large");
+            false
+        }
+    });
+    partners
 }
 
 /// Returns the roots of one trust domain under its ID.

@@ -78,3 +78,29 @@ async fn a_stream_of_a_workload_that_does_not_federate_sees_no_message() {
     });
     assert_eq!(next_bundles(&mut bundles).await, by_id(&[&replaced]));
 }
+
+#[tokio::test]
+async fn a_partner_that_publishes_too_much_costs_its_own_bundle_and_nothing_else() {
+    let world = World::new();
+    world.entries(1, vec![federating(own("web", 1))]);
+    let mut svids = world.svids().await;
+    next(&mut svids).await;
+    let huge = (0..145).fold(TrustBundle::new("empty.test".parse().unwrap()), |bundle, _| {
+        bundle.with_x509_authority(&large_root()).unwrap()
+    });
+    assert!(huge.x509_der_concat().len() > 2 * 1024 * 1024);
+    let partner = bundle_of("partner.test");
+    give(&world, 2, vec![huge, partner.clone()]);
+    let message = next(&mut svids).await;
+    assert_eq!((ids(&message), message.federated_bundles), (vec!["web"], by_id(&[&partner])));
+}
+
+/// A root of 15 KB, close to the largest that is read.
+fn large_root() -> Vec<u8> {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let padding = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![0; 15_000]);
+    params.custom_extensions = vec![padding];
+    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec()
+}
