@@ -267,8 +267,8 @@ impl Agent {
         let Some(identity) = identity else { return };
         match svids::load(&self.records, &identity.spiffe_id, self.clock.now()) {
             Ok(None) => {}
-            Ok(Some((update, held))) => {
-                self.cache.restore(update, held);
+            Ok(Some(restored)) => {
+                self.cache.restore(restored);
                 self.health.set_ready();
                 tracing::info!(entries = self.cache.entry_count(), svids = self.cache.svid_count(), "took up the sealed cache");
             }

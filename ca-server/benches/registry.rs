@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ca_server::registry::HeldEntry;
 use ca_server::registry::entries::EntryIndex;
-use ca_server::registry::feed::{Feed, FeedEvent};
+use ca_server::registry::feed::{Feed, FeedEvent, PartnerSet};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use trust_domains::entry::EntrySpec;
 use trust_domains::wire::admin::EntryDraft;
@@ -68,8 +68,8 @@ fn sync_delta(criterion: &mut Criterion) {
     criterion.bench_function("sync delta", |bencher| {
         bencher.iter(|| {
             counter += 1;
-            feed.push(counter, held.entry.id(), Some(&held));
-            let FeedEvent::Changed { counter, changes } = runtime.block_on(feed.next()) else {
+            feed.push(counter, held.entry.id(), Some(&held), PartnerSet::Same);
+            let FeedEvent::Changed { counter, changes, .. } = runtime.block_on(feed.next()) else {
                 panic!("nothing was lost");
             };
             let revision = Revision::new(1, counter);
@@ -79,6 +79,7 @@ fn sync_delta(criterion: &mut Criterion) {
                 upserted,
                 removed: Vec::new(),
                 bundle: None,
+                federated: None,
             };
             serde_json::to_vec(&message).expect("it serializes")
         });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trust_domains::bundle::MAX_BUNDLE_BYTES;
+
 /// The longest body of the node API: a batch of 500 keys is about 115 KiB, and agents of later versions may say a little more of each.
 pub const NODE_BODY: usize = 256 * 1024;
 
@@ -10,6 +12,13 @@ pub const BULK_BODY: usize = 128 * 1024 * 1024;
 
 /// The most entries of one bulk call: twice the file of the design's P8.
 pub const BULK_ENTRIES: usize = 200_000;
+
+/// The longest body that sets a bundle: a document of 1 MiB as JSON text, in which a quote or a line break takes two bytes.
+pub const BUNDLE_BODY: usize = 2 * MAX_BUNDLE_BYTES + 64 * 1024;
+
+/// The most octets of the bundles of all partners together: 5,000 usual ones. A node may need all of them, in one line of its stream, of which an agent
+/// reads 16 MiB.
+pub const PARTNER_BUNDLES: usize = 8 * 1024 * 1024;
 
 /// Bulk calls at once: one of the largest takes some hundred MiB while it is checked and answered.
 pub const BULK_CALLS: usize = 2;

@@ -78,6 +78,11 @@ impl AdminClient {
         self.http.patch(path, body).await.map_err(|error| self.failed(&error))
     }
 
+    /// Puts a document in its place and returns the answer.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        self.http.call(http::Method::PUT, path, Some(body)).await.map_err(|error| self.failed(&error))
+    }
+
     /// Deletes and returns what was deleted; ask for `()` where nothing is answered.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.http.delete(path).await.map_err(|error| self.failed(&error))

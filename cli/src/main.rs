@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod environment;
 mod failure;
+mod input;
 mod output;
 mod retry_words;
 

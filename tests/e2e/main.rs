@@ -5,6 +5,7 @@ mod attackers;
 mod bad_input;
 mod changes;
 mod disk_full;
+mod federation;
 mod fixtures;
 mod forged_processes;
 mod identities;

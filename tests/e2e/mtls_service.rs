@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use spiffe::X509Source;
-use spiffe_rustls::{LocalOnly, authorizer, mtls_client, mtls_server};
+use spiffe_rustls::{LocalOnly, TrustDomainPolicy, authorizer, mtls_client, mtls_server};
 use tests::admin::runtime;
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::PATIENCE;
@@ -34,7 +34,7 @@ fn node_with_identity(domain: &Domain, node: &str, path: &str, life: &str) -> Ag
     agent
 }
 
-async fn source(agent: &Agent) -> X509Source {
+pub(super) async fn source(agent: &Agent) -> X509Source {
     let built = X509Source::builder()
         .endpoint(format!("unix://{}", path_text(&agent.socket)))
         .initial_sync_timeout(PATIENCE)
@@ -49,9 +49,14 @@ fn serial(certificates: Option<&[rustls::pki_types::CertificateDer<'_>]>) -> Str
 
 /// Starts a service that answers each line with the serial of its caller's certificate, and admits one SPIFFE ID.
 async fn serve(source: X509Source, trust_domain: &str, admitted: &str) -> SocketAddr {
+    serve_under(source, LocalOnly(trust_domain.try_into().expect("a trust domain")), admitted).await
+}
+
+/// Starts such a service that believes the trust domains of a policy.
+pub(super) async fn serve_under(source: X509Source, policy: TrustDomainPolicy, admitted: &str) -> SocketAddr {
     let config = mtls_server(source)
         .authorize(authorizer::exact([admitted]).expect("an ID"))
-        .trust_domain_policy(LocalOnly(trust_domain.try_into().expect("a trust domain")))
+        .trust_domain_policy(policy)
         .build()
         .expect("a server configuration");
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -80,13 +85,13 @@ async fn answer(stream: tokio_rustls::server::TlsStream<TcpStream>) -> io::Resul
 }
 
 /// A caller of the service.
-struct Caller {
+pub(super) struct Caller {
     connector: TlsConnector,
     address: SocketAddr,
 }
 
 impl Caller {
-    fn new(source: X509Source, address: SocketAddr, service: &str) -> Self {
+    pub(super) fn new(source: X509Source, address: SocketAddr, service: &str) -> Self {
         let config = mtls_client(source)
             .authorize(authorizer::exact([service]).expect("an ID"))
             .build()
@@ -110,7 +115,7 @@ impl Caller {
     }
 
     /// One request on a connection of its own. Returns the serials of service and caller.
-    async fn request(&self) -> io::Result<(String, String)> {
+    pub(super) async fn request(&self) -> io::Result<(String, String)> {
         let mut connection = self.connect().await?;
         let caller = connection.ask().await?;
         connection.stream.shutdown().await?;

@@ -2,7 +2,10 @@
 
 mod authority;
 mod json;
+mod jwks;
 mod parse;
+mod partner;
+mod pem;
 mod wire;
 
 use std::time::Duration;
@@ -12,11 +15,14 @@ use rustls_pki_types::CertificateDer;
 pub use authority::{AuthorityRefused, X509Authority};
 pub use json::PublicJwk;
 pub use parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SkippedKey};
+pub use partner::{BundleOutdated, BundleSource, PartnerBundle, Replacement};
 pub use wire::SpiffeBundle;
 
 use crate::plan::authority::AuthorityId;
+use crate::problem::{Code, Coded};
 use crate::public_key::PublicKey;
 use crate::trust_domain::TrustDomain;
+use crate::x509::SvidError;
 
 /// How often a bundle without a refresh hint is fetched (BUN-11).
 pub const DEFAULT_REFRESH: Duration = Duration::from_secs(300);
@@ -98,6 +104,20 @@ impl TrustBundle {
         ParsedBundle::parse(trust_domain, document).map(|parsed| parsed.bundle)
     }
 
+    /// Reads the roots of a bundle in DER, one after the other, as the Workload API sends them; of no octets an empty bundle.
+    ///
+    /// # Errors
+    ///
+    /// When the octets do not divide into at most [`MAX_BUNDLE_KEYS`] certificates, or one of them cannot be a root.
+    pub fn from_der_concat(trust_domain: TrustDomain, der: &[u8]) -> Result<Self, DerBundleError> {
+        let roots = crate::x509::split_der_up_to(der, MAX_BUNDLE_KEYS)?;
+        let mut bundle = Self::new(trust_domain);
+        for root in &roots {
+            bundle = bundle.with_x509_authority(root)?;
+        }
+        Ok(bundle)
+    }
+
     /// Returns whose bundle it is.
     #[must_use]
     pub fn trust_domain(&self) -> &TrustDomain {
@@ -161,6 +181,23 @@ impl TrustBundle {
     #[must_use]
     pub fn x509_der_concat(&self) -> Vec<u8> {
         self.x509_ders().flat_map(|der| der.iter().copied()).collect()
+    }
+}
+
+/// Octets are not the roots of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DerBundleError {
+    /// They do not divide into certificates.
+    #[error("the bundle does not divide into certificates")]
+    NotCertificates(#[from] SvidError),
+    /// One of them cannot be a root.
+    #[error("a certificate of the bundle is not taken as a root")]
+    NotARoot(#[from] AuthorityRefused),
+}
+
+impl Coded for DerBundleError {
+    fn code(&self) -> Code {
+        Code::InvalidRequest
     }
 }
 

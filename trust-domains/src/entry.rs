@@ -16,12 +16,14 @@ use crate::wire::node::NodeEntry;
 
 mod hint;
 mod id;
+mod partners;
 mod refused;
 mod spec;
 mod stored;
 
 pub use hint::{Hint, ParseHintError};
 pub use id::{EntryId, ParseEntryIdError};
+pub use partners::Partners;
 pub use refused::EntryRefused;
 pub use spec::EntrySpec;
 
@@ -136,6 +138,12 @@ impl RegistrationEntry {
         self.spec.claims()
     }
 
+    /// Returns the partner trust domains whose bundles its workload gets, in order.
+    #[must_use]
+    pub fn federates_with(&self) -> &Partners {
+        self.spec.federates_with()
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -172,8 +180,8 @@ impl RegistrationEntry {
             x509_ttl_s: self.x509_ttl().as_secs(),
             jwt_ttl_s: self.jwt_ttl().as_secs(),
             dns_names: Vec::new(),
-            federates_with: Vec::new(),
             claims: self.spec.claims().clone().into(),
+            federates_with: self.federates_with().to_vec(),
             hint: self.hint().map(ToString::to_string),
             expires_at: self.expires_at(),
             created_at: self.created_at,
@@ -192,6 +200,7 @@ impl RegistrationEntry {
             class: self.class(),
             x509_ttl_s: self.x509_ttl().as_secs(),
             hint: self.hint().map(ToString::to_string),
+            federates_with: self.federates_with().to_vec(),
             created_at: self.created_at,
             expires_at: self.expires_at(),
             revision,

@@ -52,6 +52,10 @@ codes! {
     AudienceUnacceptable "audience_unacceptable" 400 1 false "The audience of a token is empty, too long, or names something twice." "name whom the token is for, once each: --audience spiffe://TD/service";
     BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
     BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
+    BundleInUse "bundle_in_use" 409 1 false "Entries federate with that trust domain." "take it out of them with --dissociate, or delete the bundle and leave them as they are with --force";
+    BundleNotFound "bundle_not_found" 404 3 false "The server holds no bundle of that trust domain." "list what there is: troth bundle list";
+    BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
+    BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
@@ -286,6 +290,7 @@ mod tests {
             "copy",
             "correct",
             "free",
+            "get",
             "give",
             "join",
             "lift",
@@ -299,6 +304,7 @@ mod tests {
             "send",
             "split",
             "stop",
+            "take",
             "try",
             "use",
             "write",

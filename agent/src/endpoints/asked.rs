@@ -97,6 +97,7 @@ mod tests {
             class: "medium".parse().unwrap(),
             x509_ttl_s: 60,
             hint: None,
+            federates_with: Vec::new(),
             created_at: trust_domains::Timestamp::from_unix(0),
             expires_at: None,
             revision: Revision { epoch: 1, counter: 1 },

@@ -72,12 +72,12 @@ impl IdentityFeed {
         }
     }
 
-    /// Returns the next view whose bundle is another than that of the last.
+    /// Returns the next view whose bundles are others than those of the last.
     pub(super) async fn next_bundle(&mut self) -> Result<Arc<IdentityView>, Status> {
-        let before = self.last.as_ref().map(|view| Arc::clone(&view.bundle));
+        let before = self.last.clone();
         loop {
             let view = self.next().await?;
-            if before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &view.bundle)) {
+            if before.as_ref().is_none_or(|before| !before.same_bundles(&view)) {
                 return Ok(view);
             }
         }

@@ -99,15 +99,10 @@ impl SpiffeWorkloadApi for WorkloadService {
     async fn fetch_x509_bundles(&self, request: Request<X509BundlesRequest>) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
         let mut feed = self.feed(&request).await?;
         let first = feed.next().await?;
-        Ok(Response::new(states(
-            feed,
-            &first,
-            |view| x509_bundles(&view.bundle),
-            |mut feed| async move {
-                let next = feed.next_bundle().await;
-                (feed, next)
-            },
-        )))
+        Ok(Response::new(states(feed, &first, x509_bundles, |mut feed| async move {
+            let next = feed.next_bundle().await;
+            (feed, next)
+        })))
     }
 
     async fn fetch_jwtsvid(&self, _request: Request<JwtsvidRequest>) -> Result<Response<JwtsvidResponse>, Status> {

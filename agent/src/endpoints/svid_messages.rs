@@ -1,6 +1,6 @@
 //! Puts what a workload is entitled to into the messages of the Workload API.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,17 +25,46 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
     X509svidResponse {
         svids: svids.collect(),
         crl: Vec::new(),
-        federated_bundles: HashMap::new(),
+        federated_bundles: federated(view).into_iter().collect(),
     }
 }
 
-/// Returns the bundles that the workload verifies its peers with: one entry for each trust domain, never pooled.
-pub(super) fn x509_bundles(bundle: &TrustBundle) -> X509BundlesResponse {
-    let own = (bundle.trust_domain().id().to_string(), Bytes::from(bundle.x509_der_concat()));
+/// Returns the bundles that the workload verifies its peers with: one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14).
+pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
     X509BundlesResponse {
         crl: Vec::new(),
-        bundles: HashMap::from([own]),
+        bundles: federated(view).into_iter().chain([x509_bundle(&view.bundle)]).collect(),
     }
+}
+
+/// The most octets of partners' roots in one message: with the rest it stays below the 4 MiB that gRPC clients take unless told otherwise.
+const FEDERATED_OCTETS: usize = 2 * 1024 * 1024;
+
+/// Returns the partners' roots. What a partner publishes may cost that partner's bundle, and never the workload's own identity:
+///
+/// - One without roots is left out: nothing of it is trusted either way, and some clients refuse a message over an empty bundle.
+/// - Where not all have room, the largest are left out.
+fn federated(view: &IdentityView) -> Vec<(String, Bytes)> {
+    let partners = view.federated.values().filter(|bundle| !bundle.x509_authorities().is_empty());
+    let mut partners: Vec<_> = partners.map(|bundle| x509_bundle(bundle)).collect();
+    partners.sort_by_key(|(_, roots)| roots.len());
+    let mut room = FEDERATED_OCTETS;
+    partners.retain(|(partner, roots)| match room.checked_sub(roots.len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => {
+            tracing::warn!(%partner, octets = roots.len(), "a partner's bundle is left out of a message: together they are too large");
+            false
+        }
+    });
+    partners
+}
+
+/// Returns the roots of one trust domain under its ID.
+fn x509_bundle(bundle: &TrustBundle) -> (String, Bytes) {
+    (bundle.trust_domain().id().to_string(), Bytes::from(bundle.x509_der_concat()))
 }
 
 /// The key in the place where it is wiped when the last stream is done with it: no copy of it is made.

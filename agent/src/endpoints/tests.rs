@@ -1,5 +1,7 @@
 //! The endpoint over real sockets, with clients that speak gRPC.
 
+mod federated;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -274,6 +276,7 @@ async fn bundles_are_by_trust_domain_id_and_no_renewal_sends_them_again() {
     let empty = trust_domains::TrustBundle::new("td.example".parse().unwrap());
     world.cache.apply(crate::svids::Update {
         bundle: Some(empty),
+        federated: None,
         ..delta(2, vec![], &[])
     });
     assert_eq!(

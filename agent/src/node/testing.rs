@@ -355,6 +355,7 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
             revision,
             entries,
             bundle: Some(seen.ca.bundle().into()),
+            federated: Vec::new(),
             last: true,
         }))
         .await

@@ -1,45 +1,71 @@
 //! What the files of a sink hold.
 
+use std::borrow::Cow;
+
 use pem::{EncodeConfig, LineEnding, Pem};
 use trust_domains::TrustBundle;
 use zeroize::Zeroizing;
 
-use crate::svids::IssuedSvid;
+use crate::svids::{IdentityView, IssuedSvid};
 
 /// One file of a set.
 pub(super) struct File {
-    pub(super) name: &'static str,
+    /// Its name; that of a partner's bundle is in [`FEDERATED`].
+    pub(super) name: Cow<'static, str>,
     pub(super) secret: bool,
     pub(super) content: Zeroizing<Vec<u8>>,
 }
 
-/// The names of all files that a sink makes.
-pub(super) const NAMES: [&str; 3] = [SVID, KEY, BUNDLE];
+/// The folder of partners' bundles: always there, and empty without any.
+pub(super) const FEDERATED: &str = "federated";
+
+/// The names of everything that a sink makes.
+pub(super) const NAMES: [&str; 4] = [SVID, KEY, BUNDLE, FEDERATED];
 
 const SVID: &str = "svid.pem";
 const KEY: &str = "svid_key.pem";
 const BUNDLE: &str = "bundle.pem";
 
-/// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with.
-pub(super) fn files(svid: &IssuedSvid, bundle: &TrustBundle) -> [File; 3] {
+/// The longest name of a file on Linux (limits.h, NAME_MAX).
+const LONGEST_NAME: usize = 255;
+
+/// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with, and those for peers of each partner in a file of its own.
+///
+/// A partner without roots has no file: programs refuse to start over an empty one, and nothing of it is trusted either way.
+pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
     let chain: String = svid.chain.iter().map(|certificate| text("CERTIFICATE", certificate)).collect();
-    [
+    let own = [
         File {
-            name: SVID,
+            name: SVID.into(),
             secret: false,
             content: Zeroizing::new(chain.into_bytes()),
         },
         File {
-            name: KEY,
+            name: KEY.into(),
             secret: true,
             content: Zeroizing::new(text("PRIVATE KEY", &svid.key_pkcs8).into_bytes()),
         },
-        File {
-            name: BUNDLE,
-            secret: false,
-            content: Zeroizing::new(bundle.to_pem().into_bytes()),
-        },
-    ]
+        bundle(BUNDLE.into(), &view.bundle),
+    ];
+    let partners = view.federated.values().filter(|partner| !partner.x509_authorities().is_empty());
+    own.into_iter().chain(partners.filter_map(|partner| of_partner(partner))).collect()
+}
+
+fn bundle(name: Cow<'static, str>, bundle: &TrustBundle) -> File {
+    File {
+        name,
+        secret: false,
+        content: Zeroizing::new(bundle.to_pem().into_bytes()),
+    }
+}
+
+fn of_partner(partner: &TrustBundle) -> Option<File> {
+    let name = format!("{}.pem", partner.trust_domain());
+    if name.len() > LONGEST_NAME {
+        tracing::warn!(trust_domain = %partner.trust_domain(), "a partner's name is too long for a file; its bundle is left out of files");
+        return None;
+    }
+    Some(bundle(format!("{FEDERATED}/{name}").into(), partner))
 }
 
 fn text(tag: &str, der: &[u8]) -> String {
@@ -48,4 +74,35 @@ fn text(tag: &str, der: &[u8]) -> String {
     // The block holds a copy of what may be a key.
     drop(Zeroizing::new(block.into_contents()));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use trust_domains::clock::{Clock as _, ManualClock};
+    use trust_domains::{Timestamp, TrustDomain};
+
+    use super::*;
+    use crate::svids::testing::{self, bundle_of, entry, held, revision};
+
+    #[test]
+    fn each_partner_with_roots_has_a_file_whose_name_a_file_can_have() {
+        let long = "a".repeat(TrustDomain::MAX_LEN);
+        let empty = TrustBundle::new("empty.test".parse().unwrap());
+        let partners = [bundle_of("one.test"), bundle_of("."), bundle_of(&long), empty];
+        let svid = held(&entry("web", 1), ManualClock::new(Timestamp::from_unix(1_000)).now()).svid;
+        let view = IdentityView {
+            svids: vec![Arc::clone(&svid)],
+            bundle: Arc::new(testing::bundle()),
+            federated: BTreeMap::from(partners.clone().map(|partner| (partner.trust_domain().clone(), Arc::new(partner)))),
+            revision: revision(1),
+        };
+        let files = files(&svid, &view);
+        let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
+        assert_eq!(names, ["svid.pem", "svid_key.pem", "bundle.pem", "federated/..pem", "federated/one.test.pem"]);
+        assert_eq!(*files[4].content, partners[0].to_pem().into_bytes());
+        assert_eq!(files.iter().map(|file| file.secret).collect::<Vec<_>>(), [false, true, false, false, false]);
+    }
 }

@@ -91,7 +91,7 @@ pub struct FileSink {
 /// What the directory shall show.
 #[derive(Debug, Clone)]
 enum Wanted {
-    /// The SVID and the bundle.
+    /// The SVID and the bundles.
     Files(Arc<IdentityView>),
     /// Nothing that the sink made.
     Nothing,
@@ -229,7 +229,7 @@ impl Place {
             Wanted::Files(view) => {
                 let Some(svid) = view.svids.first() else { return Ok(()) };
                 let ownership = Ownership::resolve(self.config.owner.as_deref(), self.config.group.as_deref(), self.config.key_mode)?;
-                generation::publish(directory, &files(svid, &view.bundle), &ownership)
+                generation::publish(directory, &files(svid, view), &ownership)
             }
             Wanted::Nothing => generation::withdraw(directory),
             Wanted::AsItIs(_) => Ok(()),

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
-use super::contents::{File, NAMES};
+use super::contents::{FEDERATED, File, NAMES};
 use super::directory::Directory;
 use super::error::SinkError;
 use super::ownership::Ownership;
@@ -97,18 +97,23 @@ fn write(directory: &Directory, generation: Generation, files: &[File], ownershi
     let path = directory.path_of(&name);
     let failed = |action, errno| SinkError::system(action, &path, errno);
     mkdirat(directory, &name, Mode::RWXU).map_err(|errno| failed("making", errno))?;
-    let made = open_generation(directory, &name).map_err(|errno| failed("opening", errno))?;
+    let made = open_folder(directory, &name).map_err(|errno| failed("opening", errno))?;
+    mkdirat(&made, FEDERATED, Mode::RWXU).map_err(|errno| failed("making a folder in", errno))?;
     for file in files {
-        write_file(&made, file, ownership).map_err(|errno| SinkError::system("writing", &path.join(file.name), errno))?;
+        write_file(&made, file, ownership).map_err(|errno| SinkError::system("writing", &path.join(&*file.name), errno))?;
     }
-    fchmod(&made, Mode::from_raw_mode(0o755)).map_err(|errno| failed("setting the mode of", errno))?;
-    fsync(&made).map_err(|errno| failed("syncing", errno))
+    let federated = open_folder(&made, FEDERATED).map_err(|errno| failed("opening a folder in", errno))?;
+    for folder in [federated, made] {
+        fchmod(&folder, Mode::from_raw_mode(0o755)).map_err(|errno| failed("setting the mode of", errno))?;
+        fsync(&folder).map_err(|errno| failed("syncing", errno))?;
+    }
+    Ok(())
 }
 
 /// Writes one file, private until its owner and mode are set.
 fn write_file(generation: &OwnedFd, file: &File, ownership: &Ownership) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut opened = std::fs::File::from(openat(generation, file.name, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut opened = std::fs::File::from(openat(generation, &*file.name, flags, Mode::RUSR | Mode::WUSR)?);
     opened
         .write_all(&file.content)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
@@ -185,25 +190,39 @@ fn generations(directory: &Directory) -> Result<Vec<Generation>, SinkError> {
     Ok(found)
 }
 
-/// Removes a generation and the files in it. A directory in it is not ours, and is an error.
+/// Removes a generation and the files in it, those of partners too. Any other directory in it is not ours, and is an error.
 fn remove(directory: &Directory, generation: Generation) -> Result<(), SinkError> {
     let name = generation.to_string();
     let failed = |errno| SinkError::system("removing", &directory.path_of(&name), errno);
-    let opened = match open_generation(directory, &name) {
+    let opened = match open_folder(directory, &name) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(failed(errno)),
     };
-    for entry in Dir::read_from(&opened).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            unlinkat(&opened, entry.file_name(), AtFlags::empty()).map_err(failed)?;
+    match open_folder(&opened, FEDERATED) {
+        Ok(federated) => {
+            remove_files(&federated).map_err(failed)?;
+            unlinkat(&opened, FEDERATED, AtFlags::REMOVEDIR).map_err(failed)?;
         }
+        // Killed before it was made, or made by a version without it.
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(failed(errno)),
     }
+    remove_files(&opened).map_err(failed)?;
     unlinkat(directory, &name, AtFlags::REMOVEDIR).map_err(failed)
 }
 
-fn open_generation(directory: &Directory, name: &str) -> Result<OwnedFd, Errno> {
+fn remove_files(folder: &OwnedFd) -> Result<(), Errno> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            unlinkat(folder, entry.file_name(), AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+fn open_folder(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     openat(
         directory,
         name,

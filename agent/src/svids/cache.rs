@@ -8,7 +8,7 @@ use trust_domains::plan::rotation::{Jitter, RotationPolicy};
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle};
 
-use super::slot::Held;
+use super::saved::Restored;
 use super::state::{Due, Outcome, State, Update};
 use super::subscription::{Subscription, ViewKey};
 use super::view::{IssuedSvid, WantedFacts};
@@ -160,9 +160,9 @@ impl SvidCache {
         self.read(|state| state.subscribers())
     }
 
-    /// Returns the commit to resume the sync stream after.
+    /// Returns the commit to resume the sync stream after; `None` where only a snapshot tells everything.
     pub(crate) fn resume_after(&self) -> Option<Revision> {
-        self.read(|state| state.shown)
+        self.read(|state| state.shown.filter(|_| !state.incomplete))
     }
 
     /// Returns the newest commit that may be acknowledged, as it changes.
@@ -197,10 +197,11 @@ impl SvidCache {
     }
 
     /// Puts what the sealed cache had in place, as one change.
-    pub(crate) fn restore(&self, update: Update, held: Vec<Held>) {
+    pub(crate) fn restore(&self, restored: Restored) {
         self.change(|state, now| {
-            state.apply(update, now);
-            state.restore(held, now);
+            state.apply(restored.update, now);
+            state.incomplete = !restored.is_complete;
+            state.restore(restored.held, now);
         });
         self.shared.work.notify_one();
     }

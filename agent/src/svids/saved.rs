@@ -38,6 +38,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Kept {
     revision: Revision,
     bundle: Arc<TrustBundle>,
+    /// Nothing while it is not known: what was taken up is an older version's.
+    federated: Option<Vec<Arc<TrustBundle>>>,
     entries: Vec<Arc<NodeEntry>>,
     svids: Vec<Held>,
 }
@@ -57,6 +59,7 @@ impl State {
         Some(Kept {
             revision,
             bundle,
+            federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),
             svids: svids.collect(),
         })
@@ -70,6 +73,8 @@ struct Written<'a> {
     node: &'a SpiffeId,
     revision: Revision,
     bundle: SpiffeBundle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated: Option<Vec<SpiffeBundle>>,
     entries: &'a [Arc<NodeEntry>],
     issuers: Vec<Text<'a>>,
     svids: Vec<WrittenSvid<'a>>,
@@ -106,6 +111,8 @@ struct Stored {
     node: SpiffeId,
     revision: Revision,
     bundle: SpiffeBundle,
+    /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
+    federated: Option<Vec<SpiffeBundle>>,
     entries: Vec<NodeEntry>,
     issuers: Vec<Base64>,
     svids: Vec<StoredSvid>,
@@ -173,6 +180,10 @@ fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, serde_json:
         node,
         revision: kept.revision,
         bundle: kept.bundle.as_ref().into(),
+        federated: kept
+            .federated
+            .as_ref()
+            .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
         entries: &kept.entries,
         issuers,
         svids,
@@ -190,8 +201,19 @@ fn position<'a>(issuers: &mut Vec<&'a Bytes>, issuer: &'a Bytes) -> usize {
     })
 }
 
+/// What an earlier run kept.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// Entries and bundles, as the server said.
+    pub(crate) update: Update,
+    /// The SVIDs.
+    pub(crate) held: Vec<Held>,
+    /// Whether it has everything that the server said of that commit, as far as this version knows.
+    pub(crate) is_complete: bool,
+}
+
 /// Reads what an earlier run of this node kept.
-pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Result<Option<(Update, Vec<Held>)>, SavedUnreadable> {
+pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Result<Option<Restored>, SavedUnreadable> {
     let Some(octets) = records.read(Record::Cache)? else { return Ok(None) };
     let stored: Stored = serde_json::from_slice(&octets).map_err(|source| SealedError::Unknown { record: Record::Cache, source })?;
     if stored.format != FORMAT {
@@ -208,13 +230,15 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         .map(|svid| restored(svid, &issuers, now))
         .collect::<Option<Vec<_>>>()
         .ok_or(SavedUnreadable::Incomplete)?;
+    let is_complete = stored.federated.is_some();
     let update = Update {
         revision: stored.revision,
         upserted: stored.entries,
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
+        federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
     };
-    Ok(Some((update, held)))
+    Ok(Some(Restored { update, held, is_complete }))
 }
 
 fn restored(svid: StoredSvid, issuers: &[Bytes], now: Reading) -> Option<Held> {
@@ -294,7 +318,7 @@ impl Saver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::svids::testing::{TTL, bundle, entry, issue_all, revision, snapshot};
+    use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot};
     use trust_domains::clock::{Clock, ManualClock};
 
     fn records(dir: &tempfile::TempDir) -> SealedRecords {
@@ -326,8 +350,7 @@ mod tests {
         save(&filled(&clock), &records(&dir));
         clock.advance(TTL / 4);
         let cache = SvidCache::new(clock.shared());
-        let (update, held) = load(&records(&dir), &node(), clock.now()).unwrap().unwrap();
-        cache.restore(update, held);
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
         assert_eq!(cache.resume_after(), Some(revision(7)));
         let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
         let view = cache.subscribe(proven).next().await.unwrap();
@@ -347,8 +370,7 @@ mod tests {
         save(&filled(&clock), &records(&dir));
         clock.advance(TTL * 2);
         let cache = SvidCache::new(clock.shared());
-        let (update, held) = load(&records(&dir), &node(), clock.now()).unwrap().unwrap();
-        cache.restore(update, held);
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
         assert_eq!((cache.svid_count(), cache.entry_count()), (0, 2));
     }
 
@@ -366,7 +388,54 @@ mod tests {
         let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
         let dir = tempfile::tempdir().unwrap();
         save(&filled(&clock), &records(&dir));
-        let (_, held) = load(&records(&dir), &node(), clock.now()).unwrap().unwrap();
+        let held = load(&records(&dir), &node(), clock.now()).unwrap().unwrap().held;
         assert_eq!(held[0].svid.chain[1].as_ptr(), held[1].svid.chain[1].as_ptr());
+    }
+
+    fn federating() -> NodeEntry {
+        NodeEntry {
+            federates_with: vec!["partner.test".parse().unwrap()],
+            ..entry("a", 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_bundles_of_partners_outlive_a_restart() {
+        let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        let (before, partner) = (SvidCache::new(clock.shared()), bundle_of("partner.test"));
+        before.apply(Update {
+            federated: Some(vec![partner.clone()]),
+            ..snapshot(7, vec![federating()])
+        });
+        issue_all(&before, clock.now());
+        save(&before, &records(&dir));
+        let cache = SvidCache::new(clock.shared());
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+        let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
+        let view = cache.subscribe(proven).next().await.unwrap();
+        assert_eq!(*view.federated[partner.trust_domain()], partner);
+        assert_eq!(cache.resume_after(), Some(revision(7)));
+    }
+
+    #[test]
+    fn a_cache_of_a_version_without_partners_serves_and_asks_for_a_snapshot() {
+        let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        save(&filled(&clock), &records(&dir));
+        let mut stored: serde_json::Value = serde_json::from_slice(&records(&dir).read(Record::Cache).unwrap().unwrap()).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("federated").is_some());
+        records(&dir).write(Record::Cache, stored.to_string().as_bytes()).unwrap();
+
+        let cache = SvidCache::new(clock.shared());
+        cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+        assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
+        save(&cache, &records(&dir));
+        assert!(
+            !load(&records(&dir), &node(), clock.now()).unwrap().unwrap().is_complete,
+            "what was not known is not written as if it were"
+        );
+        cache.apply(snapshot(8, vec![entry("a", 1)]));
+        assert_eq!(cache.resume_after(), Some(revision(8)));
     }
 }

@@ -127,7 +127,7 @@ impl Slot {
     }
 }
 
-/// Returns whether two versions of an entry differ in anything but the commit.
+/// Returns whether two versions of an entry differ in anything that its SVID shows or depends on: not the commit, nor the partners it federates with.
 pub(super) fn differs(one: &NodeEntry, two: &NodeEntry) -> bool {
     one.spiffe_id != two.spiffe_id
         || one.selectors != two.selectors

@@ -13,6 +13,7 @@ use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
 
 use super::index::SelectorIndex;
+use super::partners::PartnerBundles;
 use super::recency::Recency;
 use super::settlement::Settlement;
 use super::slot::{Held, Slot, differs};
@@ -36,6 +37,8 @@ pub(crate) struct Update {
     pub(crate) removed: Removed,
     /// The bundle, if it changed.
     pub(crate) bundle: Option<TrustBundle>,
+    /// All bundles of partners, if one of them changed.
+    pub(crate) federated: Option<Vec<TrustBundle>>,
 }
 
 /// Which entries are gone.
@@ -71,6 +74,9 @@ pub(crate) struct Due {
 pub(crate) struct State {
     pub(super) shown: Option<Revision>,
     pub(super) bundle: Option<Arc<TrustBundle>>,
+    pub(super) partners: PartnerBundles,
+    /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
+    pub(super) incomplete: bool,
     /// Why nothing is served until the next sync, if it is known.
     pub(super) silenced: Option<String>,
     pub(super) slots: HashMap<EntryId, Slot>,
@@ -92,6 +98,8 @@ impl State {
         Self {
             shown: None,
             bundle: None,
+            partners: PartnerBundles::default(),
+            incomplete: false,
             silenced: None,
             slots: HashMap::new(),
             kept: BTreeSet::new(),
@@ -108,6 +116,9 @@ impl State {
 
     /// Applies what the server said, as one change.
     pub(crate) fn apply(&mut self, update: Update, now: Reading) {
+        if matches!(update.removed, Removed::Others) {
+            self.incomplete = false;
+        }
         let gone = self.gone(&update);
         for id in &gone {
             self.remove(id);
@@ -119,6 +130,9 @@ impl State {
         self.prefetch(update.revision);
         if let Some(bundle) = update.bundle {
             self.replace_bundle(bundle);
+        }
+        if let Some(federated) = update.federated {
+            self.replace_partners(federated);
         }
         if self.shown.is_none() {
             // Who subscribed while the agent was starting is waiting for this, entitled or not.
@@ -261,6 +275,8 @@ impl State {
             self.remove(id);
         }
         (self.shown, self.bundle) = (None, None);
+        self.partners = PartnerBundles::default();
+        self.incomplete = false;
         self.settlement.forget();
         self.changes += 1;
         self.views.values_mut().for_each(|view| view.dirty = true);
@@ -299,6 +315,11 @@ impl State {
             Some(slot) => {
                 let before = slot.entry.clone();
                 let changed = slot.change(entry.clone());
+                if !changed && before.federates_with != entry.federates_with {
+                    // Its bundles change, and its SVID does not.
+                    self.changes += 1;
+                    self.mark(&id);
+                }
                 if changed {
                     self.index.remove(&before);
                     self.index.insert(&entry);
@@ -344,5 +365,21 @@ impl State {
         self.bundle = Some(Arc::new(bundle));
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.bundle_sender.send_replace(self.bundle.clone());
+    }
+
+    /// Puts all bundles of partners in place. Only views of entries that federate with a partner whose bundle changed are told.
+    fn replace_partners(&mut self, bundles: Vec<TrustBundle>) {
+        let changed = self.partners.replace(bundles);
+        if changed.is_empty() {
+            return;
+        }
+        self.changes += 1;
+        let federates = |id: &EntryId| {
+            let slot = self.slots.get(id);
+            slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))
+        };
+        for view in self.views.values_mut() {
+            view.dirty |= view.entries.iter().any(|(_, id)| federates(id));
+        }
     }
 }

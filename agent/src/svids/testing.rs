@@ -33,6 +33,7 @@ pub(crate) fn entry(id: &str, at: u64) -> NodeEntry {
         class: CredentialClass::Medium,
         x509_ttl_s: TTL.as_secs(),
         hint: None,
+        federates_with: Vec::new(),
         created_at: Timestamp::from_unix(at.cast_signed()),
         expires_at: None,
         revision: revision(at),
@@ -62,16 +63,19 @@ pub(crate) fn held(entry: &NodeEntry, now: Reading) -> Held {
 
 /// A bundle of td.example with one root.
 pub(crate) fn bundle() -> TrustBundle {
-    static ROOT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    let root = ROOT.get_or_init(|| {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.subject_alt_names = vec![SanType::URI("spiffe://td.example".try_into().unwrap())];
-        params.self_signed(&key).unwrap().der().to_vec()
-    });
-    TrustBundle::new("td.example".parse().unwrap()).with_x509_authority(root).unwrap()
+    static BUNDLE: std::sync::OnceLock<TrustBundle> = std::sync::OnceLock::new();
+    BUNDLE.get_or_init(|| bundle_of("td.example")).clone()
+}
+
+/// A bundle of a trust domain with one root: another each time.
+pub(crate) fn bundle_of(trust_domain: &str) -> TrustBundle {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into().unwrap())];
+    let root = params.self_signed(&key).unwrap();
+    TrustBundle::new(trust_domain.parse().unwrap()).with_x509_authority(root.der()).unwrap()
 }
 
 /// A snapshot with these entries.
@@ -81,6 +85,7 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         upserted: entries,
         removed: Removed::Others,
         bundle: Some(bundle()),
+        federated: Some(Vec::new()),
     }
 }
 
@@ -92,6 +97,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         upserted,
         removed: Removed::These(removed),
         bundle: None,
+        federated: None,
     }
 }
 

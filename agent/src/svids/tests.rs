@@ -1,5 +1,7 @@
 //! The cache as its subscribers see it.
 
+mod federated;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,11 +1,12 @@
 //! What a workload or a sink is given: whole values, in which key, chain and bundle never mix.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle};
+use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
 /// One X509-SVID with its private key.
@@ -47,6 +48,8 @@ pub struct IdentityView {
     pub svids: Vec<Arc<IssuedSvid>>,
     /// The bundle of the trust domain.
     pub bundle: Arc<TrustBundle>,
+    /// The bundles of the partners that the subscriber's own entries federate with, as far as there are any: one for each trust domain, never pooled.
+    pub federated: BTreeMap<TrustDomain, Arc<TrustBundle>>,
     /// The commit that the view shows.
     pub revision: Revision,
 }
@@ -55,9 +58,19 @@ impl IdentityView {
     /// Returns whether a subscriber that has the other view already has this one: the commit it shows alone makes no difference.
     #[must_use]
     pub fn same_contents(&self, other: &Self) -> bool {
-        self.svids.len() == other.svids.len()
-            && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two))
-            && Arc::ptr_eq(&self.bundle, &other.bundle)
+        self.svids.len() == other.svids.len() && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two)) && self.same_bundles(other)
+    }
+
+    /// Returns whether both have the same bundles, that of the trust domain and those of partners.
+    #[must_use]
+    pub fn same_bundles(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bundle, &other.bundle)
+            && self.federated.len() == other.federated.len()
+            && self
+                .federated
+                .iter()
+                .zip(&other.federated)
+                .all(|((name, bundle), (other_name, other_bundle))| name == other_name && Arc::ptr_eq(bundle, other_bundle))
     }
 }
 

@@ -150,6 +150,7 @@ impl State {
             return Publication::Served(Arc::new(IdentityView {
                 svids,
                 bundle: bundle.clone(),
+                federated: self.partners.of(slots.iter().map(|slot| slot.entry.as_ref())),
                 revision,
             }));
         }

@@ -51,6 +51,12 @@ pub(crate) enum SyncFault {
     /// A complete snapshot has no bundle.
     #[error("the snapshot has no trust bundle")]
     NoBundle,
+    /// A partner's bundle claims to be that of this trust domain.
+    #[error("the sync stream has a partner's bundle of {trust_domain}, which is this trust domain")]
+    PartnerIsOwn {
+        /// The trust domain of this node.
+        trust_domain: TrustDomain,
+    },
     /// More entries than one node may have.
     #[error("the snapshot has more than {limit} entries")]
     TooManyEntries {
@@ -84,21 +90,28 @@ impl Assembly {
                 revision,
                 entries,
                 bundle,
+                federated,
                 last,
-            } => self.snapshot(revision, entries, bundle, last),
+            } => {
+                let federated = self.federated(federated)?;
+                self.snapshot(revision, entries, bundle, federated, last)
+            }
             SyncMessage::Delta {
                 revision,
                 upserted,
                 removed,
                 bundle,
+                federated,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
+                let federated = federated.map(|federated| self.federated(federated)).transpose()?;
                 Ok(Step::Apply(Update {
                     revision,
                     upserted,
                     removed: Removed::These(removed),
                     bundle,
+                    federated,
                 }))
             }
             SyncMessage::Current { revision } => {
@@ -108,6 +121,7 @@ impl Assembly {
                     upserted: Vec::new(),
                     removed: Removed::These(Vec::new()),
                     bundle: None,
+                    federated: None,
                 }))
             }
             // Between the parts of a snapshot a heartbeat says no more than that the server lives.
@@ -120,7 +134,14 @@ impl Assembly {
         }
     }
 
-    fn snapshot(&mut self, revision: Revision, entries: Vec<NodeEntry>, bundle: Option<SpiffeBundle>, last: bool) -> Result<Step, SyncFault> {
+    fn snapshot(
+        &mut self,
+        revision: Revision,
+        entries: Vec<NodeEntry>,
+        bundle: Option<SpiffeBundle>,
+        federated: Vec<TrustBundle>,
+        last: bool,
+    ) -> Result<Step, SyncFault> {
         let mut whole = match self.partial.take() {
             Some((begun, _)) if begun != revision => return Err(SyncFault::Interrupted),
             Some((_, whole)) => whole,
@@ -141,6 +162,7 @@ impl Assembly {
             upserted: whole,
             removed: Removed::Others,
             bundle: Some(bundle),
+            federated: Some(federated),
         }))
     }
 
@@ -172,12 +194,22 @@ impl Assembly {
         }
         Ok(bundle)
     }
+
+    /// Takes the bundles of partners. One of this trust domain is none: nobody but its own authorities vouches for it.
+    fn federated(&self, bundles: Vec<SpiffeBundle>) -> Result<Vec<TrustBundle>, SyncFault> {
+        if bundles.iter().any(|bundle| *bundle.trust_domain() == self.trust_domain) {
+            return Err(SyncFault::PartnerIsOwn {
+                trust_domain: self.trust_domain.clone(),
+            });
+        }
+        Ok(bundles.into_iter().map(SpiffeBundle::into_bundle).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::svids::testing::{bundle, entry, revision};
+    use crate::svids::testing::{bundle, bundle_of, entry, revision};
 
     fn assembly(shown: Option<u64>) -> Assembly {
         Assembly::new("td.example".parse().unwrap(), shown.map(revision))
@@ -188,6 +220,7 @@ mod tests {
             revision: revision(at),
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
+            federated: Vec::new(),
             last,
         }
     }
@@ -198,6 +231,7 @@ mod tests {
             upserted: vec![entry("a", at)],
             removed: Vec::new(),
             bundle: None,
+            federated: None,
         }
     }
 
@@ -240,6 +274,7 @@ mod tests {
             revision: revision(1),
             entries: Vec::new(),
             bundle: None,
+            federated: Vec::new(),
             last: true,
         };
         assert_eq!(assembly(None).take(without).unwrap_err(), SyncFault::NoBundle);
@@ -250,9 +285,35 @@ mod tests {
             revision: revision(1),
             entries: Vec::new(),
             bundle: Some(empty.into()),
+            federated: Vec::new(),
             last: true,
         };
         assert_eq!(assembly(None).take(message).unwrap_err(), SyncFault::EmptyBundle);
+    }
+
+    #[test]
+    fn no_partner_vouches_for_this_trust_domain() {
+        let of_partner = |name: &str| SyncMessage::Delta {
+            revision: revision(9),
+            upserted: Vec::new(),
+            removed: Vec::new(),
+            bundle: None,
+            federated: Some(vec![bundle_of(name).into()]),
+        };
+        let refused = assembly(Some(8)).take(of_partner("td.example")).unwrap_err();
+        assert!(matches!(refused, SyncFault::PartnerIsOwn { .. }), "{refused}");
+        let Ok(Step::Apply(update)) = assembly(Some(8)).take(of_partner("partner.example")) else {
+            panic!("a partner is no fault")
+        };
+        assert_eq!(update.federated.unwrap().len(), 1);
+        let in_snapshot = SyncMessage::Snapshot {
+            revision: revision(9),
+            entries: Vec::new(),
+            bundle: Some(bundle().into()),
+            federated: vec![bundle_of("td.example").into()],
+            last: true,
+        };
+        assert!(matches!(assembly(None).take(in_snapshot), Err(SyncFault::PartnerIsOwn { .. })));
     }
 
     #[test]

@@ -16,9 +16,10 @@ use trust_domains::wire::admin::{
     Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest,
 };
 use trust_domains::wire::audit::AuditRecord;
+use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
 use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse};
-use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post};
+use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use document::{Call, Document};
 
@@ -131,6 +132,22 @@ fn admin_calls(document: Document) -> Document {
                 .gives::<MintedToken>(),
         )
         .admin(Call::new(Get, "/v1/admin/bundle", "Shows the trust bundle.").gives::<SpiffeBundle>())
+        .admin(
+            Call::new(Get, "/v1/admin/bundles", "Lists the trust bundles: the own one, and those of partners.")
+                .query(&["limit", "after"])
+                .gives::<Page<BundleView>>(),
+        )
+        .admin(Call::new(Get, "/v1/admin/bundles/{trust_domain}", "Shows a trust bundle.").gives::<SpiffeBundle>())
+        .admin(
+            Call::new(Put, "/v1/admin/bundles/{trust_domain}", "Sets the bundle of a partner by hand.")
+                .takes::<SetBundle>()
+                .gives::<BundleSet>(),
+        )
+        .admin(
+            Call::new(Delete, "/v1/admin/bundles/{trust_domain}", "Deletes the bundle of a partner.")
+                .query(&["entries"])
+                .gives::<BundleDeleted>(),
+        )
         .admin(
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")
                 .query(&["after", "last", "follow", "limit"])

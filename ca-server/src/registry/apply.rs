@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use trust_domains::bundle::PartnerBundle;
 use trust_domains::node::{NodeName, NodeRecord};
-use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId};
+use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
 
 use super::entries::HeldEntry;
+use super::feed::PartnerSet;
 use super::nodes::HeldNode;
+use super::partners::HeldBundle;
 use super::records::{self, RecordError};
 use super::state::{HeldToken, State};
 use super::{Presence, Registry};
@@ -16,6 +19,7 @@ use crate::store::{Change, Key, Prefix, RecordName};
 
 /// One change of a commit, read.
 pub(super) enum RecordChange {
+    Bundle(TrustDomain, Option<StoredBundle>),
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
     Token(RecordName, Option<Bytes>),
@@ -23,10 +27,34 @@ pub(super) enum RecordChange {
     Authority,
 }
 
+/// A partner's bundle as it was read, with the octets of its record.
+pub(super) struct StoredBundle {
+    partner: PartnerBundle,
+    octets: usize,
+}
+
+impl StoredBundle {
+    fn read(key: &Key, stored: &Bytes) -> Result<Self, RecordError> {
+        let partner = records::decode(key, stored)?;
+        Ok(Self { partner, octets: stored.len() })
+    }
+
+    fn held(self, modified: u64) -> HeldBundle {
+        HeldBundle {
+            partner: Arc::new(self.partner),
+            octets: self.octets,
+            modified,
+        }
+    }
+}
+
 impl RecordChange {
     /// Reads a change; nothing for a kind of record that the registry does not hold.
     pub(super) fn read(key: &Key, value: Option<&Bytes>) -> Result<Option<Self>, RecordError> {
-        let read = if Prefix::ENTRIES.contains(key) {
+        let read = if Prefix::BUNDLES.contains(key) {
+            let Ok(partner) = key.name().parse() else { return Ok(None) };
+            Self::Bundle(partner, value.map(|stored| StoredBundle::read(key, stored)).transpose()?)
+        } else if Prefix::ENTRIES.contains(key) {
             let Ok(id) = key.name().parse() else { return Ok(None) };
             Self::Entry(id, value.map(|stored| records::decode(key, stored)).transpose()?)
         } else if Prefix::NODES.contains(key) {
@@ -70,8 +98,10 @@ impl State {
     /// Puts in a record that was read at the start: no agent is told, and nothing is a recent change.
     pub(super) fn load(&mut self, modified: u64, change: RecordChange) {
         match change {
+            RecordChange::Bundle(_, Some(stored)) => self.partners.insert(stored.held(modified)),
             RecordChange::Entry(_, Some(entry)) => {
                 let entry = self.entries.sharing(entry);
+                self.partners.exchange(self.entries.find(entry.id()).map(|held| &*held.entry), Some(&entry));
                 self.entries.insert(HeldEntry {
                     entry: Arc::new(entry),
                     modified,
@@ -86,12 +116,17 @@ impl State {
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
-            RecordChange::Entry(_, None) | RecordChange::Node(_, None) | RecordChange::Token(_, None) | RecordChange::Authority => {}
+            RecordChange::Authority
+            | RecordChange::Bundle(_, None)
+            | RecordChange::Entry(_, None)
+            | RecordChange::Node(_, None)
+            | RecordChange::Token(_, None) => {}
         }
     }
 
     fn apply(&mut self, counter: u64, change: RecordChange, presence: &Presence) {
         match change {
+            RecordChange::Bundle(partner, now) => self.apply_bundle(counter, partner, now, presence),
             RecordChange::Entry(id, now) => self.apply_entry(counter, id, now, presence),
             RecordChange::Node(name, now) => self.apply_node(counter, &name, now, presence),
             RecordChange::Token(id, Some(sealed)) => {
@@ -113,21 +148,34 @@ impl State {
             Some(held) => self.entries.insert(held.clone()),
             None => self.entries.remove(&id),
         };
+        let given_others = self
+            .partners
+            .exchange(previous.as_ref().map(|held| &*held.entry), now.as_ref().map(|held| &*held.entry));
+        let partners = |node: &SpiffeId| if given_others.contains(node) { PartnerSet::Changed } else { PartnerSet::Same };
         let node_now = now.as_ref().map(|held| held.entry.parent_id().clone());
         if let Some(left) = previous
             .map(|held| held.entry.parent_id().clone())
             .filter(|left| Some(left) != node_now.as_ref())
         {
-            self.tell(counter, left, &id, None, presence);
+            presence.push(&left, counter, &id, None, partners(&left));
+            self.recent.note(counter, left, id.clone());
         }
         if let Some(node) = node_now {
-            self.tell(counter, node, &id, now.as_ref(), presence);
+            presence.push(&node, counter, &id, now.as_ref(), partners(&node));
+            self.recent.note(counter, node, id);
         }
     }
 
-    fn tell(&mut self, counter: u64, node: SpiffeId, id: &EntryId, now: Option<&HeldEntry>, presence: &Presence) {
-        presence.push(&node, counter, id, now);
-        self.recent.note(counter, node, id.clone());
+    /// A change of a bundle is told to the nodes that need it, and remembered once for all of them.
+    fn apply_bundle(&mut self, counter: u64, partner: TrustDomain, now: Option<StoredBundle>, presence: &Presence) {
+        match now {
+            Some(stored) => self.partners.insert(stored.held(counter)),
+            None => self.partners.remove(&partner),
+        }
+        for (node, _) in self.partners.nodes_of(&partner) {
+            presence.push_partners(node, counter);
+        }
+        self.recent.note_partner(counter, partner);
     }
 
     fn apply_node(&mut self, counter: u64, name: &NodeName, now: Option<NodeRecord>, presence: &Presence) {

@@ -1,19 +1,26 @@
-//! The recent changes of entries, so that an agent that lost its stream goes on where it was.
+//! The recent changes of entries and of the bundles of partners, so that an agent that lost its stream goes on where it was.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use trust_domains::{EntryId, SpiffeId};
+use trust_domains::{EntryId, SpiffeId, TrustDomain};
 
 /// How many changes are remembered: about 2 MiB, some seconds of the fastest bulk change. Whoever was away longer gets a whole snapshot, which costs it
 /// no more than its own entries.
 pub const RECENT_CHANGES: usize = 16_384;
 
-/// One entry of one node was made, changed or removed; what it is now is in the index.
+/// Something was made, changed or removed; what it is now is in the index.
 #[derive(Debug, Clone)]
 struct RecentChange {
     counter: u64,
-    node: SpiffeId,
-    id: EntryId,
+    subject: Subject,
+}
+
+#[derive(Debug, Clone)]
+enum Subject {
+    /// An entry of a node.
+    Entry { node: SpiffeId, id: EntryId },
+    /// The bundle of a partner.
+    Partner(TrustDomain),
 }
 
 /// The changes after a certain commit, bounded.
@@ -35,9 +42,18 @@ impl ChangeLog {
         }
     }
 
-    /// Notes a change; counters never go back.
+    /// Notes a change of an entry; counters never go back.
     pub fn note(&mut self, counter: u64, node: SpiffeId, id: EntryId) {
-        self.changes.push_back(RecentChange { counter, node, id });
+        self.push(counter, Subject::Entry { node, id });
+    }
+
+    /// Notes a change of a partner's bundle.
+    pub fn note_partner(&mut self, counter: u64, partner: TrustDomain) {
+        self.push(counter, Subject::Partner(partner));
+    }
+
+    fn push(&mut self, counter: u64, subject: Subject) {
+        self.changes.push_back(RecentChange { counter, subject });
         while self.changes.len() > self.bound {
             let Some(forgotten) = self.changes.pop_front() else { break };
             self.complete_after = forgotten.counter;
@@ -50,13 +66,24 @@ impl ChangeLog {
         if after < self.complete_after {
             return None;
         }
+        let of_node = |subject: &Subject| match subject {
+            Subject::Entry { node: concerned, id } if concerned == node => Some(id.clone()),
+            Subject::Entry { .. } | Subject::Partner(_) => None,
+        };
+        Some(self.subjects_after(after).filter_map(of_node).collect())
+    }
+
+    /// Returns the partners whose bundles changed after a commit that is remembered.
+    pub fn partners_since(&self, after: u64) -> impl Iterator<Item = &TrustDomain> {
+        self.subjects_after(after).filter_map(|subject| match subject {
+            Subject::Partner(partner) => Some(partner),
+            Subject::Entry { .. } => None,
+        })
+    }
+
+    fn subjects_after(&self, after: u64) -> impl Iterator<Item = &Subject> {
         let first = self.changes.partition_point(|change| change.counter <= after);
-        let ids = self
-            .changes
-            .range(first..)
-            .filter(|change| change.node == *node)
-            .map(|change| change.id.clone());
-        Some(ids.collect())
+        self.changes.range(first..).map(|change| &change.subject)
     }
 }
 

@@ -26,18 +26,31 @@ struct Waiting {
     changes: BTreeMap<EntryId, Option<HeldEntry>>,
     /// A commit waits that changed no entry, and is told all the same.
     marked: bool,
+    partners: PartnerSet,
     overflowed: bool,
+}
+
+/// Whether the node is to be given other bundles of partners than before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PartnerSet {
+    /// It is: one of them changed, or the node's need did.
+    Changed,
+    /// It has them.
+    #[default]
+    Same,
 }
 
 /// What a stream tells its agent next.
 #[derive(Debug)]
 pub enum FeedEvent {
-    /// Entries of the node changed: what they are now, nothing where they are gone.
+    /// Entries of the node or the bundles of its partners changed: what entries are now, nothing where they are gone.
     Changed {
         /// The newest commit among them.
         counter: u64,
         /// Each entry once; none for a commit that concerns the node otherwise.
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
+        /// Whether it is given other bundles of partners; which is looked up when it is told.
+        partners: PartnerSet,
     },
     /// More changed than is kept: start again with a snapshot.
     Lost,
@@ -48,20 +61,16 @@ impl Feed {
     #[must_use]
     pub fn after(counter: u64) -> Self {
         Self {
-            waiting: Mutex::new(Waiting {
-                concerned: counter,
-                changes: BTreeMap::new(),
-                marked: false,
-                overflowed: false,
-            }),
+            waiting: Mutex::new(Waiting::after(counter)),
             wake: Notify::new(),
         }
     }
 
     /// Adds a change.
-    pub fn push(&self, counter: u64, id: &EntryId, now: Option<&HeldEntry>) {
+    pub fn push(&self, counter: u64, id: &EntryId, now: Option<&HeldEntry>, partners: PartnerSet) {
         let mut waiting = self.waiting();
         waiting.concerned = counter;
+        waiting.note(partners);
         if waiting.changes.len() >= WAITING_CHANGES && !waiting.changes.contains_key(id) {
             waiting.overflow();
         }
@@ -81,6 +90,15 @@ impl Feed {
         self.wake.notify_one();
     }
 
+    /// Says that the node is given other bundles of partners.
+    pub fn push_partners(&self, counter: u64) {
+        let mut waiting = self.waiting();
+        waiting.concerned = counter;
+        waiting.note(PartnerSet::Changed);
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
     /// Says that changes were missed.
     pub fn lose(&self, counter: u64) {
         let mut waiting = self.waiting();
@@ -92,12 +110,7 @@ impl Feed {
 
     /// Forgets what waits: the stream is told everything up to this commit by a snapshot.
     pub fn restart(&self, counter: u64) {
-        *self.waiting() = Waiting {
-            concerned: counter,
-            changes: BTreeMap::new(),
-            marked: false,
-            overflowed: false,
-        };
+        *self.waiting() = Waiting::after(counter);
     }
 
     /// Waits until something is to be told. Cancel safe: what was not returned waits on.
@@ -115,7 +128,7 @@ impl Feed {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let waiting = self.waiting();
-        waiting.changes.is_empty() && !waiting.marked && !waiting.overflowed
+        waiting.changes.is_empty() && !waiting.marked && waiting.partners == PartnerSet::Same && !waiting.overflowed
     }
 
     /// Returns the newest commit that concerned the node.
@@ -131,9 +144,11 @@ impl Feed {
         }
         let changes = std::mem::take(&mut waiting.changes);
         let marked = std::mem::take(&mut waiting.marked);
-        (marked || !changes.is_empty()).then_some(FeedEvent::Changed {
+        let partners = std::mem::take(&mut waiting.partners);
+        (marked || !changes.is_empty() || partners == PartnerSet::Changed).then_some(FeedEvent::Changed {
             counter: waiting.concerned,
             changes,
+            partners,
         })
     }
 
@@ -143,6 +158,22 @@ impl Feed {
 }
 
 impl Waiting {
+    const fn after(counter: u64) -> Self {
+        Self {
+            concerned: counter,
+            changes: BTreeMap::new(),
+            marked: false,
+            partners: PartnerSet::Same,
+            overflowed: false,
+        }
+    }
+
+    fn note(&mut self, partners: PartnerSet) {
+        if partners == PartnerSet::Changed {
+            self.partners = partners;
+        }
+    }
+
     fn overflow(&mut self) {
         self.overflowed = true;
         self.changes.clear();
@@ -161,10 +192,10 @@ mod tests {
     async fn changes_of_several_commits_are_told_once_each_with_the_newest_commit() {
         let feed = Feed::after(4);
         assert!(feed.is_quiet());
-        feed.push(5, &id(1), None);
-        feed.push(6, &id(2), None);
-        feed.push(7, &id(1), None);
-        let FeedEvent::Changed { counter, changes } = feed.next().await else {
+        feed.push(5, &id(1), None, PartnerSet::Same);
+        feed.push(6, &id(2), None, PartnerSet::Same);
+        feed.push(7, &id(1), None, PartnerSet::Same);
+        let FeedEvent::Changed { counter, changes, .. } = feed.next().await else {
             panic!("not lost")
         };
         assert_eq!(counter, 7);
@@ -178,11 +209,11 @@ mod tests {
         let feed = Feed::after(4);
         feed.mark(5);
         assert!(!feed.is_quiet());
-        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 5, changes } if changes.is_empty()));
+        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 5, changes, .. } if changes.is_empty()));
         assert!(feed.is_quiet());
-        feed.push(6, &id(1), None);
+        feed.push(6, &id(1), None, PartnerSet::Same);
         feed.mark(7);
-        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 7, changes } if changes.len() == 1));
+        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 7, changes, .. } if changes.len() == 1));
         assert!(feed.is_quiet());
     }
 
@@ -190,14 +221,41 @@ mod tests {
     async fn a_stream_that_is_too_far_behind_starts_again() {
         let feed = Feed::after(0);
         for number in 0..=WAITING_CHANGES {
-            feed.push(1, &id(number), None);
+            feed.push(1, &id(number), None, PartnerSet::Same);
         }
-        feed.push(2, &id(0), None);
+        feed.push(2, &id(0), None, PartnerSet::Same);
         assert!(matches!(feed.next().await, FeedEvent::Lost));
         assert!(matches!(feed.next().await, FeedEvent::Lost), "until it did");
         feed.restart(2);
         assert!(feed.is_quiet());
-        feed.push(3, &id(0), None);
+        feed.push(3, &id(0), None, PartnerSet::Same);
         assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 3, .. }));
+    }
+
+    #[tokio::test]
+    async fn other_bundles_are_told_with_the_entry_that_asks_for_them_or_alone() {
+        let feed = Feed::after(4);
+        feed.push(5, &id(1), None, PartnerSet::Changed);
+        feed.push(6, &id(2), None, PartnerSet::Same);
+        assert!(matches!(
+            feed.next().await,
+            FeedEvent::Changed { counter: 6, changes, partners: PartnerSet::Changed } if changes.len() == 2
+        ));
+        assert!(feed.is_quiet());
+        feed.push_partners(7);
+        assert!(!feed.is_quiet());
+        assert!(matches!(
+            feed.next().await,
+            FeedEvent::Changed { counter: 7, changes, partners: PartnerSet::Changed } if changes.is_empty()
+        ));
+        assert_eq!(feed.concerned(), 7);
+        feed.push(8, &id(1), None, PartnerSet::Same);
+        assert!(matches!(
+            feed.next().await,
+            FeedEvent::Changed {
+                partners: PartnerSet::Same,
+                ..
+            }
+        ));
     }
 }

@@ -13,7 +13,7 @@ use trust_domains::public_key::KeyHash;
 use trust_domains::{EntryId, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
-use super::feed::Feed;
+use super::feed::{Feed, PartnerSet};
 use crate::attestation::NodeRefused;
 
 /// The most streams of one node: the one in use, and the one of a lost connection that nobody has noticed yet.
@@ -192,9 +192,16 @@ impl Presence {
     }
 
     /// Tells the streams of a node that an entry changed.
-    pub fn push(&self, node: &SpiffeId, counter: u64, id: &EntryId, now: Option<&HeldEntry>) {
+    pub fn push(&self, node: &SpiffeId, counter: u64, id: &EntryId, now: Option<&HeldEntry>, partners: PartnerSet) {
         if let Some(presence) = self.nodes().get(node) {
-            presence.streams.iter().for_each(|stream| stream.feed.push(counter, id, now));
+            presence.streams.iter().for_each(|stream| stream.feed.push(counter, id, now, partners));
+        }
+    }
+
+    /// Tells the streams of a node that it is given other bundles of partners.
+    pub fn push_partners(&self, node: &SpiffeId, counter: u64) {
+        if let Some(presence) = self.nodes().get(node) {
+            presence.streams.iter().for_each(|stream| stream.feed.push_partners(counter));
         }
     }
 
@@ -316,7 +323,7 @@ mod tests {
         assert_eq!(presence.standing(&node(), 9), Standing::Behind, "the snapshot is not acknowledged yet");
         presence.acknowledge(&node(), 4);
         assert_eq!(presence.standing(&node(), 9), Standing::Shows, "commits 5 to 9 concerned others");
-        presence.push(&node(), 7, &"e".parse().unwrap(), None);
+        presence.push(&node(), 7, &"e".parse().unwrap(), None, PartnerSet::Same);
         assert_eq!(presence.standing(&node(), 9), Standing::Behind);
         presence.acknowledge(&node(), 7);
         assert_eq!(presence.standing(&node(), 9), Standing::Shows);

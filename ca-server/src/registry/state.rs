@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::changes::{ChangeLog, RECENT_CHANGES};
 use super::entries::EntryIndex;
 use super::nodes::NodeIndex;
+use super::partners::PartnerIndex;
 use crate::store::RecordName;
 
 /// A join token's sealed record with the commit that last changed it.
@@ -18,7 +19,7 @@ pub struct HeldToken {
     pub modified: u64,
 }
 
-/// Entries, nodes and tokens after one commit.
+/// Entries, nodes, tokens and the bundles of partners after one commit.
 #[derive(Debug)]
 pub struct State {
     pub(super) counter: u64,
@@ -27,6 +28,8 @@ pub struct State {
     pub entries: EntryIndex,
     /// The nodes.
     pub nodes: NodeIndex,
+    /// The bundles of partners, and who needs them.
+    pub partners: PartnerIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
 }
@@ -38,6 +41,7 @@ impl State {
             recent: ChangeLog::starting_at(counter, RECENT_CHANGES),
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
+            partners: PartnerIndex::default(),
             tokens: BTreeMap::new(),
         }
     }

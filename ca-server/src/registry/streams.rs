@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trust_domains::public_key::KeyHash;
-use trust_domains::{EntryId, Revision, SpiffeId, Timestamp};
+use trust_domains::{EntryId, Revision, SpiffeBundle, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
 use super::{OpenStream, Registry, State};
@@ -19,6 +19,8 @@ pub enum Start {
         revision: Revision,
         /// The changes.
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
+        /// All bundles of the node's partners, when they may be others than those that the agent has.
+        federated: Option<Vec<SpiffeBundle>>,
     },
     /// Everything that the node has.
     Snapshot {
@@ -26,6 +28,8 @@ pub enum Start {
         revision: Revision,
         /// The entries, by id.
         entries: Vec<HeldEntry>,
+        /// The bundles of the node's partners.
+        federated: Vec<SpiffeBundle>,
     },
 }
 
@@ -42,13 +46,16 @@ impl Registry {
         let stream = OpenStream::new(key, state.counter());
         let resumed = shows.filter(|shown| shown.epoch == self.epoch && shown.counter <= state.counter());
         let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
-            Some((counter, changes)) => (
-                Some(counter),
-                Start::Resume {
+            Some((counter, changes)) => {
+                // An entry that changed may have been the first or the last that asks for a bundle.
+                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.partners.needs(node, partner));
+                let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,
-                },
-            ),
+                    federated: others.then(|| state.partners.given_to(node)),
+                };
+                (Some(counter), start)
+            }
             None => (None, self.snapshot_of(&state, node)),
         };
         self.presence.open(node, Arc::clone(&stream), resumed_at);
@@ -81,7 +88,13 @@ impl Registry {
         Start::Snapshot {
             revision: self.at(state.counter()),
             entries,
+            federated: state.partners.given_to(node),
         }
+    }
+
+    /// Returns the bundles of a node's partners.
+    pub fn federated(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+        self.read().partners.given_to(node)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use trust_domains::EntryId;
 use trust_domains::node::NodeName;
+use trust_domains::{EntryId, TrustDomain};
 
 /// The key of one record, as `entry/ID`: readable, and ordered by its octets.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,7 +14,7 @@ pub struct Key(Arc<str>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix(&'static str);
 
-/// The name of a record that has no type of its own in the domain: 1 to 128 letters, digits and `. _ -`.
+/// The name of a record that has no type of its own in the domain: 1 to 255 letters, digits and `. _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordName(Arc<str>);
 
@@ -33,6 +33,8 @@ impl Prefix {
     pub const ALL: Self = Self("");
     /// Authorities: their certificates and sealed keys.
     pub const AUTHORITIES: Self = Self("authority/");
+    /// Bundles of partner trust domains.
+    pub const BUNDLES: Self = Self("bundle/");
     /// Registration entries.
     pub const ENTRIES: Self = Self("entry/");
     /// What there is one of: trust domain, sealed data key, settings.
@@ -60,6 +62,12 @@ impl Prefix {
 }
 
 impl Key {
+    /// Returns the key of a partner's bundle: the characters of a trust domain's name are those of a record's.
+    #[must_use]
+    pub fn bundle(trust_domain: &TrustDomain) -> Self {
+        Prefix::BUNDLES.key(trust_domain)
+    }
+
     /// Returns the key of a registration entry.
     #[must_use]
     pub fn entry(id: &EntryId) -> Self {
@@ -113,8 +121,8 @@ impl Key {
 }
 
 impl RecordName {
-    /// The longest name: keys stay far below the 4 KiB that a stored value may have.
-    pub const MAX_LEN: usize = 128;
+    /// The longest name: that of a trust domain. Keys stay far below the 4 KiB that a stored value may have.
+    pub const MAX_LEN: usize = TrustDomain::MAX_LEN;
 
     /// Returns the name.
     ///
@@ -181,6 +189,9 @@ mod tests {
     fn a_stored_key_is_read_back_and_a_foreign_one_is_not() {
         let key = Key::authority(&RecordName::new("root-1").unwrap());
         assert_eq!(Key::from_stored(key.as_str().as_bytes()), Some(key));
+        let longest: TrustDomain = "a.".repeat(127).parse().unwrap();
+        let key = Key::bundle(&longest);
+        assert_eq!(Key::from_stored(key.as_str().as_bytes()), Some(key));
         for foreign in [&b""[..], b"entry", b"entry/", b"entry/a/b", b"entry/a\0\0\x01", b"\0head", b"entry/\xff"] {
             assert_eq!(Key::from_stored(foreign), None, "{foreign:?}");
         }
@@ -188,10 +199,10 @@ mod tests {
 
     #[test]
     fn a_record_name_is_letters_digits_dots_dashes_and_underscores() {
-        for good in ["a", "A-1_b.c", &"x".repeat(128)] {
+        for good in ["a", "A-1_b.c", &"x".repeat(255)] {
             assert!(RecordName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "a/b", "a b", "ä", "a\0", &"x".repeat(129)] {
+        for bad in ["", "a/b", "a b", "ä", "a\0", &"x".repeat(256)] {
             assert!(RecordName::new(bad).is_err(), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 mod apply;
 mod create;
 mod text;
-mod wait;
+pub(crate) mod wait;
 
 use std::process::ExitCode;
 

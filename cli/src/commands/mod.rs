@@ -31,7 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Token(command) => token::run(command, &global).await?,
         Command::Entry(command) => return entry::run(command, &global).await,
         Command::Node(command) => node::run(command, &global).await?,
-        Command::Bundle(command) => bundle::run(command, &global).await?,
+        Command::Bundle(command) => return bundle::run(command, &global).await,
         Command::Svid(command) => return svid::run(command, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,
         Command::Audit(command) => audit::run(command, &global).await?,

@@ -19,6 +19,13 @@ fn the_bundle_is_shown_as_spiffe_json_and_pem() {
         "X509-19, X509-20: {key}"
     );
     assert!(shown["spiffe_sequence"].is_u64() && shown["spiffe_refresh_hint"].is_u64());
+    let jwks: serde_json::Value = serde_json::from_str(&typed(&domain, &["bundle", "show", "--format", "jwks"]).exits(0).stdout).expect("JSON");
+    assert!(
+        jwks["keys"]
+            .as_array()
+            .is_some_and(|keys| keys.iter().all(|key| key["use"] == "sig" && key.get("x5c").is_none())),
+        "WAPI-17: {jwks}"
+    );
     let pem = typed(&domain, &["bundle", "show", "--format", "pem"]).exits(0).stdout;
     assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 1);
     let list = domain.told(&["bundle", "list"]);
@@ -26,7 +33,7 @@ fn the_bundle_is_shown_as_spiffe_json_and_pem() {
     assert_eq!(domain.told(&["bundle", "show", "--trust-domain", "bundle.test"]), shown);
     assert_eq!(
         domain.operator(&["bundle", "show", "--trust-domain", "other.test"]).exits(3).problem(),
-        "not_found"
+        "bundle_not_found"
     );
     assert_eq!(
         domain.operator(&["bundle", "show", "--trust-domain", "no such name"]).exits(2).problem(),

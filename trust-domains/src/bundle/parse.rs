@@ -68,6 +68,9 @@ pub enum SkipReason {
     /// `kty` is missing, unknown, or not for this use.
     #[error("kty is missing, or not known for this use")]
     KeyTypeUnknown,
+    /// A block of PEM is no certificate.
+    #[error("the block is not a certificate")]
+    NotACertificate,
     /// The entry is not an object.
     #[error("the entry is not an object")]
     NotAnObject,
@@ -94,6 +97,16 @@ pub enum ParseBundleError {
         /// The column, from 1.
         column: usize,
     },
+    /// A text in PEM holds no root.
+    #[error("no certificate of the PEM text is taken as a root")]
+    NoRootInPem {
+        /// Why the first block is none, if there is one.
+        #[source]
+        first: Option<SkipReason>,
+    },
+    /// It is not PEM.
+    #[error("not PEM")]
+    NotPem,
     /// `spiffe_sequence` is not a whole number of at most 64 bits (BUN-03).
     #[error("spiffe_sequence is not a whole number")]
     Sequence,

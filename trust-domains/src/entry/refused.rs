@@ -9,6 +9,7 @@ use crate::jwt_svid::ClaimRefused;
 use crate::problem::{Code, Coded};
 use crate::selector::{ParseSelectorError, UnixKey};
 use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
+use crate::trust_domain::TrustDomain;
 
 /// The draft breaks a rule of entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,12 @@ pub enum EntryRefused {
         class: CredentialClass,
         /// The class that allows that life, if one does.
         allowed_by: Option<CredentialClass>,
+    },
+    /// An entry has the bundle of its own trust domain already.
+    #[error("{trust_domain} is the entry's own trust domain")]
+    FederatesWithItself {
+        /// The trust domain.
+        trust_domain: TrustDomain,
     },
     /// The hint.
     #[error(transparent)]
@@ -79,6 +86,14 @@ pub enum EntryRefused {
     /// The identity.
     #[error(transparent)]
     SpiffeId(#[from] ParseSpiffeIdError),
+    /// More partners than an entry may have.
+    #[error("the entry federates with {actual} trust domains, more than {limit}")]
+    TooManyPartners {
+        /// The most.
+        limit: usize,
+        /// How many there are.
+        actual: usize,
+    },
     /// More selectors than an entry may have.
     #[error("the entry has {actual} selectors, more than {limit}")]
     TooManySelectors {
@@ -114,7 +129,7 @@ impl Coded for EntryRefused {
             Self::ClassExceeded { .. } => Code::ClassExceeded,
             Self::Hint(reason) => reason.code(),
             Self::NotImplemented { .. } => Code::NotImplemented,
-            Self::ParentNotANode { .. } | Self::TtlTooShort { .. } => Code::InvalidRequest,
+            Self::FederatesWithItself { .. } | Self::ParentNotANode { .. } | Self::TooManyPartners { .. } | Self::TtlTooShort { .. } => Code::InvalidRequest,
             Self::ReservedPath { .. } => Code::ReservedPath,
             Self::NoSelectors | Self::Selector { .. } | Self::SelectorValue { .. } | Self::TooManySelectors { .. } | Self::UnknownSelector { .. } => {
                 Code::InvalidSelector
@@ -132,6 +147,7 @@ impl Coded for EntryRefused {
                 format!("ask for at most {}: no class allows more", format_duration(longest))
             }
             Self::Claims(reason) => reason.hint(),
+            Self::FederatesWithItself { .. } => "name partners only: its own bundle comes with every identity".to_owned(),
             Self::Hint(reason) => reason.hint(),
             Self::NoSelectors => "name at least one, like --selector unix:uid:1000".to_owned(),
             Self::NotImplemented { field } => format!("write the entry without {field}"),
@@ -139,6 +155,7 @@ impl Coded for EntryRefused {
             Self::RootPath { .. } => "write it with a path, like /web".to_owned(),
             Self::SelectorValue { key, .. } => format!("write it as {key}:VALUE, the value being {}", key.form()),
             Self::SpiffeId(reason) => reason.hint(),
+            Self::TooManyPartners { .. } => "make several entries with the same SPIFFE ID: a process gets the bundles of all its entries".to_owned(),
             Self::TooManySelectors { .. } => "make several entries with the same SPIFFE ID: a process needs all selectors of one".to_owned(),
             Self::TtlTooShort { field, least, .. } => format!("ask for {field} of at least {}", format_duration(*least)),
             Self::UnknownSelector { nearest: Some(key), .. } => format!("write it as {key}:VALUE, if that was meant"),

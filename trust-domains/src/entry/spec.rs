@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EntryRefused, Hint};
+use super::{EntryRefused, Hint, Partners};
 use crate::class::{CredentialClass, outage_price};
 use crate::jwt_svid::ExtraClaims;
 use crate::selector::{Selector, SelectorSet, UnixKey};
@@ -16,6 +16,7 @@ use crate::wire::admin::{EntryChange, EntryDraft};
 /// - The identity and the parent are of one trust domain; the identity has a path, and not a reserved one; the parent is a node.
 /// - There are 1 to 64 selectors, each of a kind that an attestor proves and with a value that it may have.
 /// - Lives are at least 10 s and at most that of the class.
+/// - It federates with at most 64 other trust domains, never with its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntrySpec {
     pub(super) spiffe_id: SpiffeId,
@@ -23,6 +24,7 @@ pub struct EntrySpec {
     pub(super) selectors: SelectorSet,
     pub(super) hint: Option<Hint>,
     pub(super) claims: ExtraClaims,
+    pub(super) federates_with: Partners,
     pub(super) expires_at: Option<Timestamp>,
     // Seconds in 32 bits: a server holds a million of these.
     pub(super) x509_ttl_s: u32,
@@ -52,6 +54,7 @@ impl EntrySpec {
             selectors: parse_selectors(&draft.selectors)?,
             hint: parse_hint(draft.hint.as_deref())?,
             claims: ExtraClaims::new(draft.claims.clone())?,
+            federates_with: Partners::check(draft.federates_with.clone(), trust_domain)?,
             expires_at: draft.expires_at,
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -82,6 +85,10 @@ impl EntrySpec {
             selectors: change.selectors.as_deref().map_or(Ok(self.selectors.clone()), parse_selectors)?,
             hint: change.hint.as_deref().map_or(Ok(self.hint.clone()), |text| parse_hint(Some(text)))?,
             claims: change.claims.clone().map_or(Ok(self.claims.clone()), ExtraClaims::new)?,
+            federates_with: match &change.federates_with {
+                Some(partners) => Partners::check(partners.clone(), trust_domain)?,
+                None => self.federates_with.clone(),
+            },
             expires_at: change.expires_at.or(self.expires_at),
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -97,6 +104,7 @@ impl EntrySpec {
             return Err(EntryRefused::ParentNotANode { parent_id: self.parent_id });
         }
         check_selectors(&self.selectors)?;
+        self.federates_with.check_all(self.spiffe_id.trust_domain_name())?;
         check_ttl("x509_ttl_s", self.x509_ttl(), self.class)?;
         check_ttl("jwt_ttl_s", self.jwt_ttl(), self.class)?;
         Ok(self)
@@ -150,6 +158,12 @@ impl EntrySpec {
         &self.claims
     }
 
+    /// Returns the partner trust domains whose bundles its workload gets, in order.
+    #[must_use]
+    pub fn federates_with(&self) -> &Partners {
+        &self.federates_with
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -174,6 +188,7 @@ impl EntrySpec {
             ("jwt_ttl_s", self.jwt_ttl_s != other.jwt_ttl_s),
             ("claims", self.claims != other.claims),
             ("hint", self.hint != other.hint),
+            ("federates_with", self.federates_with != other.federates_with),
             ("expires_at", self.expires_at != other.expires_at),
         ];
         fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
@@ -207,9 +222,6 @@ impl EntrySpec {
 fn refuse_unissued(draft: &EntryDraft) -> Result<(), EntryRefused> {
     if !draft.dns_names.is_empty() {
         return Err(EntryRefused::NotImplemented { field: "dns_names" });
-    }
-    if !draft.federates_with.is_empty() {
-        return Err(EntryRefused::NotImplemented { field: "federates_with" });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, EntryRefused, EntrySpec, Hint, RegistrationEntry};
+use super::{EntryId, EntryRefused, EntrySpec, Hint, Partners, RegistrationEntry};
 use crate::class::CredentialClass;
 use crate::jwt_svid::ExtraClaims;
 use crate::selector::SelectorSet;
@@ -23,6 +23,9 @@ pub(super) struct StoredEntry {
     hint: Option<Hint>,
     #[serde(default, skip_serializing_if = "ExtraClaims::is_empty")]
     claims: ExtraClaims,
+    /// Absent in what versions before federation wrote.
+    #[serde(default, skip_serializing_if = "Partners::is_empty")]
+    federates_with: Partners,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -39,6 +42,7 @@ impl From<RegistrationEntry> for StoredEntry {
             jwt_ttl_s,
             hint,
             claims,
+            federates_with,
             expires_at,
         } = entry.spec;
         Self {
@@ -51,6 +55,7 @@ impl From<RegistrationEntry> for StoredEntry {
             jwt_ttl_s,
             hint,
             claims,
+            federates_with,
             expires_at,
             created_at: entry.created_at,
         }
@@ -71,6 +76,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             jwt_ttl_s,
             hint,
             claims,
+            federates_with,
             expires_at,
             created_at,
         } = stored;
@@ -83,6 +89,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             jwt_ttl_s,
             hint,
             claims,
+            federates_with,
             expires_at,
         }
         .checked()?;

@@ -6,6 +6,8 @@ use crate::selector::{ParseSelectorError, UnixKey};
 use crate::spiffe_id::ParseSpiffeIdError;
 use crate::wire::admin::EntryDraft;
 
+const REVISION: Revision = Revision { epoch: 1, counter: 7 };
+
 const NODE: &str = "spiffe://td/troth/agent/join_token/web-1";
 
 fn td() -> TrustDomain {
@@ -191,8 +193,6 @@ fn a_life_is_at_least_ten_seconds_and_at_most_that_of_the_class() {
 fn what_this_version_does_not_issue_is_refused_and_not_dropped() {
     let dns = check(|draft| draft.dns_names.push("web.example".to_owned()));
     assert_eq!(dns, Err(EntryRefused::NotImplemented { field: "dns_names" }));
-    let federated = check(|draft| draft.federates_with.push("other".parse().unwrap()));
-    assert_eq!(federated, Err(EntryRefused::NotImplemented { field: "federates_with" }));
 }
 
 #[test]
@@ -409,4 +409,41 @@ proptest! {
             prop_assert_eq!(hint.as_str(), &text);
         }
     }
+}
+
+#[test]
+fn an_entry_names_its_partners_and_a_change_replaces_them_all() {
+    let name = |text: &str| text.parse::<TrustDomain>().unwrap();
+    let spec = check(|draft| draft.federates_with = vec![name("two.test"), name("one.test"), name("two.test")]).unwrap();
+    let before = entry(spec.clone());
+    assert_eq!(before.view(REVISION).federates_with, [name("one.test"), name("two.test")]);
+    assert_eq!(before.node_entry(REVISION).federates_with, [name("one.test"), name("two.test")]);
+    let changed = |partners: Option<Vec<TrustDomain>>| {
+        let change = EntryChange {
+            federates_with: partners,
+            ..EntryChange::default()
+        };
+        before.change(&change, &td(), None)
+    };
+    assert_eq!(changed(None).unwrap(), spec);
+    let none = changed(Some(Vec::new())).unwrap();
+    assert!(none.federates_with().is_empty());
+    assert_eq!(spec.differences(&none), ["federates_with"]);
+    let own = changed(Some(vec![td()])).unwrap_err();
+    assert_eq!(own, EntryRefused::FederatesWithItself { trust_domain: td() });
+    assert_eq!(check(|draft| draft.federates_with = vec![td()]).unwrap_err(), own);
+}
+
+#[test]
+fn an_entry_stored_before_federation_opens_and_one_with_partners_comes_back_whole() {
+    let spec = check(|draft| draft.federates_with = vec!["one.test".parse().unwrap()]).unwrap();
+    let (with, without) = (entry(spec), entry(check(|_| {}).unwrap()));
+    let written = serde_json::to_string(&without).unwrap();
+    assert!(!written.contains("federates_with"), "{written}");
+    for kept in [with, without] {
+        let written = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<RegistrationEntry>(&written).unwrap(), kept);
+    }
+    let forged = written.replace(r#""class":"#, r#""federates_with":["td"],"class":"#);
+    assert!(serde_json::from_str::<RegistrationEntry>(&forged).is_err(), "{forged}");
 }

@@ -18,6 +18,7 @@
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
 //! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
+//! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!
@@ -123,6 +124,9 @@ pub struct EntryDraft {
     /// A label for workloads with several identities, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Partner trust domains whose bundles its workload gets, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub federates_with: Vec<TrustDomain>,
     /// When the entry ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -140,9 +144,6 @@ pub struct EntryDraft {
     /// Read back; anything but an empty list is refused: this server does not issue DNS names yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<String>,
-    /// Read back; anything but an empty list is refused: this server does not federate yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub federates_with: Vec<TrustDomain>,
     /// Read back and not used: what an earlier `create` did.
     #[serde(default, skip_serializing)]
     pub result: Option<String>,
@@ -245,6 +246,9 @@ pub struct EntryChange {
     /// Replaces the hint; an empty one removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Replaces the partner trust domains; an empty list takes all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federates_with: Option<Vec<TrustDomain>>,
     /// Replaces the end of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

@@ -25,6 +25,7 @@ use crate::selector::Selector;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::trust_domain::TrustDomain;
 
 /// The most keys one request may ask to have certified: a batch of 500 answers in about 12 ms of one core.
 pub const MAX_ISSUE_BATCH: usize = 500;
@@ -134,6 +135,9 @@ pub struct NodeEntry {
     /// The label that a workload with several identities tells them apart by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The partner trust domains whose bundles its workload gets, in order; the bundles come in [`SyncMessage`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub federates_with: Vec<TrustDomain>,
     /// When the entry was made: the order of a workload's identities.
     pub created_at: Timestamp,
     /// When the entry itself ends.
@@ -156,6 +160,9 @@ pub enum SyncMessage {
         /// The trust bundle; in the last part.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bundle: Option<SpiffeBundle>,
+        /// In the last part: the bundles of every partner that an entry of the node federates with, as far as there is one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        federated: Vec<SpiffeBundle>,
         /// Whether the snapshot is complete with this part.
         last: bool,
     },
@@ -172,6 +179,9 @@ pub enum SyncMessage {
         /// The trust bundle, when it changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bundle: Option<SpiffeBundle>,
+        /// When one of them or the node's need changed: all bundles of partners, as in a snapshot. A partner that is not among them is withdrawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        federated: Option<Vec<SpiffeBundle>>,
     },
     /// The agent resumed at a revision that needs nothing more: it is up to date.
     Current {

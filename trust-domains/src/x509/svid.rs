@@ -11,7 +11,7 @@ use crate::x509::rules::{LeafViolation, check_leaf};
 pub const MAX_CHAIN_LEN: usize = 8;
 
 /// The label of a certificate in PEM (RFC 7468 section 5).
-const PEM_LABEL: &str = "CERTIFICATE";
+pub(crate) const PEM_LABEL: &str = "CERTIFICATE";
 
 /// The tag of a DER SEQUENCE, with which a certificate begins.
 const DER_SEQUENCE: u8 = 0x30;
@@ -171,16 +171,18 @@ pub(crate) fn to_pem(der: &[u8]) -> String {
 /// # Errors
 ///
 /// When the octets do not divide into DER sequences, or into too many.
-pub fn split_der(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, SvidError> {
+pub fn split_der(der: &[u8]) -> Result<Vec<CertificateDer<'static>>, SvidError> {
+    split_der_up_to(der, MAX_CHAIN_LEN)
+}
+
+/// Divides DER certificates, at most `limit` of them.
+pub(crate) fn split_der_up_to(mut der: &[u8], limit: usize) -> Result<Vec<CertificateDer<'static>>, SvidError> {
     let whole = der.len();
     let mut certificates = Vec::new();
     while !der.is_empty() {
         let not_der = SvidError::NotDer { offset: whole - der.len() };
-        if certificates.len() == MAX_CHAIN_LEN {
-            return Err(SvidError::TooLong {
-                limit: MAX_CHAIN_LEN,
-                actual: MAX_CHAIN_LEN + 1,
-            });
+        if certificates.len() == limit {
+            return Err(SvidError::TooLong { limit, actual: limit + 1 });
         }
         let length = sequence_length(der).ok_or_else(|| not_der.clone())?;
         let (certificate, rest) = der.split_at_checked(length).ok_or(not_der)?;

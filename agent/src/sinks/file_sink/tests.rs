@@ -7,7 +7,8 @@ use trust_domains::Timestamp;
 use trust_domains::clock::{Clock as _, ManualClock};
 
 use super::*;
-use crate::svids::testing::{bundle, delta, entry, issue_all, snapshot};
+use crate::svids::Update;
+use crate::svids::testing::{bundle, bundle_of, delta, entry, issue_all, snapshot};
 
 struct World {
     clock: ManualClock,
@@ -152,4 +153,33 @@ fn the_text_forms_of_on_withdraw_round_trip() {
         assert_eq!(value.to_string().parse(), Ok(value));
     }
     assert!("delete".parse::<OnWithdraw>().is_err());
+}
+
+#[tokio::test]
+async fn each_partner_has_a_file_of_its_own_until_it_is_withdrawn() {
+    let mut world = World::new(OnWithdraw::Remove);
+    let (partner, second) = (bundle_of("partner.test"), bundle_of("second.test"));
+    let federating = trust_domains::wire::node::NodeEntry {
+        federates_with: vec!["partner.test".parse().unwrap(), "second.test".parse().unwrap()],
+        ..entry("web", 1)
+    };
+    world.cache.apply(Update {
+        federated: Some(vec![partner.clone(), second.clone()]),
+        ..snapshot(1, vec![federating])
+    });
+    world.issue();
+    let first = world.status_where(|status| status.serial.is_some()).await;
+    assert_eq!(world.read("federated/partner.test.pem"), Some(partner.to_pem()));
+    assert_eq!(world.read("federated/second.test.pem"), Some(second.to_pem()));
+    assert_eq!(world.read("bundle.pem"), Some(bundle().to_pem()), "never pooled");
+
+    world.clock.advance(Duration::from_secs(1));
+    world.cache.apply(Update {
+        federated: Some(vec![second.clone()]),
+        ..delta(2, vec![], &[])
+    });
+    world.status_where(|status| status.written_at > first.written_at).await;
+    assert_eq!(world.read("federated/partner.test.pem"), None);
+    assert_eq!(world.read("federated/second.test.pem"), Some(second.to_pem()));
+    world.stop().await;
 }

@@ -16,9 +16,12 @@ const WRITER: &str = "TROTH_TEST_SINK_WRITER";
 /// Tells this test binary that it runs where `full` is a file system of a few pages.
 const SMALL_DISK: &str = "TROTH_TEST_SMALL_DISK";
 
-fn set(number: usize) -> [File; 3] {
-    NAMES.map(|name| File {
-        name,
+/// The files of every set here: one of a partner among them.
+const FILES: [&str; 4] = ["svid.pem", "svid_key.pem", "bundle.pem", "federated/partner.test.pem"];
+
+fn set(number: usize) -> [File; 4] {
+    FILES.map(|name| File {
+        name: name.into(),
         secret: name == "svid_key.pem",
         content: Zeroizing::new(format!("{number}\n").into_bytes()),
     })
@@ -33,10 +36,10 @@ fn published(path: &Path, number: usize) -> Result<(), SinkError> {
 }
 
 /// Reads the set as the documentation tells readers of several files to; `None` when there is none at this moment.
-fn read_set(path: &Path) -> Option<[String; 3]> {
+fn read_set(path: &Path) -> Option<[String; 4]> {
     let current = rustix::fs::open(path.join(CURRENT), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()?;
     let mut contents = Vec::new();
-    for name in NAMES {
+    for name in FILES {
         let file = openat(&current, name, OFlags::RDONLY, Mode::empty()).ok()?;
         contents.push(std::io::read_to_string(std::fs::File::from(file)).unwrap());
     }
@@ -73,7 +76,7 @@ fn the_layout_is_a_link_to_a_generation_and_links_through_it() {
     published(&sink.path, 7).unwrap();
     assert_eq!(
         names(&sink.path),
-        ["..data", "..generation-0000000000000001", "bundle.pem", "svid.pem", "svid_key.pem"]
+        ["..data", "..generation-0000000000000001", "bundle.pem", "federated", "svid.pem", "svid_key.pem"]
     );
     assert_eq!(
         std::fs::read_link(sink.path.join("..data")).unwrap(),
@@ -81,6 +84,8 @@ fn the_layout_is_a_link_to_a_generation_and_links_through_it() {
     );
     for name in NAMES {
         assert_eq!(std::fs::read_link(sink.path.join(name)).unwrap(), Path::new("..data").join(name));
+    }
+    for name in FILES {
         assert_eq!(std::fs::read_to_string(sink.path.join(name)).unwrap(), "7\n");
     }
     assert!(sink.path.symlink_metadata().unwrap().is_dir());
@@ -89,19 +94,20 @@ fn the_layout_is_a_link_to_a_generation_and_links_through_it() {
 #[test]
 fn modes_and_owner_are_set_again_each_time() {
     let sink = Sink::new();
-    let modes = || NAMES.map(|name| sink.path.join(name).metadata().unwrap().permissions().mode() & 0o7777);
+    let modes = || FILES.map(|name| sink.path.join(name).metadata().unwrap().permissions().mode() & 0o7777);
     for number in 0..2 {
         published(&sink.path, number).unwrap();
-        assert_eq!(modes(), [0o644, 0o600, 0o644]);
-        for name in NAMES {
+        assert_eq!(modes(), [0o644, 0o600, 0o644, 0o644]);
+        assert_eq!(sink.path.join(FEDERATED).metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+        for name in FILES {
             std::fs::set_permissions(sink.path.join(name), std::fs::Permissions::from_mode(0o666)).unwrap();
         }
     }
     if rustix::process::geteuid().is_root() {
         let given_away = Ownership::resolve(Some("12345"), Some("54321"), "0640".parse().unwrap()).unwrap();
         publish(&Directory::open(&sink.path).unwrap(), &set(2), &given_away).unwrap();
-        assert_eq!(modes(), [0o644, 0o640, 0o644]);
-        for name in NAMES {
+        assert_eq!(modes(), [0o644, 0o640, 0o644, 0o644]);
+        for name in FILES {
             let metadata = sink.path.join(name).metadata().unwrap();
             assert_eq!((metadata.uid(), metadata.gid()), (12_345, 54_321));
         }
@@ -121,8 +127,11 @@ fn readers_of_a_thousand_generations_never_see_a_mix() {
                 let mut newest = 0;
                 while !done.load(Ordering::Relaxed) {
                     // A reader that was held up for two generations finds its own gone, and begins again.
-                    let Some([svid, key, bundle]) = read_set(&sink.path) else { continue };
-                    assert!(svid == key && key == bundle, "a mix: {svid:?} {key:?} {bundle:?}");
+                    let Some([svid, key, bundle, partner]) = read_set(&sink.path) else { continue };
+                    assert!(
+                        svid == key && key == bundle && bundle == partner,
+                        "a mix: {svid:?} {key:?} {bundle:?} {partner:?}"
+                    );
                     let number: usize = svid.trim().parse().unwrap();
                     assert!(number >= newest, "{number} after {newest}");
                     newest = number;
@@ -136,7 +145,7 @@ fn readers_of_a_thousand_generations_never_see_a_mix() {
         done.store(true, Ordering::Relaxed);
     });
     assert!(sets.load(Ordering::Relaxed) > 0, "the readers read nothing");
-    assert_eq!(read_set(&sink.path), Some(["1000\n"; 3].map(str::to_owned)));
+    assert_eq!(read_set(&sink.path), Some(["1000\n"; 4].map(str::to_owned)));
     let generations = names(&sink.path).into_iter().filter(|name| name.starts_with(Generation::PREFIX)).count();
     assert_eq!(generations, 2, "the current one and the one before");
 }
@@ -145,7 +154,7 @@ fn readers_of_a_thousand_generations_never_see_a_mix() {
 #[test]
 fn what_a_crash_leaves_is_removed_and_nothing_else_is() {
     type Crash = fn(&Path);
-    let crashes: [(&str, Crash); 5] = [
+    let crashes: [(&str, Crash); 6] = [
         ("an empty generation", |path| {
             std::fs::create_dir(path.join("..generation-0000000000000002")).unwrap();
         }),
@@ -156,6 +165,10 @@ fn what_a_crash_leaves_is_removed_and_nothing_else_is() {
         ("a link that never became current", |path| {
             std::fs::create_dir(path.join("..generation-0000000000000002")).unwrap();
             symlink("..generation-0000000000000002", path.join("..data-next")).unwrap();
+        }),
+        ("half a generation, killed in the folder of partners", |path| {
+            std::fs::create_dir_all(path.join("..generation-0000000000000002/federated")).unwrap();
+            std::fs::write(path.join("..generation-0000000000000002/federated/partner.test.pem"), "hal").unwrap();
         }),
         ("a first generation without its links", |path| {
             for name in NAMES {
@@ -183,7 +196,7 @@ fn what_a_crash_leaves_is_removed_and_nothing_else_is() {
             std::fs::create_dir(sink.path.join(foreign)).unwrap();
         }
         crash(&sink.path);
-        assert_eq!(read_set(&sink.path), Some(["1\n"; 3].map(str::to_owned)), "{name}");
+        assert_eq!(read_set(&sink.path), Some(["1\n"; 4].map(str::to_owned)), "{name}");
 
         recover(&Directory::open(&sink.path).unwrap()).unwrap();
         let left: Vec<String> = names(&sink.path)
@@ -191,10 +204,10 @@ fn what_a_crash_leaves_is_removed_and_nothing_else_is() {
             .filter(|left| Generation::parse(left.as_bytes()).is_some() || left == NEXT)
             .collect();
         assert_eq!(left, ["..generation-0000000000000001"], "{name}");
-        assert_eq!(read_set(&sink.path), Some(["1\n"; 3].map(str::to_owned)), "{name}");
+        assert_eq!(read_set(&sink.path), Some(["1\n"; 4].map(str::to_owned)), "{name}");
 
         published(&sink.path, 2).unwrap();
-        for file in NAMES {
+        for file in FILES {
             assert_eq!(std::fs::read_to_string(sink.path.join(file)).unwrap(), "2\n", "{name}");
         }
         assert!(foreign.iter().all(|foreign| sink.path.join(foreign).is_dir()), "{name}");
@@ -226,8 +239,9 @@ fn a_writer_killed_anywhere_leaves_a_whole_set() {
         }
         writer.kill().unwrap();
         writer.wait().unwrap();
-        let [svid, key, bundle] = read_set(&sink.path).unwrap();
-        assert!(svid == key && key == bundle && svid.ends_with('\n'), "a mix: {svid:?} {key:?} {bundle:?}");
+        let [svid, key, bundle, partner] = read_set(&sink.path).unwrap();
+        let same = svid == key && key == bundle && bundle == partner;
+        assert!(same && svid.ends_with('\n'), "a mix: {svid:?} {key:?} {bundle:?} {partner:?}");
         recover(&Directory::open(&sink.path).unwrap()).unwrap();
         assert_eq!(generations(&Directory::open(&sink.path).unwrap()).unwrap().len(), 1);
     }
@@ -278,12 +292,12 @@ fn on_a_full_disk(path: &Path) {
 
     let error = publish(&directory, &set(2), &ownership()).unwrap_err();
     assert!(matches!(error, SinkError::DiskFull { .. }), "{error:?}");
-    assert_eq!(read_set(path), Some(["1\n"; 3].map(str::to_owned)));
+    assert_eq!(read_set(path), Some(["1\n"; 4].map(str::to_owned)));
     assert_eq!(names(path), before, "nothing of the attempt is left");
 
     std::fs::remove_file(filler).unwrap();
     publish(&directory, &set(3), &ownership()).unwrap();
-    assert_eq!(read_set(path), Some(["3\n"; 3].map(str::to_owned)));
+    assert_eq!(read_set(path), Some(["3\n"; 4].map(str::to_owned)));
 }
 
 #[test]
@@ -322,7 +336,7 @@ fn a_withdrawn_identity_leaves_an_empty_directory_and_can_come_back() {
     withdraw(&directory).unwrap();
     assert_eq!(names(&sink.path), ["notes.txt"]);
     publish(&directory, &set(3), &ownership()).unwrap();
-    assert_eq!(read_set(&sink.path), Some(["3\n"; 3].map(str::to_owned)));
+    assert_eq!(read_set(&sink.path), Some(["3\n"; 4].map(str::to_owned)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The admin API (`trust_domains::wire::admin`), for the operator on the machine: the socket admits the process's own user and root, and no one else.
 
 mod audit;
+mod bundles;
 mod caller;
 mod entries;
 mod mint;
@@ -106,6 +107,8 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
         .route("/v1/admin/mint-jwt", post(mint::jwt))
         .route("/v1/admin/bundle", get(status::bundle))
+        .route("/v1/admin/bundles", get(bundles::list))
+        .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))

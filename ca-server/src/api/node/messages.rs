@@ -8,15 +8,16 @@ use trust_domains::{EntryId, Revision, SpiffeBundle};
 use crate::limits::ENTRIES_PER_MESSAGE;
 use crate::registry::{HeldEntry, Registry};
 
-/// Returns the parts of a snapshot, the bundle in the last.
+/// Returns the parts of a snapshot, the bundles in the last.
 pub(super) fn snapshot<'a>(
     registry: &'a Registry,
     revision: Revision,
     entries: &'a [HeldEntry],
     bundle: SpiffeBundle,
+    federated: Vec<SpiffeBundle>,
 ) -> impl Iterator<Item = SyncMessage> + 'a {
     let parts = entries.len().div_ceil(ENTRIES_PER_MESSAGE).max(1);
-    let mut bundle = Some(bundle);
+    let (mut bundle, mut federated) = (Some(bundle), federated);
     (1..=parts).map(move |part| {
         let from = (part - 1) * ENTRIES_PER_MESSAGE;
         let entries = entries.iter().skip(from).take(ENTRIES_PER_MESSAGE).map(|held| shown(registry, held)).collect();
@@ -25,9 +26,19 @@ pub(super) fn snapshot<'a>(
             revision,
             entries,
             bundle: if last { bundle.take() } else { None },
+            federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
             last,
         }
     })
+}
+
+/// The bundles that a delta brings; what is not said stays.
+#[derive(Default)]
+pub(super) struct Bundles {
+    /// That of the trust domain.
+    pub(super) own: Option<SpiffeBundle>,
+    /// All of the node's partners.
+    pub(super) federated: Option<Vec<SpiffeBundle>>,
 }
 
 /// Returns the parts of a delta. All but the last carry the commit that the agent shows already: acknowledging a part says nothing of the rest.
@@ -36,11 +47,11 @@ pub(super) fn delta<'a>(
     shown_before: Revision,
     revision: Revision,
     changes: BTreeMap<EntryId, Option<HeldEntry>>,
-    bundle: Option<SpiffeBundle>,
+    bundles: Bundles,
 ) -> impl Iterator<Item = SyncMessage> + 'a {
     let parts = changes.len().div_ceil(ENTRIES_PER_MESSAGE).max(1);
     let mut changes = changes.into_iter();
-    let mut bundle = bundle;
+    let Bundles { mut own, mut federated } = bundles;
     (1..=parts).map(move |part| {
         let (mut upserted, mut removed) = (Vec::new(), Vec::new());
         for (id, now) in changes.by_ref().take(ENTRIES_PER_MESSAGE) {
@@ -54,7 +65,8 @@ pub(super) fn delta<'a>(
             revision: if last { revision } else { shown_before },
             upserted,
             removed,
-            bundle: if last { bundle.take() } else { None },
+            bundle: if last { own.take() } else { None },
+            federated: if last { federated.take() } else { None },
         }
     })
 }

@@ -23,10 +23,11 @@ use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
 use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle};
 
 use super::caller::NodeCaller;
+use super::messages::Bundles;
 use super::{NodeState, messages};
 use crate::attestation::AuthenticatedNode;
 use crate::limits::{NODE_BODY, SLOW_STREAM, STREAM_END_GRACE};
-use crate::registry::feed::FeedEvent;
+use crate::registry::feed::{FeedEvent, PartnerSet};
 use crate::registry::{HeldEntry, OpenStream, Start, StreamEnd};
 
 /// Lines that wait for the connection: one that is sent while the next is made.
@@ -174,22 +175,26 @@ impl Teller {
 
     async fn tell_start(&mut self, start: Start) -> Result<(), Over> {
         match start {
-            Start::Snapshot { revision, entries } => {
+            Start::Snapshot { revision, entries, federated } => {
                 let bundle = self.current_bundle();
                 let api = Arc::clone(&self.api);
-                for message in messages::snapshot(&api.registry, revision, &entries, bundle) {
+                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated) {
                     self.say(message).await?;
                 }
                 self.shows = Some(revision);
                 Ok(())
             }
-            Start::Resume { revision, changes } if changes.is_empty() && self.has_current_bundle() => {
+            Start::Resume {
+                revision,
+                changes,
+                federated: None,
+            } if changes.is_empty() && self.has_current_bundle() => {
                 self.shows = Some(revision);
                 self.say(SyncMessage::Current { revision }).await
             }
-            Start::Resume { revision, changes } => {
-                let bundle = self.current_bundle();
-                self.tell_changes(revision, changes, Some(bundle)).await
+            Start::Resume { revision, changes, federated } => {
+                let own = Some(self.current_bundle());
+                self.tell_changes(revision, changes, Bundles { own, federated }).await
             }
         }
     }
@@ -200,18 +205,19 @@ impl Teller {
                 let start = self.api.registry.restart_stream(self.node.spiffe_id(), &self.stream);
                 self.tell_start(start).await
             }
-            FeedEvent::Changed { counter, changes } => {
+            FeedEvent::Changed { counter, changes, partners } => {
                 // A new bundle goes along: it may be what the change is about.
-                let bundle = self.bundle.has_changed().unwrap_or(false).then(|| self.current_bundle());
-                self.tell_changes(self.api.registry.at(counter), changes, bundle).await
+                let own = self.bundle.has_changed().unwrap_or(false).then(|| self.current_bundle());
+                let federated = (partners == PartnerSet::Changed).then(|| self.api.registry.federated(self.node.spiffe_id()));
+                self.tell_changes(self.api.registry.at(counter), changes, Bundles { own, federated }).await
             }
         }
     }
 
-    async fn tell_changes(&mut self, revision: Revision, changes: BTreeMap<EntryId, Option<HeldEntry>>, bundle: Option<SpiffeBundle>) -> Result<(), Over> {
+    async fn tell_changes(&mut self, revision: Revision, changes: BTreeMap<EntryId, Option<HeldEntry>>, bundles: Bundles) -> Result<(), Over> {
         let api = Arc::clone(&self.api);
         let before = self.shows.unwrap_or(revision);
-        for message in messages::delta(&api.registry, before, revision, changes, bundle) {
+        for message in messages::delta(&api.registry, before, revision, changes, bundles) {
             self.say(message).await?;
         }
         self.shows = Some(revision);
@@ -226,6 +232,7 @@ impl Teller {
             upserted: Vec::new(),
             removed: Vec::new(),
             bundle,
+            federated: None,
         })
         .await
     }

@@ -65,6 +65,7 @@ impl Editor {
         self.refuse_what_is_not_allowed(&spec)?;
         warnings.extend(parent.note.clone());
         warnings.extend(spec.warnings());
+        warnings.extend(self.partners_awaited(spec.federates_with()));
         Ok(spec)
     }
 }

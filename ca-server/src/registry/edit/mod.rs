@@ -1,6 +1,8 @@
 //! Changing entries and nodes: checked whole, recorded, committed, and shown by the registry before the caller is answered.
 
 mod apply;
+mod bundle_refused;
+mod bundles;
 mod create;
 mod drafts;
 mod error;
@@ -11,6 +13,7 @@ mod perform;
 pub mod plan;
 
 pub use apply::Applied;
+pub use bundle_refused::BundleRefused;
 pub use create::Created;
 pub use error::{DraftRefused, EditError};
 
@@ -49,6 +52,8 @@ pub struct Editor {
     decisions: DecisionLog,
     clock: SharedClock,
     locks: IdentityLocks,
+    /// Bundles of partners are changed one at a time: few are, and their sizes add up.
+    bundles: tokio::sync::Mutex<()>,
     /// How many entries this process has made: the order of entries of one second.
     made: AtomicU32,
 }
@@ -74,6 +79,7 @@ impl Editor {
             decisions,
             clock,
             locks: IdentityLocks::default(),
+            bundles: tokio::sync::Mutex::default(),
             made: AtomicU32::new(0),
         }
     }

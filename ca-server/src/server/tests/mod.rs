@@ -4,6 +4,7 @@ mod admin;
 mod attackers;
 mod attestation;
 mod bundle_endpoint;
+mod bundles;
 mod issuing;
 mod openapi;
 mod restart;

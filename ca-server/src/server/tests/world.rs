@@ -298,6 +298,7 @@ impl Stream {
                 entries,
                 bundle: Some(_),
                 last: true,
+                ..
             }) => (revision, entries.into_iter().map(|entry| entry.id).collect()),
             other => panic!("a whole snapshot was expected, not {other:?}"),
         }

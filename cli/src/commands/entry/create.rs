@@ -1,7 +1,6 @@
 //! `troth entry create` and `troth entry update`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,14 +9,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
+use trust_domains::problem::Code;
 use trust_domains::timestamp::Timestamp;
 use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryChange, EntryDraft, EntryResult, EntryView};
+use trust_domains::{SpiffeBundle, TrustDomain};
 
 use super::wait::{WaitArgs, wait};
 use super::{entry_path, text};
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
+use crate::commands::bundle::bundle_path;
 use crate::failure::{Failure, usage};
+use crate::input::read_text;
 use crate::output::List;
 
 /// The largest entry file: 200,000 entries of 600 bytes.
@@ -36,7 +39,7 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     fields: FieldArgs,
     /// Makes all entries of this JSON file (what `entry list --output json` prints, or a list of entries); - for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "expires_at"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     wait: WaitArgs,
@@ -65,6 +68,9 @@ struct FieldArgs {
     /// A label that tells a workload's identities apart, at most 1,024 bytes.
     #[arg(long, value_name = "TEXT")]
     hint: Option<String>,
+    /// A partner trust domain whose bundle its workload gets; repeat it for more.
+    #[arg(long, value_name = "TD")]
+    federates_with: Vec<TrustDomain>,
     /// When the entry ends, as 2026-12-31T00:00:00Z.
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
@@ -87,6 +93,9 @@ pub(crate) struct UpdateArgs {
     selectors: Vec<String>,
     #[command(flatten)]
     fields: FieldArgs,
+    /// Takes all partner trust domains away.
+    #[arg(long, conflicts_with = "federates_with")]
+    no_federation: bool,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -157,6 +166,7 @@ fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
         jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
         claims: claims(args.fields.claims.clone())?,
         hint: args.fields.hint.clone(),
+        federates_with: args.fields.federates_with.clone(),
         expires_at: args.fields.expires_at,
         ..EntryDraft::default()
     })
@@ -176,11 +186,29 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
         x509_ttl_s: seconds(args.fields.x509_ttl.as_ref()),
         jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
         hint: args.fields.hint,
+        federates_with: (args.no_federation || !args.fields.federates_with.is_empty()).then_some(args.fields.federates_with),
         expires_at: args.fields.expires_at,
     };
     let entry: EntryView = client.patch(&entry_path(&args.id), &change).await?;
+    for partner in change.federates_with.iter().flatten() {
+        warn_without_bundle(&client, partner, global).await?;
+    }
     global.output().result(&entry, text::entry)?;
     wait(&client, &args.wait, entry.revision, vec![entry.parent_id], global).await
+}
+
+/// Warns when the server holds no bundle of a partner: nothing is refused, and nothing of it is trusted yet.
+async fn warn_without_bundle(client: &AdminClient, partner: &TrustDomain, global: &Global) -> Result<(), Failure> {
+    match client.get::<SpiffeBundle>(&bundle_path(partner)).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code() == Code::BundleNotFound => {
+            global
+                .output()
+                .warn(&format!("there is no bundle of {partner} yet: troth bundle set --trust-domain {partner} FILE"));
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// What an entry file may be: the document of `entry list`, a plain list, or one entry.
@@ -194,7 +222,7 @@ enum Document {
 
 /// Reads an entry file, naming the entry that is wrong.
 pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
-    let text = read_text(path)?;
+    let text = read_text(path, MAX_FILE)?;
     let document: Document = serde_json::from_str(&text).map_err(|error| unreadable(path, &error.to_string()))?;
     let values = match document {
         Document::List { items } => items,
@@ -210,18 +238,4 @@ pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
 
 fn unreadable(path: &Path, reason: &str) -> Failure {
     usage(format!("{} is no list of entries: {reason}", path.display())).with_hint("write it as `troth entry list --output json` prints it")
-}
-
-fn read_text(path: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX_FILE + 1).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
-    };
-    let length = read.map_err(|error| usage(format!("cannot read {}: {error}", path.display())).with_hint("check the path and its rights"))?;
-    if length as u64 > MAX_FILE {
-        return Err(usage(format!("{} is longer than {MAX_FILE} bytes", path.display())).with_hint("split the file"));
-    }
-    Ok(text)
 }

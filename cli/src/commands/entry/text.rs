@@ -25,6 +25,10 @@ pub(crate) fn entry(entry: &EntryView) -> String {
     if let Some(hint) = &entry.hint {
         pairs.push(("hint", hint.clone()));
     }
+    if !entry.federates_with.is_empty() {
+        let partners: Vec<_> = entry.federates_with.iter().map(ToString::to_string).collect();
+        pairs.push(("federates with", partners.join(", ")));
+    }
     if let Some(end) = entry.expires_at {
         pairs.push(("ends", end.to_string()));
     }

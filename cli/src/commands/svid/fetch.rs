@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 
-use super::received::{Received, ReceivedSvid, bundle_of};
+use super::received::{Received, ReceivedSvid, bundles_of};
 use super::socket::SocketArgs;
 use super::workload::WorkloadClient;
 use crate::args::Global;
@@ -28,7 +28,7 @@ pub(crate) enum FetchCommand {
 pub(crate) struct X509Args {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Also writes svid.N.pem, svid.N.key (0600) and bundle.N.pem to this directory.
+    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -55,12 +55,15 @@ pub(crate) struct WatchArgs {
 #[derive(Serialize)]
 struct Fetched {
     svids: Vec<ReceivedSvid>,
+    /// The partner trust domains whose bundles came along.
+    federates_with: Vec<TrustDomain>,
 }
 
 #[derive(Serialize)]
 struct Update {
     at: Timestamp,
     svids: Vec<ReceivedSvid>,
+    federates_with: Vec<TrustDomain>,
 }
 
 #[derive(Serialize)]
@@ -89,8 +92,40 @@ async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
     let received = verified(client.watch_x509().await?.next().await?)?;
     if let Some(folder) = &args.write {
         write_svids(folder, &received.svids)?;
+        write_federated(&folder.join("federated"), &received.federated)?;
     }
-    global.output().result(&Fetched { svids: received.svids }, |fetched| svids_text(&fetched.svids))
+    let fetched = Fetched {
+        federates_with: names(&received.federated),
+        svids: received.svids,
+    };
+    global.output().result(&fetched, |fetched| svids_text(&fetched.svids))
+}
+
+fn names(bundles: &[TrustBundle]) -> Vec<TrustDomain> {
+    bundles.iter().map(|bundle| bundle.trust_domain().clone()).collect()
+}
+
+/// Writes the bundle of each partner, and takes away those of an earlier fetch that are not given any more: what is withdrawn is not to be trusted.
+fn write_federated(folder: &Path, bundles: &[TrustBundle]) -> Result<(), Failure> {
+    if !bundles.is_empty() {
+        std::fs::create_dir_all(folder)?;
+    }
+    for bundle in bundles {
+        write(&folder.join(format!("{}.pem", bundle.trust_domain())), bundle.to_pem().as_bytes(), 0o644)?;
+    }
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let partner: Option<TrustDomain> = name.to_str().and_then(|name| name.strip_suffix(".pem")?.parse().ok());
+        if partner.is_some_and(|partner| !bundles.iter().any(|bundle| *bundle.trust_domain() == partner)) {
+            std::fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn verified(received: Received) -> Result<Received, Failure> {
@@ -119,17 +154,14 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 
 async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
     let response = WorkloadClient::connect(&args.socket.find()?).await?.bundles().await?;
-    let mut bundles = Vec::new();
-    for (id, der) in response.bundles {
-        let trust_domain: TrustDomain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
-        let bundle = bundle_of(&trust_domain, &der)?;
-        bundles.push(FetchedBundle {
-            trust_domain,
+    let bundles: Vec<FetchedBundle> = bundles_of(response.bundles)?
+        .into_iter()
+        .map(|bundle| FetchedBundle {
+            trust_domain: bundle.trust_domain().clone(),
             x509_authorities: bundle.x509_authorities().len(),
             bundle,
-        });
-    }
-    bundles.sort_by(|a, b| a.trust_domain.cmp(&b.trust_domain));
+        })
+        .collect();
     if let Some(folder) = &args.write {
         std::fs::create_dir_all(folder)?;
         for item in &bundles {
@@ -151,6 +183,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
         };
         let update = Update {
             at: crate::environment::now(),
+            federates_with: names(&received.federated),
             svids: received.svids,
         };
         global

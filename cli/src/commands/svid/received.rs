@@ -1,11 +1,13 @@
 //! What the Workload API delivered, read and checked as a workload should.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use agent::workload_api::messages::X509svidResponse;
+use bytes::Bytes;
 use serde::Serialize;
 use trust_domains::problem::Code;
-use trust_domains::x509::{X509Svid, split_der, verify_svid};
+use trust_domains::x509::{X509Svid, verify_svid};
 use trust_domains::{Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
@@ -17,6 +19,8 @@ const USUAL_SKEW: Duration = Duration::from_secs(60);
 /// One update: the full state.
 pub(crate) struct Received {
     pub(crate) svids: Vec<ReceivedSvid>,
+    /// The bundles of partners, in the order of their trust domains.
+    pub(crate) federated: Vec<TrustBundle>,
 }
 
 /// One identity with its key.
@@ -43,7 +47,8 @@ impl Received {
         if svids.is_empty() {
             return Err(Failure::new(Code::SvidInvalid, "the agent sent a message without SVIDs"));
         }
-        Ok(Self { svids })
+        let federated = bundles_of(response.federated_bundles)?;
+        Ok(Self { svids, federated })
     }
 }
 
@@ -86,11 +91,18 @@ impl ReceivedSvid {
 
 /// Reads an X.509 bundle as the Workload API sends it.
 pub(crate) fn bundle_of(trust_domain: &TrustDomain, der: &[u8]) -> Result<TrustBundle, Failure> {
-    let authorities = split_der(der).map_err(|error| Failure::of(&error))?;
-    authorities
-        .iter()
-        .try_fold(TrustBundle::new(trust_domain.clone()), |bundle, der| bundle.with_x509_authority(der))
-        .map_err(|error| Failure::of(&error))
+    TrustBundle::from_der_concat(trust_domain.clone(), der).map_err(|error| Failure::of(&error))
+}
+
+/// Reads the X.509 bundles of a message, in the order of their trust domains.
+pub(crate) fn bundles_of(message: HashMap<String, Bytes>) -> Result<Vec<TrustBundle>, Failure> {
+    let mut bundles = Vec::with_capacity(message.len());
+    for (id, der) in message {
+        let trust_domain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
+        bundles.push(bundle_of(&trust_domain, &der)?);
+    }
+    bundles.sort_by(|one, other| one.trust_domain().cmp(other.trust_domain()));
+    Ok(bundles)
 }
 
 /// NotBefore is the moment of issue less the smaller of the skew and the life (so a short life is half of the whole span).

@@ -1,0 +1,258 @@
+//! The bundles of partner trust domains, and which nodes need them: those with an entry that federates with the partner.
+//!
+//! Needs are counted as entries come and go, so that a change of a bundle costs what the nodes concerned cost, whatever the number of entries.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use trust_domains::bundle::PartnerBundle;
+use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
+
+/// A partner's bundle with the commit that last changed it.
+#[derive(Debug, Clone)]
+pub struct HeldBundle {
+    /// The bundle.
+    pub partner: Arc<PartnerBundle>,
+    /// The octets of its record.
+    pub octets: usize,
+    /// The counter of the commit.
+    pub modified: u64,
+}
+
+/// Every partner's bundle, and how many entries of which node federate with which partner.
+#[derive(Debug, Default)]
+pub struct PartnerIndex {
+    bundles: BTreeMap<TrustDomain, HeldBundle>,
+    octets: usize,
+    needs: HashMap<SpiffeId, BTreeMap<TrustDomain, usize>>,
+    needed_by: HashMap<TrustDomain, HashMap<SpiffeId, usize>>,
+}
+
+impl PartnerIndex {
+    /// Puts a bundle in the place of the one of the same trust domain.
+    pub(super) fn insert(&mut self, held: HeldBundle) {
+        let name = held.partner.trust_domain().clone();
+        self.remove(&name);
+        self.octets += held.octets;
+        self.bundles.insert(name, held);
+    }
+
+    /// Takes a bundle out.
+    pub(super) fn remove(&mut self, partner: &TrustDomain) {
+        if let Some(held) = self.bundles.remove(partner) {
+            self.octets -= held.octets;
+        }
+    }
+
+    /// Takes note of an entry that was and of what it is now. Returns the nodes that are to be given other bundles than before.
+    pub(super) fn exchange(&mut self, before: Option<&RegistrationEntry>, now: Option<&RegistrationEntry>) -> Vec<SpiffeId> {
+        // What is new comes first: a partner that stays is never without a need in between.
+        let mut concerned = Vec::new();
+        for (entry, partner) in partners_of(now) {
+            if self.count_up(entry.parent_id(), partner) == 1 && self.bundles.contains_key(partner) {
+                concerned.push(entry.parent_id().clone());
+            }
+        }
+        for (entry, partner) in partners_of(before) {
+            if self.count_down(entry.parent_id(), partner) == 0 && self.bundles.contains_key(partner) {
+                concerned.push(entry.parent_id().clone());
+            }
+        }
+        concerned
+    }
+
+    fn count_up(&mut self, node: &SpiffeId, partner: &TrustDomain) -> usize {
+        let count = self.needs.entry(node.clone()).or_default().entry(partner.clone()).or_default();
+        *count += 1;
+        let count = *count;
+        self.needed_by.entry(partner.clone()).or_default().insert(node.clone(), count);
+        count
+    }
+
+    fn count_down(&mut self, node: &SpiffeId, partner: &TrustDomain) -> usize {
+        let Some(needs) = self.needs.get_mut(node) else { return 0 };
+        let left = needs.get(partner).map_or(0, |count| count.saturating_sub(1));
+        let needed_by = self.needed_by.entry(partner.clone()).or_default();
+        if left == 0 {
+            needs.remove(partner);
+            needed_by.remove(node);
+        } else {
+            needs.insert(partner.clone(), left);
+            needed_by.insert(node.clone(), left);
+        }
+        if needed_by.is_empty() {
+            self.needed_by.remove(partner);
+        }
+        if needs.is_empty() {
+            self.needs.remove(node);
+        }
+        left
+    }
+
+    /// Returns the bundle of a partner.
+    #[must_use]
+    pub fn find(&self, partner: &TrustDomain) -> Option<&HeldBundle> {
+        self.bundles.get(partner)
+    }
+
+    /// Returns the bundles after a trust domain (all without one), in the order of their names.
+    pub fn listed<'a>(&'a self, after: Option<&TrustDomain>) -> impl Iterator<Item = &'a HeldBundle> + use<'a> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.bundles.range::<TrustDomain, _>((start, Bound::Unbounded)).map(|(_, held)| held)
+    }
+
+    /// Returns the octets of all records together.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    #[must_use]
+    pub fn given_to(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+        let needs = self.needs.get(node).into_iter().flat_map(BTreeMap::keys);
+        needs
+            .filter_map(|partner| self.bundles.get(partner))
+            .map(|held| held.partner.document().clone())
+            .collect()
+    }
+
+    /// Returns whether an entry of the node federates with the partner.
+    #[must_use]
+    pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
+        self.needs.get(node).is_some_and(|needs| needs.contains_key(partner))
+    }
+
+    /// Returns the nodes with entries that federate with a partner, and how many each has, in no order.
+    pub fn nodes_of(&self, partner: &TrustDomain) -> impl Iterator<Item = (&SpiffeId, usize)> {
+        self.needed_by.get(partner).into_iter().flatten().map(|(node, count)| (node, *count))
+    }
+
+    /// Returns how many entries federate with a partner.
+    #[must_use]
+    pub fn entries_of(&self, partner: &TrustDomain) -> usize {
+        self.nodes_of(partner).map(|(_, count)| count).sum()
+    }
+}
+
+fn partners_of(entry: Option<&RegistrationEntry>) -> impl Iterator<Item = (&RegistrationEntry, &TrustDomain)> {
+    entry
+        .into_iter()
+        .flat_map(|entry| entry.federates_with().iter().map(move |partner| (entry, partner)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use trust_domains::bundle::BundleSource;
+    use trust_domains::entry::EntrySpec;
+    use trust_domains::wire::admin::EntryDraft;
+    use trust_domains::{Timestamp, TrustBundle};
+
+    use super::*;
+
+    fn node(number: u8) -> SpiffeId {
+        format!("spiffe://example.org/troth/agent/join_token/n{number}").parse().unwrap()
+    }
+
+    fn partner(number: u8) -> TrustDomain {
+        format!("p{number}.test").parse().unwrap()
+    }
+
+    fn bundle(number: u8, octets: usize) -> HeldBundle {
+        let bundle = TrustBundle::new(partner(number));
+        let partner = PartnerBundle::new(bundle, BundleSource::Manual, Timestamp::from_unix(0), "test".to_owned());
+        HeldBundle {
+            partner: Arc::new(partner),
+            octets,
+            modified: 1,
+        }
+    }
+
+    fn entry(id: u8, on: u8, partners: &BTreeSet<u8>) -> RegistrationEntry {
+        let draft = EntryDraft {
+            spiffe_id: "/web".to_owned(),
+            selectors: vec!["unix:uid:1".to_owned()],
+            federates_with: partners.iter().map(|number| partner(*number)).collect(),
+            ..EntryDraft::default()
+        };
+        let spec = EntrySpec::check(&draft, &"example.org".parse().unwrap(), node(on)).unwrap();
+        RegistrationEntry::new(format!("e{id}").parse().unwrap(), spec, Timestamp::from_unix(0))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Entry(u8, Option<(u8, BTreeSet<u8>)>),
+        Bundle(u8, Option<usize>),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let entry = (0_u8..6, prop::option::of((0_u8..3, prop::collection::btree_set(0_u8..4, 0..3)))).prop_map(|(id, now)| Act::Entry(id, now));
+        let bundle = (0_u8..4, prop::option::of(1_usize..9)).prop_map(|(number, octets)| Act::Bundle(number, octets));
+        prop::collection::vec(prop_oneof![3 => entry, 1 => bundle], 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn a_node_is_given_exactly_the_bundles_its_entries_ask_for_and_is_told_of_every_change(acts in acts()) {
+            let mut index = PartnerIndex::default();
+            let mut entries: BTreeMap<u8, RegistrationEntry> = BTreeMap::new();
+            let mut bundles: BTreeMap<u8, usize> = BTreeMap::new();
+            let given = |index: &PartnerIndex, on: u8| -> Vec<TrustDomain> {
+                index.given_to(&node(on)).iter().map(|bundle| bundle.trust_domain().clone()).collect()
+            };
+            for act in acts {
+                let before: Vec<_> = (0..3).map(|on| given(&index, on)).collect();
+                let concerned = match act {
+                    Act::Entry(id, now) => {
+                        let now = now.map(|(on, partners)| entry(id, on, &partners));
+                        let concerned = index.exchange(entries.get(&id), now.as_ref());
+                        match now {
+                            Some(now) => entries.insert(id, now),
+                            None => entries.remove(&id),
+                        };
+                        concerned
+                    }
+                    Act::Bundle(number, octets) => {
+                        match octets {
+                            Some(octets) => {
+                                index.insert(bundle(number, octets));
+                                bundles.insert(number, octets);
+                            }
+                            None => {
+                                index.remove(&partner(number));
+                                bundles.remove(&number);
+                            }
+                        }
+                        index.nodes_of(&partner(number)).map(|(node, _)| node.clone()).collect()
+                    }
+                };
+                prop_assert_eq!(index.octets(), bundles.values().sum::<usize>());
+                for on in 0..3_u8 {
+                    let of_node = || entries.values().filter(|entry| *entry.parent_id() == node(on));
+                    let expected: BTreeSet<_> = of_node()
+                        .flat_map(|entry| entry.federates_with().iter().cloned())
+                        .filter(|name| bundles.keys().any(|number| partner(*number) == *name))
+                        .collect();
+                    prop_assert_eq!(given(&index, on), expected.into_iter().collect::<Vec<_>>());
+                    prop_assert!(before[usize::from(on)] == given(&index, on) || concerned.contains(&node(on)), "node {} was not told", on);
+                    for number in 0..4 {
+                        let federating = of_node().filter(|entry| entry.federates_with().contains(&partner(number))).count();
+                        prop_assert_eq!(index.needs(&node(on), &partner(number)), federating > 0);
+                    }
+                }
+                for number in 0..4 {
+                    let federating = entries.values().filter(|entry| entry.federates_with().contains(&partner(number))).count();
+                    prop_assert_eq!(index.entries_of(&partner(number)), federating);
+                }
+            }
+            for entry in entries.values() {
+                index.exchange(Some(entry), None);
+            }
+            prop_assert!(index.needs.is_empty() && index.needed_by.is_empty(), "nothing is left behind");
+        }
+    }
+}
