@@ -19,10 +19,11 @@ mod connection;
 mod identity_feed;
 mod listener;
 mod service;
+mod surface;
 mod svid_messages;
 pub mod workload_api;
 
-pub use listener::{DEFAULT_STREAMS_PER_UID, WorkloadEndpoint};
+pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
 
 #[cfg(test)]
 mod tests;

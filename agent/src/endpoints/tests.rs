@@ -34,7 +34,7 @@ use crate::workload::testing::Workload;
 struct World {
     clock: ManualClock,
     cache: SvidCache,
-    endpoint: WorkloadEndpoint,
+    endpoints: Endpoints,
     socket: PathBuf,
     stopping: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
@@ -49,19 +49,19 @@ impl World {
     fn with_streams_per_uid(max: usize) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
-        let endpoint = WorkloadEndpoint::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
+        let endpoints = Endpoints::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("workload.sock");
         let stopping = CancellationToken::new();
         let listener = UnixListener::bind(&socket).unwrap();
         let serving = tokio::spawn({
-            let (endpoint, stopping) = (endpoint.clone(), stopping.clone());
-            async move { endpoint.serve(listener, stopping).await }
+            let (endpoints, stopping) = (endpoints.clone(), stopping.clone());
+            async move { endpoints.serve_workload_api(listener, stopping).await }
         });
         Self {
             clock,
             cache,
-            endpoint,
+            endpoints,
             socket,
             stopping,
             serving,
@@ -352,10 +352,10 @@ async fn a_user_with_all_its_streams_open_gets_no_more_until_one_ends() {
         next(&mut stream).await;
         streams.push(stream);
     }
-    assert_eq!(world.endpoint.open_streams(), 3);
+    assert_eq!(world.endpoints.open_streams().workload_api, 3);
     assert_eq!(world.refused().await.code(), Code::ResourceExhausted);
     streams.pop();
-    while world.endpoint.open_streams() == 3 {
+    while world.endpoints.open_streams().workload_api == 3 {
         tokio::task::yield_now().await;
     }
     next(&mut world.svids().await).await;
