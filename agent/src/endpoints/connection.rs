@@ -24,7 +24,13 @@ use super::workload_api::{SECURITY_HEADER, SECURITY_HEADER_VALUE};
 use crate::workload::{Caller, Share, UidShares};
 
 /// The most octets of metadata in one call: gRPC's own default is 8 KiB, and this API has one line of it.
-const MAX_METADATA: u32 = 16 * 1024;
+const MAX_METADATA: usize = 16 * 1024;
+
+/// The most octets of metadata that are read at all, so that who sends a little too much is told; the HTTP library refuses what is more.
+const MAX_METADATA_READ: u32 = 64 * 1024;
+
+/// What each field counts beside its name and value (RFC 9113 section 6.5.2).
+const METADATA_FIELD: usize = 32;
 
 /// How much of its calls a connection may send before it is read, for one call and for all: what a client holds of the agent's memory by sending
 /// without reading. A request of these APIs fits in one or a few of them.
@@ -83,7 +89,7 @@ pub(super) async fn serve(stream: UnixStream, caller: Caller, surface: Surface, 
     });
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .max_header_list_size(MAX_METADATA)
+        .max_header_list_size(MAX_METADATA_READ)
         .initial_stream_window_size(CALL_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.per_connection);
@@ -120,6 +126,10 @@ async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, sur
         let refused = Status::invalid_argument(format!("the metadata {SECURITY_HEADER}: {SECURITY_HEADER_VALUE} is missing"));
         return Ok(refused.into_http::<Body>().map(Counted::free));
     }
+    if metadata_size(request.headers()) > MAX_METADATA {
+        let refused = Status::resource_exhausted(format!("a call has at most {MAX_METADATA} octets of metadata"));
+        return Ok(refused.into_http::<Body>().map(Counted::free));
+    }
     let uid = connection.caller.uid();
     let Some(share) = calls.try_take(uid) else {
         let refused = Status::resource_exhausted(format!(
@@ -133,6 +143,11 @@ async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, sur
         Ok(response) => Ok(response.map(|body| Counted { body, _held: Some(counted) })),
         Err(never) => match never {},
     }
+}
+
+/// Returns the size of the metadata as HTTP/2 counts it.
+fn metadata_size(metadata: &HeaderMap) -> usize {
+    metadata.iter().map(|(name, value)| METADATA_FIELD + name.as_str().len() + value.len()).sum()
 }
 
 /// Returns whether the metadata has the security header, once, with its one value; names are lower case on HTTP/2, the value is case-sensitive.
@@ -172,8 +187,11 @@ impl hyper::body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
+
     use super::*;
 
+    #[covers("EP-05")]
     #[test]
     fn the_security_header_counts_once_with_exactly_its_value() {
         for (values, accepted) in [

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conformance::covers;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ use crate::svids::SvidCache;
 use crate::svids::testing::{TTL, bundle, delta, entry, issue_all, snapshot};
 use crate::workload::Attestor;
 use crate::workload::testing::Workload;
+
+mod standard;
 
 struct World {
     clock: ManualClock,
@@ -122,7 +125,7 @@ async fn next(stream: &mut Streaming<X509svidResponse>) -> X509svidResponse {
     tokio::time::timeout(Duration::from_secs(60), stream.message()).await.unwrap().unwrap().unwrap()
 }
 
-// EP-05, T16
+#[covers("EP-05")]
 #[tokio::test]
 async fn every_method_of_every_service_needs_the_security_header() {
     let world = World::new();
@@ -167,7 +170,7 @@ async fn every_method_of_every_service_needs_the_security_header() {
     }
 }
 
-// EP-11
+#[covers("EP-11")]
 #[tokio::test]
 async fn a_starting_agent_is_unavailable_and_says_so_to_health_checks() {
     let world = World::new();
@@ -186,7 +189,7 @@ async fn a_starting_agent_is_unavailable_and_says_so_to_health_checks() {
     assert_eq!(ids(&next(&mut world.svids().await).await), ["web"]);
 }
 
-// EP-11, WAPI-11
+#[covers("EP-11", "WAPI-11")]
 #[tokio::test]
 async fn a_process_without_an_entry_is_told_what_its_operator_can_ask_and_nothing_else() {
     let world = World::new();
@@ -203,7 +206,7 @@ async fn a_process_without_an_entry_is_told_what_its_operator_can_ask_and_nothin
     }
 }
 
-// WAPI-05, WAPI-09, WAPI-15, WAPI-23, WAPI-10
+#[covers("EP-06", "WAPI-05", "WAPI-09", "WAPI-10", "WAPI-15", "WAPI-23")]
 #[tokio::test]
 async fn all_identities_come_at_once_in_a_stable_order_with_chain_key_and_bundle() {
     let world = World::new();
@@ -235,7 +238,7 @@ async fn all_identities_come_at_once_in_a_stable_order_with_chain_key_and_bundle
     assert!(!format!("{response:?}").contains("key"), "no key in Debug");
 }
 
-// WAPI-04, WAPI-05
+#[covers("WAPI-04", "WAPI-05", "WAPI-09", "WAPI-11")]
 #[tokio::test]
 async fn an_open_stream_is_pushed_each_change_whole() {
     let world = World::new();
@@ -254,7 +257,7 @@ async fn an_open_stream_is_pushed_each_change_whole() {
     assert_eq!(ended.code(), Code::PermissionDenied);
 }
 
-// WAPI-14
+#[covers("FED-10", "WAPI-05", "WAPI-14")]
 #[tokio::test]
 async fn bundles_are_by_trust_domain_id_and_no_renewal_sends_them_again() {
     let world = World::new();
@@ -312,7 +315,7 @@ async fn an_entry_that_asks_for_more_about_the_process_reaches_its_open_stream()
     }
 }
 
-// WAPI-20
+#[covers("WAPI-20")]
 #[tokio::test]
 async fn profiles_that_are_not_served_are_unimplemented() {
     let world = World::new();
@@ -361,22 +364,7 @@ async fn a_user_with_all_its_streams_open_gets_no_more_until_one_ends() {
     next(&mut world.svids().await).await;
 }
 
-#[tokio::test]
-async fn metadata_over_the_limit_is_refused() {
-    let world = World::new();
-    world.entries(1, vec![own("web", 1)]);
-    for (length, accepted) in [(8 * 1024, true), (17 * 1024, false)] {
-        let mut request = Request::new(X509svidRequest {});
-        request.metadata_mut().insert("padding", "x".repeat(length).parse().unwrap());
-        let answer = match world.client().await.fetch_x509svid(request).await {
-            Ok(stream) => stream.into_inner().message().await,
-            Err(refused) => Err(refused),
-        };
-        assert_eq!(answer.is_ok(), accepted, "{length}: {answer:?}");
-    }
-}
-
-// EP-14
+#[covers("EP-14")]
 #[tokio::test]
 async fn reflection_names_the_services() {
     let world = World::new();
@@ -395,6 +383,7 @@ async fn reflection_names_the_services() {
     }
 }
 
+#[covers("EP-11")]
 #[tokio::test]
 async fn a_stopping_agent_ends_streams_and_then_returns() {
     let world = World::new();

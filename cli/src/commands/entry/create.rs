@@ -58,7 +58,7 @@ struct FieldArgs {
     /// The life of its JWT-SVIDs [default: 5m].
     #[arg(long, value_name = "D")]
     jwt_ttl: Option<TextDuration>,
-    /// A label that tells a workload's identities apart, at most 1,024 bytes.
+    /// A label that tells a workload's identities apart, at most 1,024 bytes; of two equal ones that a process gets, the older entry's counts.
     #[arg(long, value_name = "TEXT")]
     hint: Option<String>,
     /// When the entry ends, as 2026-12-31T00:00:00Z.
