@@ -27,7 +27,7 @@ use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
 use crate::config::{AgentConfig, JoinSource};
-use crate::endpoints::WorkloadEndpoint;
+use crate::endpoints::Endpoints;
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
@@ -170,7 +170,7 @@ struct Agent {
     health: HealthHandle,
     metrics: Arc<AgentMetrics>,
     attestor: Arc<Attestor>,
-    endpoint: WorkloadEndpoint,
+    endpoints: Endpoints,
     sinks: Sinks,
     trouble: watch::Sender<Option<String>>,
     workload: (UnixListener, UnixSocketGuard),
@@ -186,7 +186,7 @@ impl Agent {
         let cache = SvidCache::new(clock.clone());
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
-        let endpoint = WorkloadEndpoint::new(cache.clone(), attestor.clone(), config.max_streams_per_uid);
+        let endpoints = Endpoints::new(cache.clone(), attestor.clone(), config.max_streams_per_uid);
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let metrics = Arc::new(AgentMetrics::new(&registry));
@@ -200,7 +200,7 @@ impl Agent {
             health,
             metrics,
             attestor,
-            endpoint,
+            endpoints,
             sinks: Sinks::default(),
             trouble: watch::Sender::new(None),
             workload,
@@ -216,8 +216,8 @@ impl Agent {
         self.spawn_parts(&tasks, &ending);
         let (workload, _workload_name) = self.workload;
         tasks.spawn({
-            let (endpoint, ending) = (self.endpoint.clone(), ending.clone());
-            async move { endpoint.serve(workload, ending).await }
+            let (endpoints, ending) = (self.endpoints.clone(), ending.clone());
+            async move { endpoints.serve_workload_api(workload, ending).await }
         });
         let leaver = Leaver {
             standing: self.standing.clone(),
@@ -228,7 +228,7 @@ impl Agent {
         let admin = Admin {
             standing: self.standing.clone(),
             cache: self.cache.clone(),
-            endpoint: self.endpoint,
+            endpoints: self.endpoints,
             attestor: self.attestor,
             health: self.health.clone(),
             sinks: self.sinks,
@@ -310,7 +310,7 @@ impl Agent {
         let observer = Observer {
             cache: self.cache.clone(),
             standing: self.standing.clone(),
-            endpoint: self.endpoint.clone(),
+            endpoints: self.endpoints.clone(),
             health: self.health.clone(),
             sinks: self.sinks.clone(),
             metrics: self.metrics.clone(),

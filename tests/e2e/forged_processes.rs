@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use agent::workload_api::client::{SecurityHeader, SpiffeWorkloadApiClient};
 use agent::workload_api::messages::X509svidRequest;
+use conformance::covers;
 use hyper_util::rt::TokioIo;
 use tests::command::{Run, troth_path};
 use tests::domain::{Agent, Domain, path_text};
@@ -113,6 +114,7 @@ fn a_bind_mount_in_a_user_namespace_forges_no_path() {
     assert_eq!(elsewhere.problem(), "no_entries", "{elsewhere:?}");
 }
 
+#[covers("EP-10")]
 #[test]
 fn a_process_that_executes_a_trusted_program_after_it_connected_gets_nothing() {
     let world = World::new("execs.test");

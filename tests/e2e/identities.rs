@@ -1,8 +1,10 @@
 //! Each workload gets its own identities, and nothing of others.
 
+use conformance::covers;
 use tests::domain::Domain;
 use tests::workload::{fetch_as, ids};
 
+#[covers("EP-10")]
 #[test]
 fn two_agents_and_three_users_get_only_their_own() {
     let domain = Domain::start("own.test");

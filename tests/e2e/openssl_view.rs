@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use conformance::covers;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -71,6 +72,7 @@ fn verifies(arguments: &[&str]) {
     assert!(output.status.success(), "openssl {arguments:?}: {:?}", Run::of(&output));
 }
 
+#[covers("X509-16")]
 #[test]
 fn openssl_verifies_the_chain_strictly_for_servers_and_clients() {
     let given = Given::new("openssl.test");
@@ -141,6 +143,7 @@ fn openssl_connects_to_the_node_api_and_believes_its_certificate() {
     );
 }
 
+#[covers("WAPI-15")]
 #[test]
 fn the_key_file_of_a_workload_is_the_one_in_its_certificate() {
     let given = Given::new("key.test");
@@ -156,6 +159,7 @@ fn the_key_file_of_a_workload_is_the_one_in_its_certificate() {
     );
 }
 
+#[covers("ID-12", "ID-14", "X509-07", "WAPI-15")]
 #[test]
 fn webpki_and_p256_verify_what_aws_lc_rs_signed() {
     let given = Given::new("second.test");
@@ -218,6 +222,7 @@ fn key_ids(certificate: &X509Certificate<'_>) -> (Option<Vec<u8>>, Option<Vec<u8
 }
 
 /// X509-01, X509-04, X509-09, X509-11, X509-13, X509-15 on what the agent delivers.
+#[covers("X509-01", "X509-04", "X509-09", "X509-11", "X509-13", "X509-15")]
 #[test]
 fn a_leaf_has_exactly_the_shape_of_the_standard() {
     let given = Given::new("leaf.test");
@@ -242,6 +247,7 @@ fn a_leaf_has_exactly_the_shape_of_the_standard() {
 }
 
 /// X509-05, X509-06, X509-09, X509-11, X509-12, X509-14 on issuing CA and root.
+#[covers("X509-05", "X509-06", "X509-09", "X509-11", "X509-12", "X509-14")]
 #[test]
 fn signing_certificates_have_the_shape_that_verifiers_need() {
     let given = Given::new("signing.test");

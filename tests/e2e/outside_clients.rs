@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use conformance::covers;
 use spiffe::{TrustDomain, WorkloadApiClient, X509Context, X509Source};
 use tests::admin::runtime;
 use tests::command::Run;
@@ -49,6 +50,7 @@ fn serial_of(context: &X509Context, expected: &str) -> String {
     leaf.serial().to_string()
 }
 
+#[covers("EP-01", "EP-02", "EP-06", "WAPI-04", "WAPI-05", "WAPI-09", "WAPI-14", "WAPI-15")]
 #[test]
 fn the_rust_client_fetches_and_watches_rotations() {
     let (_domain, agent) = domain_with_workload("rust.test", "10s");
@@ -70,6 +72,7 @@ fn the_rust_client_fetches_and_watches_rotations() {
     }));
 }
 
+#[covers("WAPI-04", "WAPI-05")]
 #[test]
 fn the_rust_source_follows_an_entry_that_changes_and_goes() {
     let (domain, agent) = domain_with_workload("source.test", "180s");
@@ -126,6 +129,7 @@ fn run_python(script: &str, arguments: &[&str]) -> Run {
     Run::of(&output.expect("python starts"))
 }
 
+#[covers("EP-02", "EP-06", "WAPI-05", "WAPI-15")]
 #[test]
 fn the_python_client_fetches_verifies_and_watches_rotations() {
     let (domain, agent) = domain_with_workload("python.test", "10s");
@@ -139,6 +143,7 @@ fn the_python_client_fetches_verifies_and_watches_rotations() {
     }
 }
 
+#[covers("EP-11")]
 #[test]
 fn the_python_client_is_told_when_no_entry_matches() {
     let domain = Domain::start("nobody.test");

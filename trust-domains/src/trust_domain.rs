@@ -156,10 +156,12 @@ pub(crate) fn shown(octet: u8) -> String {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
     use proptest::prelude::*;
 
     use super::*;
 
+    #[covers("ID-04")]
     #[test]
     fn id_04_names_of_allowed_characters_are_accepted() {
         for name in ["example.org", "a", "0", "prod_eu-1.example", "my_domain", "10.0.0.1"] {
@@ -167,6 +169,7 @@ mod tests {
         }
     }
 
+    #[covers("ID-04")]
     #[test]
     fn id_04_other_characters_are_refused() {
         let table = [
@@ -187,6 +190,7 @@ mod tests {
         }
     }
 
+    #[covers("ID-05")]
     #[test]
     fn id_05_names_that_look_like_dns_names_or_addresses_are_taken_as_they_are() {
         for name in ["example.org.", ".", "..", "-", "xn--bcher-kva.example", "127.0.0.1", "999.1", "a..b", "-a-"] {
@@ -195,6 +199,7 @@ mod tests {
         assert_ne!("example.org.".parse::<TrustDomain>(), "example.org".parse::<TrustDomain>());
     }
 
+    #[covers("ID-10")]
     #[test]
     fn id_10_a_name_has_at_most_255_bytes() {
         assert!("a".repeat(255).parse::<TrustDomain>().is_ok());
@@ -213,6 +218,7 @@ mod tests {
     }
 
     proptest! {
+        #[covers("ID-04")]
         #[test]
         fn id_04_a_text_is_accepted_exactly_when_each_character_is_allowed(text in "[a-z0-9._-]{0,10}[\\PC]{0,2}[a-z0-9._-]{0,250}") {
             let allowed = !text.is_empty() && text.len() <= 255 && text.chars().all(|c| "abcdefghijklmnopqrstuvwxyz0123456789.-_".contains(c));

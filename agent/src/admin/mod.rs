@@ -17,7 +17,7 @@ use trust_domains::wire::agent::{AgentStatus, Explanation};
 
 pub(crate) use status::Sinks;
 
-use crate::endpoints::WorkloadEndpoint;
+use crate::endpoints::Endpoints;
 use crate::node::{Leaver, Standing};
 use crate::svids::SvidCache;
 use crate::workload::Attestor;
@@ -26,7 +26,7 @@ use crate::workload::Attestor;
 pub(crate) struct Admin {
     pub(crate) standing: Standing,
     pub(crate) cache: SvidCache,
-    pub(crate) endpoint: WorkloadEndpoint,
+    pub(crate) endpoints: Endpoints,
     pub(crate) attestor: Arc<Attestor>,
     pub(crate) health: HealthHandle,
     pub(crate) sinks: Sinks,

@@ -47,7 +47,7 @@ impl Admin {
             revision: self.cache.resume_after(),
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
-            streams: self.endpoint.open_streams(),
+            streams: self.endpoints.open_streams().workload_api,
             workload_socket: self.workload_socket.clone(),
             sinks: self.sinks.now(),
             last_error,

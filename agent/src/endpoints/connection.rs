@@ -16,21 +16,41 @@ use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tower::Service as _;
 
 use super::authority::PlainAuthority;
+use super::surface::{Metadata, OpenCall, Surface};
 use super::workload_api::{SECURITY_HEADER, SECURITY_HEADER_VALUE};
 use crate::workload::{Caller, Share, UidShares};
 
 /// The most octets of metadata in one call: gRPC's own default is 8 KiB, and this API has one line of it.
-const MAX_METADATA: u32 = 16 * 1024;
+const MAX_METADATA: usize = 16 * 1024;
+
+/// The most octets of metadata that are read at all, so that who sends a little too much is told; the HTTP library refuses what is more.
+const MAX_METADATA_READ: u32 = 64 * 1024;
+
+/// What each field counts beside its name and value (RFC 9113 section 6.5.2).
+const METADATA_FIELD: usize = 32;
+
+/// How much of its calls a connection may send before it is read, for one call and for all: what a client holds of the agent's memory by sending
+/// without reading. A request of these APIs fits in one or a few of them.
+const CALL_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// How long a connection may stay silent before its first call: a client connects because it wants to call.
 const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long a connection has to finish its calls once it is to be closed.
 const CLOSING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many calls may be open.
+#[derive(Clone)]
+pub(super) struct CallLimits {
+    /// Those of one user.
+    pub(super) per_uid: UidShares,
+    /// Those of one connection: enough that one too many is told why.
+    pub(super) per_connection: u32,
+}
 
 /// One open connection.
 pub(super) struct Connection {
@@ -57,20 +77,22 @@ impl Connection {
 }
 
 /// Serves one connection until its client or the agent ends it.
-pub(super) async fn serve(stream: UnixStream, caller: Caller, routes: Routes, calls: UidShares, max_calls: u32, stopping: &CancellationToken) {
+pub(super) async fn serve(stream: UnixStream, caller: Caller, surface: Surface, limits: CallLimits, stopping: &CancellationToken) {
     let connection = Arc::new(Connection {
         caller,
         called: AtomicBool::new(false),
         close: stopping.child_token(),
     });
     let service = service_fn(|request| {
-        let (connection, routes, calls) = (Arc::clone(&connection), routes.clone(), calls.clone());
-        async move { answer(request, connection, routes, &calls).await }
+        let (connection, surface, calls) = (Arc::clone(&connection), surface.clone(), limits.per_uid.clone());
+        async move { answer(request, connection, &surface, &calls).await }
     });
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .max_header_list_size(MAX_METADATA)
-        .max_concurrent_streams(max_calls);
+        .max_header_list_size(MAX_METADATA_READ)
+        .initial_stream_window_size(CALL_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.per_connection);
     let mut serving = pin!(http.serve_connection(TokioIo::new(PlainAuthority::new(stream)), service));
     tokio::select! {
         ended = serving.as_mut() => return note_end(&connection, ended),
@@ -98,10 +120,14 @@ async fn silent_for_too_long(connection: &Connection) {
 }
 
 /// Answers one call: of any service, reflection and health too, so that none can be reached without the checks.
-async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, mut routes: Routes, calls: &UidShares) -> Result<Response<Counted>, Status> {
+async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, surface: &Surface, calls: &UidShares) -> Result<Response<Counted>, Status> {
     connection.called.store(true, Ordering::Relaxed);
-    if !has_security_header(request.headers()) {
+    if surface.metadata() == Metadata::SecurityHeader && !has_security_header(request.headers()) {
         let refused = Status::invalid_argument(format!("the metadata {SECURITY_HEADER}: {SECURITY_HEADER_VALUE} is missing"));
+        return Ok(refused.into_http::<Body>().map(Counted::free));
+    }
+    if metadata_size(request.headers()) > MAX_METADATA {
+        let refused = Status::resource_exhausted(format!("a call has at most {MAX_METADATA} octets of metadata"));
         return Ok(refused.into_http::<Body>().map(Counted::free));
     }
     let uid = connection.caller.uid();
@@ -111,11 +137,17 @@ async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, mut
         ));
         return Ok(refused.into_http::<Body>().map(Counted::free));
     };
+    let counted = (share, surface.open().begin());
     request.extensions_mut().insert(connection);
-    match routes.call(request).await {
-        Ok(response) => Ok(response.map(|body| Counted { body, _share: Some(share) })),
+    match surface.routes().call(request).await {
+        Ok(response) => Ok(response.map(|body| Counted { body, _held: Some(counted) })),
         Err(never) => match never {},
     }
+}
+
+/// Returns the size of the metadata as HTTP/2 counts it.
+fn metadata_size(metadata: &HeaderMap) -> usize {
+    metadata.iter().map(|(name, value)| METADATA_FIELD + name.as_str().len() + value.len()).sum()
 }
 
 /// Returns whether the metadata has the security header, once, with its one value; names are lower case on HTTP/2, the value is case-sensitive.
@@ -127,12 +159,12 @@ fn has_security_header(metadata: &HeaderMap) -> bool {
 /// The body of an answer, which holds its user's share for as long as it is being sent.
 struct Counted {
     body: Body,
-    _share: Option<Share>,
+    _held: Option<(Share, OpenCall)>,
 }
 
 impl Counted {
     fn free(body: Body) -> Self {
-        Self { body, _share: None }
+        Self { body, _held: None }
     }
 }
 
@@ -155,8 +187,11 @@ impl hyper::body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
+
     use super::*;
 
+    #[covers("EP-05")]
     #[test]
     fn the_security_header_counts_once_with_exactly_its_value() {
         for (values, accepted) in [

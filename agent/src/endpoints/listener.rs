@@ -1,4 +1,4 @@
-//! The endpoint's accept loop and its limits.
+//! The accept loop of every socket that workloads use, and the limits that they share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
-use super::connection;
+use super::connection::{self, CallLimits};
 use super::service::{Authority, WorkloadService};
+use super::surface::{Metadata, OpenCalls, Surface};
+use super::workload_api::DESCRIPTORS;
 use super::workload_api::server::SpiffeWorkloadApiServer;
-use super::workload_api::{DESCRIPTORS, SERVICE_NAME};
 use crate::svids::SvidCache;
 use crate::workload::{Attestor, Caller, UidShares};
 
@@ -27,54 +25,73 @@ const MAX_CONNECTIONS: usize = 8_192;
 /// How many connections a user may have above its calls, so that one call too many is told why instead of being hung up on.
 const CONNECTIONS_ABOVE_CALLS: usize = 64;
 
-/// The largest request message: the requests of this API hold next to nothing, the largest a token.
-const MAX_REQUEST: usize = 64 * 1024;
+/// The largest request message of the Workload API: its requests hold next to nothing, the largest a token.
+const MAX_WORKLOAD_REQUEST: usize = 64 * 1024;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// The Workload API endpoint: the service itself, server reflection and health, each behind the same checks.
+/// What workloads connect to: the Workload API, each service on a socket of its own, all behind the same checks and the same limits.
 #[derive(Clone)]
-pub struct WorkloadEndpoint {
+pub struct Endpoints {
     authority: Arc<Authority>,
-    calls: UidShares,
     connections: UidShares,
-    max_calls_per_uid: usize,
+    places: Arc<Semaphore>,
+    calls: CallLimits,
+    workload_api: OpenCalls,
 }
 
-impl WorkloadEndpoint {
-    /// Returns an endpoint that serves what the cache holds.
+/// How many calls are open: streams, nearly all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenStreams {
+    /// On the Workload API.
+    pub workload_api: usize,
+}
+
+impl Endpoints {
+    /// Returns endpoints that serve what the cache holds. A user may have so many streams open, on all of them together.
     #[must_use]
     pub fn new(cache: SvidCache, attestor: Arc<Attestor>, max_streams_per_uid: usize) -> Self {
+        let connections_per_uid = max_streams_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS);
         Self {
             authority: Arc::new(Authority::new(cache, attestor)),
-            calls: UidShares::new(max_streams_per_uid),
-            connections: UidShares::new(max_streams_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS)),
-            max_calls_per_uid: max_streams_per_uid,
+            connections: UidShares::new(connections_per_uid),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            calls: CallLimits {
+                per_uid: UidShares::new(max_streams_per_uid),
+                per_connection: u32::try_from(connections_per_uid).unwrap_or(u32::MAX),
+            },
+            workload_api: OpenCalls::default(),
         }
     }
 
-    /// Returns how many calls are open: streams, nearly all of them.
+    /// Returns how many streams are open.
     #[must_use]
-    pub fn open_streams(&self) -> usize {
-        self.calls.held()
+    pub fn open_streams(&self) -> OpenStreams {
+        OpenStreams {
+            workload_api: self.workload_api.count(),
+        }
     }
 
-    /// Serves every connection of the listener until `stopping` is cancelled; then streams end with `Unavailable`, and it returns when all
-    /// connections are closed.
-    pub async fn serve(&self, listener: UnixListener, stopping: CancellationToken) {
-        let (health, routes) = self.routes().await;
+    /// Serves the Workload API to every connection of the listener until `stopping` is cancelled; then streams end with `Unavailable`, and it
+    /// returns when all connections are closed.
+    pub async fn serve_workload_api(&self, listener: UnixListener, stopping: CancellationToken) {
+        let service = SpiffeWorkloadApiServer::new(WorkloadService::new(Arc::clone(&self.authority))).max_decoding_message_size(MAX_WORKLOAD_REQUEST);
+        let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader, self.workload_api.clone()).await;
+        self.serve(surface, listener, stopping).await;
+    }
+
+    async fn serve(&self, surface: Surface, listener: UnixListener, stopping: CancellationToken) {
         let tasks = TaskTracker::new();
-        tasks.spawn(report_health(health, self.authority.cache.clone(), stopping.clone()));
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        tasks.spawn(surface.clone().report_health(self.authority.cache.clone(), stopping.clone()));
         loop {
             let accepted = tokio::select! {
                 () = stopping.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _unnamed)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => drop(tasks.spawn(self.clone().welcome(stream, routes.clone(), place, stopping.clone()))),
+                Ok((stream, _unnamed)) => match Arc::clone(&self.places).try_acquire_owned() {
+                    Ok(place) => drop(tasks.spawn(self.clone().welcome(stream, surface.clone(), place, stopping.clone()))),
                     Err(_full) => tracing::warn!(limit = MAX_CONNECTIONS, "workload connection refused: too many are open"),
                 },
                 Err(error) => {
@@ -89,7 +106,7 @@ impl WorkloadEndpoint {
     }
 
     /// Takes hold of the process that connected, before anything of it is read, and serves it.
-    async fn welcome(self, stream: UnixStream, routes: Routes, _place: OwnedSemaphorePermit, stopping: CancellationToken) {
+    async fn welcome(self, stream: UnixStream, surface: Surface, _place: OwnedSemaphorePermit, stopping: CancellationToken) {
         let caller = match Caller::of_stream(&stream) {
             Ok(caller) => caller,
             Err(error) => return tracing::debug!(error = %error, "workload connection closed: its process cannot be told"),
@@ -97,44 +114,6 @@ impl WorkloadEndpoint {
         let Some(_share) = self.connections.try_take(caller.uid()) else {
             return tracing::debug!(uid = caller.uid(), "workload connection refused: its user has too many open");
         };
-        let max_calls = u32::try_from(self.max_calls_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS)).unwrap_or(u32::MAX);
-        connection::serve(stream, caller, routes, self.calls, max_calls, &stopping).await;
-    }
-
-    async fn routes(&self) -> (HealthReporter, Routes) {
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", ServingStatus::NotServing).await;
-        health.set_service_status(SERVICE_NAME, ServingStatus::NotServing).await;
-        let workload_api = SpiffeWorkloadApiServer::new(WorkloadService::new(Arc::clone(&self.authority))).max_decoding_message_size(MAX_REQUEST);
-        let mut routes = Routes::new(workload_api).add_service(health_service);
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        // Both versions: many tools still ask for the older one.
-        match (reflection().build_v1(), reflection().build_v1alpha()) {
-            (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
-            (Err(error), _) | (_, Err(error)) => tracing::error!(error = %error, "server reflection is off"),
-        }
-        (health, routes.prepare())
-    }
-}
-
-/// Says `SERVING` once there is something to serve: the first sync, or the sealed cache, brought a bundle.
-async fn report_health(health: HealthReporter, cache: SvidCache, stopping: CancellationToken) {
-    let mut bundle = cache.bundle();
-    loop {
-        let status = if bundle.borrow_and_update().is_some() {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
-        health.set_service_status("", status).await;
-        health.set_service_status(SERVICE_NAME, status).await;
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            changed = bundle.changed() => if changed.is_err() { return },
-        }
+        connection::serve(stream, caller, surface, self.calls, &stopping).await;
     }
 }

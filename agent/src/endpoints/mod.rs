@@ -5,7 +5,7 @@
 //! | the metadata `workload.spiffe.io: true` is missing, on any method | `InvalidArgument` |
 //! | no entry of this node matches the process, or no longer | `PermissionDenied` |
 //! | the agent is starting or stopping; the server is away and nothing valid is held; the process changed while it was looked at | `Unavailable` |
-//! | the process's user has as many calls open as it may | `ResourceExhausted` |
+//! | the process's user has as many calls open as it may; a call has over 16 KiB of metadata | `ResourceExhausted` |
 //! | JWT and WIT profiles, which this version does not serve | `Unimplemented` |
 //!
 //! **How long a stream speaks to whom it spoke first.** A process is attested when it calls. Before each later message it is looked at
@@ -19,10 +19,11 @@ mod connection;
 mod identity_feed;
 mod listener;
 mod service;
+mod surface;
 mod svid_messages;
 pub mod workload_api;
 
-pub use listener::{DEFAULT_STREAMS_PER_UID, WorkloadEndpoint};
+pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conformance::covers;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -33,10 +34,12 @@ use crate::svids::testing::{TTL, bundle, delta, entry, issue_all, snapshot};
 use crate::workload::Attestor;
 use crate::workload::testing::Workload;
 
+mod standard;
+
 struct World {
     clock: ManualClock,
     cache: SvidCache,
-    endpoint: WorkloadEndpoint,
+    endpoints: Endpoints,
     socket: PathBuf,
     stopping: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
@@ -51,19 +54,19 @@ impl World {
     fn with_streams_per_uid(max: usize) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
-        let endpoint = WorkloadEndpoint::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
+        let endpoints = Endpoints::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("workload.sock");
         let stopping = CancellationToken::new();
         let listener = UnixListener::bind(&socket).unwrap();
         let serving = tokio::spawn({
-            let (endpoint, stopping) = (endpoint.clone(), stopping.clone());
-            async move { endpoint.serve(listener, stopping).await }
+            let (endpoints, stopping) = (endpoints.clone(), stopping.clone());
+            async move { endpoints.serve_workload_api(listener, stopping).await }
         });
         Self {
             clock,
             cache,
-            endpoint,
+            endpoints,
             socket,
             stopping,
             serving,
@@ -124,7 +127,7 @@ async fn next(stream: &mut Streaming<X509svidResponse>) -> X509svidResponse {
     tokio::time::timeout(Duration::from_secs(60), stream.message()).await.unwrap().unwrap().unwrap()
 }
 
-// EP-05, T16
+#[covers("EP-05")]
 #[tokio::test]
 async fn every_method_of_every_service_needs_the_security_header() {
     let world = World::new();
@@ -169,7 +172,7 @@ async fn every_method_of_every_service_needs_the_security_header() {
     }
 }
 
-// EP-11
+#[covers("EP-11")]
 #[tokio::test]
 async fn a_starting_agent_is_unavailable_and_says_so_to_health_checks() {
     let world = World::new();
@@ -188,7 +191,7 @@ async fn a_starting_agent_is_unavailable_and_says_so_to_health_checks() {
     assert_eq!(ids(&next(&mut world.svids().await).await), ["web"]);
 }
 
-// EP-11, WAPI-11
+#[covers("EP-11", "WAPI-11")]
 #[tokio::test]
 async fn a_process_without_an_entry_is_told_what_its_operator_can_ask_and_nothing_else() {
     let world = World::new();
@@ -205,7 +208,7 @@ async fn a_process_without_an_entry_is_told_what_its_operator_can_ask_and_nothin
     }
 }
 
-// WAPI-05, WAPI-09, WAPI-15, WAPI-23, WAPI-10
+#[covers("EP-06", "WAPI-05", "WAPI-09", "WAPI-10", "WAPI-15", "WAPI-23")]
 #[tokio::test]
 async fn all_identities_come_at_once_in_a_stable_order_with_chain_key_and_bundle() {
     let world = World::new();
@@ -237,7 +240,7 @@ async fn all_identities_come_at_once_in_a_stable_order_with_chain_key_and_bundle
     assert!(!format!("{response:?}").contains("key"), "no key in Debug");
 }
 
-// WAPI-04, WAPI-05
+#[covers("WAPI-04", "WAPI-05", "WAPI-09", "WAPI-11")]
 #[tokio::test]
 async fn an_open_stream_is_pushed_each_change_whole() {
     let world = World::new();
@@ -256,7 +259,7 @@ async fn an_open_stream_is_pushed_each_change_whole() {
     assert_eq!(ended.code(), Code::PermissionDenied);
 }
 
-// WAPI-14
+#[covers("FED-10", "WAPI-05", "WAPI-14")]
 #[tokio::test]
 async fn bundles_are_by_trust_domain_id_and_no_renewal_sends_them_again() {
     let world = World::new();
@@ -315,7 +318,7 @@ async fn an_entry_that_asks_for_more_about_the_process_reaches_its_open_stream()
     }
 }
 
-// WAPI-20
+#[covers("WAPI-20")]
 #[tokio::test]
 async fn profiles_that_are_not_served_are_unimplemented() {
     let world = World::new();
@@ -355,31 +358,16 @@ async fn a_user_with_all_its_streams_open_gets_no_more_until_one_ends() {
         next(&mut stream).await;
         streams.push(stream);
     }
-    assert_eq!(world.endpoint.open_streams(), 3);
+    assert_eq!(world.endpoints.open_streams().workload_api, 3);
     assert_eq!(world.refused().await.code(), Code::ResourceExhausted);
     streams.pop();
-    while world.endpoint.open_streams() == 3 {
+    while world.endpoints.open_streams().workload_api == 3 {
         tokio::task::yield_now().await;
     }
     next(&mut world.svids().await).await;
 }
 
-#[tokio::test]
-async fn metadata_over_the_limit_is_refused() {
-    let world = World::new();
-    world.entries(1, vec![own("web", 1)]);
-    for (length, accepted) in [(8 * 1024, true), (17 * 1024, false)] {
-        let mut request = Request::new(X509svidRequest {});
-        request.metadata_mut().insert("padding", "x".repeat(length).parse().unwrap());
-        let answer = match world.client().await.fetch_x509svid(request).await {
-            Ok(stream) => stream.into_inner().message().await,
-            Err(refused) => Err(refused),
-        };
-        assert_eq!(answer.is_ok(), accepted, "{length}: {answer:?}");
-    }
-}
-
-// EP-14
+#[covers("EP-14")]
 #[tokio::test]
 async fn reflection_names_the_services() {
     let world = World::new();
@@ -398,6 +386,7 @@ async fn reflection_names_the_services() {
     }
 }
 
+#[covers("EP-11")]
 #[tokio::test]
 async fn a_stopping_agent_ends_streams_and_then_returns() {
     let world = World::new();

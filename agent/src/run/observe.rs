@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Sinks;
-use crate::endpoints::WorkloadEndpoint;
+use crate::endpoints::Endpoints;
 use crate::metrics::{AgentMetrics, Levels};
 use crate::node::{IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
@@ -52,7 +52,7 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
 pub(super) struct Observer {
     pub(super) cache: SvidCache,
     pub(super) standing: Standing,
-    pub(super) endpoint: WorkloadEndpoint,
+    pub(super) endpoints: Endpoints,
     pub(super) health: HealthHandle,
     pub(super) sinks: Sinks,
     pub(super) metrics: Arc<AgentMetrics>,
@@ -74,7 +74,7 @@ impl Observer {
         self.metrics.set(Levels {
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
-            streams: self.endpoint.open_streams(),
+            streams: self.endpoints.open_streams().workload_api,
             connected: self.standing.link.borrow().is_open(),
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });

@@ -4,6 +4,7 @@ mod federated;
 
 use std::time::Duration;
 
+use conformance::covers;
 use proptest::prelude::*;
 use trust_domains::clock::{Clock, ManualClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
@@ -79,6 +80,7 @@ fn for_user(id: &str, at: u64, uid: u32) -> NodeEntry {
     }
 }
 
+#[covers("EP-11")]
 #[tokio::test]
 async fn before_the_first_sync_a_subscriber_is_told_that_the_agent_starts_and_then_what_it_is_entitled_to() {
     let world = World::new();
@@ -92,6 +94,7 @@ async fn before_the_first_sync_a_subscriber_is_told_that_the_agent_starts_and_th
     assert_eq!(names(&entitled.next().await.unwrap()), ["/a"]);
 }
 
+#[covers("WAPI-23")]
 #[tokio::test]
 async fn identities_come_in_the_order_of_their_entries_age_whatever_the_order_of_arrival() {
     let world = World::new();
@@ -133,6 +136,7 @@ async fn a_subscriber_hears_of_changes_of_its_own_view_only() {
     assert!(is_quiet(&mut subscription).await);
 }
 
+#[covers("WAPI-11")]
 #[tokio::test]
 async fn a_deleted_entry_is_withdrawn_at_once_and_the_last_one_ends_the_stream_as_denied() {
     let world = World::with(&["a", "b"]);
@@ -263,6 +267,7 @@ async fn a_newcomer_never_gets_what_ended_or_was_deleted_a_moment_ago() {
     assert_eq!(names(&subscription.next().await.unwrap()), ["/b"]);
 }
 
+#[covers("EP-11")]
 #[tokio::test]
 async fn a_newcomer_is_refused_at_once_while_nothing_can_be_issued() {
     let world = World::new();

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use conformance::covers;
 use rustix::process::{getegid, geteuid};
 use trust_domains::SelectorSet;
 
@@ -63,6 +64,7 @@ fn executes(pid: i32, path: &Path) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|executed| executed == path)
 }
 
+#[covers("EP-10")]
 #[tokio::test]
 async fn ids_path_hash_and_names_of_a_process_are_proved() {
     let socket = Socket::new();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use conformance::covers;
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
 use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
@@ -147,6 +148,7 @@ async fn a_tampered_authority_is_refused_at_load() {
     assert_eq!(error.code(), Code::KeySourceUnavailable, "{error}");
 }
 
+#[covers("BUN-03", "BUN-04", "BUN-11")]
 #[tokio::test]
 async fn the_bundle_holds_the_root_and_no_issuing_ca() {
     let world = World::new().await;
@@ -155,6 +157,25 @@ async fn the_bundle_holds_the_root_and_no_issuing_ca() {
     let ders: Vec<_> = bundle.x509_ders().cloned().collect();
     assert_eq!(ders, [world.root()]);
     assert!(bundle.sequence().is_some_and(|sequence| sequence > 0));
+    assert_eq!(
+        bundle.refresh_hint(),
+        Some(Duration::from_secs(300)),
+        "a few minutes: partners learn of a new key in time"
+    );
+}
+
+#[covers("BUN-03")]
+#[tokio::test]
+async fn the_sequence_of_the_bundle_grows_when_its_roots_are_written() {
+    let world = World::new().await;
+    let before = world.authorities.bundle().borrow().sequence();
+    let items = world.store.snapshot(Prefix::AUTHORITIES).await.unwrap().items;
+    let rewritten = items
+        .into_iter()
+        .fold(Commit::new("rewritten"), |commit, item| commit.put(item.key, item.value));
+    world.store.commit(rewritten).await.unwrap();
+    let after = load(&world, Arc::clone(&world.store)).await.unwrap().bundle().borrow().sequence();
+    assert!(after > before, "{after:?} after {before:?}");
 }
 
 #[tokio::test]

@@ -140,8 +140,10 @@ impl Coded for ParseSocketPathError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conformance::covers;
     use proptest::prelude::*;
 
+    #[covers("EP-08")]
     #[test]
     fn a_path_and_a_uri_name_the_same_socket() {
         for text in ["/run/troth/w.sock", "unix:///run/troth/w.sock", "unix:/run/troth/w.sock"] {
@@ -150,6 +152,7 @@ mod tests {
         assert_eq!("w.sock".parse::<SocketPath>().unwrap().path(), Path::new("w.sock"));
     }
 
+    #[covers("EP-08")]
     #[test]
     fn what_names_no_unix_socket_is_refused() {
         use ParseSocketPathError as E;

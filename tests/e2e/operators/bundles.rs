@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use conformance::covers;
 use tests::command::{Run, run, troth};
 use tests::domain::{Domain, path_text};
 use tests::workload::{Watch, fetch_as};
 
 use super::{has_fields, is_time, items, text_of, typed};
 
+#[covers("X509-19", "X509-20", "BUN-03", "BUN-04")]
 #[test]
 fn the_bundle_is_shown_as_spiffe_json_and_pem() {
     let domain = Domain::start("bundle.test");
@@ -41,6 +43,7 @@ fn the_bundle_is_shown_as_spiffe_json_and_pem() {
     );
 }
 
+#[covers("FED-10", "EP-04", "EP-07", "EP-08")]
 #[test]
 fn a_workload_fetches_watches_and_writes_what_it_is_given() {
     let domain = Domain::start("fetch.test");

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use conformance::covers;
 use proptest::prelude::{Strategy, any, proptest};
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ fn token_entry(purpose: &str, kid: &str) -> Value {
     json!({ "use": purpose, "kid": kid, "kty": "EC", "crv": "P-256", "x": X, "y": Y })
 }
 
+#[covers("X509-19", "X509-20", "BUN-01", "BUN-03", "BUN-04", "BUN-05", "BUN-08", "BUN-09")]
 #[test]
 fn a_document_has_exactly_the_members_of_the_standard() {
     let root = root();
@@ -60,6 +62,7 @@ fn a_document_has_exactly_the_members_of_the_standard() {
     assert_eq!(self::document(&TrustBundle::new(td())), json!({ "keys": [] }), "BUN-05");
 }
 
+#[covers("X509-20")]
 #[test]
 fn roots_of_other_algorithms_are_expressed_with_their_members() {
     for (algorithm, kty, curve, x_len) in [
@@ -80,6 +83,7 @@ fn roots_of_other_algorithms_are_expressed_with_their_members() {
     }
 }
 
+#[covers("ID-15", "X509-21", "BUN-06", "BUN-09")]
 #[test]
 fn an_entry_that_is_not_understood_is_skipped_and_the_others_stand() {
     let (root, other) = (root(), root());
@@ -170,6 +174,7 @@ fn an_entry_that_is_not_understood_is_skipped_and_the_others_stand() {
     assert!(parsed.bundle.is_empty());
 }
 
+#[covers("X509-21")]
 #[test]
 fn only_the_first_of_several_certificates_counts() {
     let (first, second) = (root(), root());
@@ -179,6 +184,7 @@ fn only_the_first_of_several_certificates_counts() {
     assert_eq!(bundle.x509_ders().collect::<Vec<_>>(), [&first.der], "X509-21");
 }
 
+#[covers("X509-22", "BUN-05", "BUN-07", "WAPI-13")]
 #[test]
 fn a_bundle_with_nothing_usable_trusts_nothing() {
     let domain = TestDomain::new("example.org");
@@ -189,6 +195,7 @@ fn a_bundle_with_nothing_usable_trusts_nothing() {
     }
 }
 
+#[covers("BUN-08")]
 #[test]
 fn token_keys_are_kept_apart_by_use_and_never_with_private_members() {
     let mut leaked = token_entry("jwt-svid", "a");
@@ -205,6 +212,7 @@ fn token_keys_are_kept_apart_by_use_and_never_with_private_members() {
     assert_eq!(document(&parsed.bundle)["keys"][0], token_entry("jwt-svid", "a"), "BUN-08");
 }
 
+#[covers("BUN-02", "BUN-10")]
 #[test]
 fn members_outside_the_standard_are_passed_over() {
     let parsed = parse(&json!({ "keys": [], "spiffe_future": { "deep": [1] }, "trust_domain": "evil.org" })).unwrap();
@@ -215,6 +223,7 @@ fn members_outside_the_standard_are_passed_over() {
     );
 }
 
+#[covers("BUN-03", "BUN-04")]
 #[test]
 fn sequence_and_hint_are_whole_numbers() {
     let sequence = |value: Value| parse(&json!({ "keys": [], "spiffe_sequence": value })).map(|parsed| parsed.bundle.sequence());
@@ -230,6 +239,7 @@ fn sequence_and_hint_are_whole_numbers() {
     }
 }
 
+#[covers("BUN-05")]
 #[test]
 fn what_is_no_bundle_document_is_refused() {
     let parse = |text: &str| ParsedBundle::parse(&td(), text.as_bytes()).map(|_| ()).unwrap_err();
@@ -290,6 +300,7 @@ fn the_same_root_is_held_once_and_roots_come_out_in_their_order() {
     assert!(!bundle.has_same_keys(&of_roots(&[&first])));
 }
 
+#[covers("BUN-10")]
 #[test]
 fn the_wire_form_names_its_trust_domain() {
     let bundle = of_roots(&[&root()]).with_sequence(7);

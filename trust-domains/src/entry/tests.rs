@@ -1,3 +1,4 @@
+use conformance::covers;
 use proptest::prelude::*;
 
 use super::*;
@@ -56,6 +57,7 @@ fn each_class_has_defaults_that_it_allows() {
     }
 }
 
+#[covers("X509-03")]
 #[test]
 fn identities_that_are_no_workloads_are_refused() {
     let id = |text: &str| text.parse::<SpiffeId>().unwrap();
@@ -195,6 +197,7 @@ fn what_this_version_does_not_issue_is_refused_and_not_dropped() {
     assert_eq!(dns, Err(EntryRefused::NotImplemented { field: "dns_names" }));
 }
 
+#[covers("WAPI-24")]
 #[test]
 fn hints_have_at_most_1024_printable_bytes_and_an_empty_one_is_none() {
     let hint = |text: &str| check(|draft| draft.hint = Some(text.to_owned()));

@@ -1,5 +1,6 @@
 //! The rules of SPIFFE-ID by their ids in the checklist, then properties.
 
+use conformance::covers;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,6 +18,7 @@ fn td(name: &str) -> TrustDomain {
     name.parse().unwrap()
 }
 
+#[covers("ID-01")]
 #[test]
 fn id_01_the_form_is_a_scheme_a_trust_domain_and_perhaps_a_path() {
     for (text, name, path) in [
@@ -51,6 +53,7 @@ fn id_01_the_form_is_a_scheme_a_trust_domain_and_perhaps_a_path() {
     }
 }
 
+#[covers("ID-02")]
 #[test]
 fn id_02_no_query_and_no_fragment_not_even_empty_ones() {
     for text in ["spiffe://td?", "spiffe://td/a?", "spiffe://td/a?b=c", "spiffe://td/a/?b"] {
@@ -61,6 +64,7 @@ fn id_02_no_query_and_no_fragment_not_even_empty_ones() {
     }
 }
 
+#[covers("ID-03")]
 #[test]
 fn id_03_no_user_and_no_port_not_even_empty_ones() {
     for text in ["spiffe://user@td/a", "spiffe://@td", "spiffe://user:pass@td/a"] {
@@ -71,6 +75,7 @@ fn id_03_no_user_and_no_port_not_even_empty_ones() {
     }
 }
 
+#[covers("ID-04")]
 #[test]
 fn id_04_the_trust_domain_is_lower_case_and_not_encoded() {
     assert_eq!(
@@ -87,6 +92,7 @@ fn id_04_the_trust_domain_is_lower_case_and_not_encoded() {
     }
 }
 
+#[covers("ID-05")]
 #[test]
 fn id_05_a_trust_domain_like_an_address_or_a_dns_name_gets_no_special_treatment() {
     for text in [
@@ -101,6 +107,7 @@ fn id_05_a_trust_domain_like_an_address_or_a_dns_name_gets_no_special_treatment(
     assert_ne!(accepted("spiffe://example.org./a"), accepted("spiffe://example.org/a"));
 }
 
+#[covers("ID-06")]
 #[test]
 fn id_06_no_empty_or_dot_segments_no_trailing_slash_no_encoding() {
     let table = [
@@ -123,6 +130,7 @@ fn id_06_no_empty_or_dot_segments_no_trailing_slash_no_encoding() {
     }
 }
 
+#[covers("ID-07")]
 #[test]
 fn id_07_path_segments_have_letters_digits_dots_dashes_and_underscores() {
     for text in [
@@ -151,6 +159,7 @@ fn id_07_path_segments_have_letters_digits_dots_dashes_and_underscores() {
     assert_eq!(SpiffeId::parse(b"spiffe://td/\xff\xfe"), Err(E::BadPathCharacter { found: 0xff }));
 }
 
+#[covers("ID-08", "ID-09")]
 #[test]
 fn id_08_id_09_an_id_has_at_most_2048_bytes() {
     let longest = format!("spiffe://td/{}", "a".repeat(2048 - 12));
@@ -161,6 +170,7 @@ fn id_08_id_09_an_id_has_at_most_2048_bytes() {
     assert_eq!(SpiffeId::from_path(&td("td"), &format!("/{}", "a".repeat(2037))), Err(too_long));
 }
 
+#[covers("ID-10")]
 #[test]
 fn id_10_a_trust_domain_has_at_most_255_bytes() {
     accepted(&format!("spiffe://{}/a", "t".repeat(255)));
@@ -170,6 +180,7 @@ fn id_10_a_trust_domain_has_at_most_255_bytes() {
     );
 }
 
+#[covers("ID-11")]
 #[test]
 fn id_11_equal_ids_are_equal_octet_by_octet_because_other_cases_are_refused() {
     // Trap T1: scheme and trust domain compare without case, and must be lower case: with upper case refused, both hold.
@@ -265,6 +276,7 @@ fn is_valid_by_the_book(text: &str) -> bool {
 }
 
 proptest! {
+    #[covers("ID-01", "ID-02", "ID-03", "ID-04", "ID-06", "ID-07")]
     #[test]
     fn the_scanner_agrees_with_the_book(text in "(spiffe://|SPIFFE://|)[a-z0-9._A-Z%@:-]{0,4}(/[a-zA-Z0-9._%?#-]{0,3}){0,4}") {
         prop_assert_eq!(SpiffeId::parse(text.as_bytes()).is_ok(), is_valid_by_the_book(&text), "{}", text);

@@ -1,5 +1,6 @@
 //! Every certificate is read again by parsers and verifiers that did not make it: x509-parser, webpki, the p256 crate, our own verifier.
 
+use conformance::covers;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -74,6 +75,9 @@ fn check_strict(certificate: &X509Certificate<'_>, is_self_signed: bool) {
     assert!(serial.len() == 16 && serial[0] == 1, "a positive serial of 16 octets");
 }
 
+#[covers(
+    "ID-12", "ID-13", "X509-01", "X509-05", "X509-06", "X509-07", "X509-09", "X509-10", "X509-11", "X509-12", "X509-14"
+)]
 #[tokio::test]
 async fn the_authorities_have_exactly_their_shapes() {
     let world = World::new().await;
@@ -109,6 +113,7 @@ async fn the_authorities_have_exactly_their_shapes() {
     assert_eq!(issuing.validity().not_before.timestamp(), NOW - 60);
 }
 
+#[covers("ID-14", "X509-01", "X509-03", "X509-04", "X509-09", "X509-11", "X509-13", "X509-15")]
 #[tokio::test]
 async fn a_leaf_has_exactly_its_shape_and_verifies_everywhere() {
     let world = World::new().await;

@@ -65,7 +65,7 @@ struct FieldArgs {
     /// A claim of its JWT-SVIDs beside those of the standard, as tier="gold"; repeat it for more. The server's jwt_claims lists the names.
     #[arg(long = "claim", value_name = "NAME=JSON", value_parser = parse_claim)]
     claims: Vec<(String, Value)>,
-    /// A label that tells a workload's identities apart, at most 1,024 bytes.
+    /// A label that tells a workload's identities apart, at most 1,024 bytes; of two equal ones that a process gets, the older entry's counts.
     #[arg(long, value_name = "TEXT")]
     hint: Option<String>,
     /// A partner trust domain whose bundle its workload gets; repeat it for more.

@@ -115,3 +115,75 @@ fn issued_at(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
 pub(crate) fn leaf_serial(pem: &[u8]) -> Option<Serial> {
     X509Svid::from_pem(pem).ok().map(|svid| *svid.leaf().serial())
 }
+
+#[cfg(test)]
+mod tests {
+    use agent::workload_api::messages::X509svid;
+    use conformance::covers;
+
+    use super::*;
+
+    /// A certificate of `spiffe://example.org/web` under a root of its own, as an agent sends it.
+    fn message() -> X509svid {
+        let (root_key, key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let uri = |text: &str| rcgen::SanType::URI(text.try_into().unwrap());
+        let mut root = rcgen::CertificateParams::default();
+        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        root.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        root.subject_alt_names = vec![uri("spiffe://example.org")];
+        let bundle = root.self_signed(&root_key).unwrap().der().to_vec();
+        let mut leaf = rcgen::CertificateParams::default();
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, "web");
+        leaf.is_ca = rcgen::IsCa::ExplicitNoCa;
+        leaf.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        leaf.subject_alt_names = vec![uri("spiffe://example.org/web")];
+        let chain = leaf.signed_by(&key, &rcgen::Issuer::new(root, root_key)).unwrap().der().to_vec();
+        X509svid {
+            spiffe_id: "spiffe://example.org/web".to_owned(),
+            x509_svid: chain.into(),
+            x509_svid_key: key.serialize_der().into(),
+            bundle: bundle.into(),
+            hint: "main".to_owned(),
+        }
+    }
+
+    fn read(svids: Vec<X509svid>) -> Result<Received, Failure> {
+        let received = Received::read(X509svidResponse {
+            svids,
+            ..X509svidResponse::default()
+        })?;
+        let now = received.svids[0].issued_at;
+        received.svids.iter().try_for_each(|svid| svid.verify(now))?;
+        Ok(received)
+    }
+
+    #[covers("WAPI-06")]
+    #[test]
+    fn an_empty_field_means_that_and_not_what_an_earlier_message_said() {
+        let hint = |message| read(vec![message]).ok().unwrap().svids[0].hint.clone();
+        assert_eq!(hint(message()).as_deref(), Some("main"));
+        let without = X509svid {
+            hint: String::new(),
+            ..message()
+        };
+        assert_eq!(hint(without), None);
+    }
+
+    #[covers("WAPI-07", "WAPI-09")]
+    #[test]
+    fn a_message_without_a_mandatory_field_is_reported_and_not_used() {
+        assert!(read(vec![]).is_err(), "no SVIDs");
+        let table: [(&str, fn(&mut X509svid)); 5] = [
+            ("no SPIFFE ID", |svid| svid.spiffe_id.clear()),
+            ("another SPIFFE ID", |svid| svid.spiffe_id.push('x')),
+            ("no chain", |svid| svid.x509_svid.clear()),
+            ("no key", |svid| svid.x509_svid_key.clear()),
+            ("no bundle", |svid| svid.bundle.clear()),
+        ];
+        for (what, change) in table {
+            let mut broken = message();
+            change(&mut broken);
+            assert!(read(vec![message(), broken]).is_err(), "{what}");
+        }
+    }
+}

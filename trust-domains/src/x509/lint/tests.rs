@@ -1,11 +1,16 @@
+use conformance::covers;
 use rcgen::{DnType, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
 
 use super::{Severity, lint};
 use crate::x509::MAX_CHAIN_LEN;
-use crate::x509::testing::{TestDomain, uri};
+use crate::x509::testing::{TestDomain, plain_extension, uri};
 
 const WEB: &str = "spiffe://example.org/web";
+
+/// The name constraints extension (2.5.29.30), with `example.org` as the one permitted URI.
+const NAME_CONSTRAINTS: &[u64] = &[2, 5, 29, 30];
+const URIS_OF_EXAMPLE_ORG: &[u8] = b"\x30\x11\xa0\x0f\x30\x0d\x86\x0bexample.org";
 
 fn rules(chain: &[CertificateDer<'_>]) -> Vec<(Severity, &'static str, usize)> {
     lint(chain).iter().map(|finding| (finding.severity, finding.rule, finding.position)).collect()
@@ -20,6 +25,7 @@ fn a_chain_of_our_own_shape_has_no_findings() {
     assert_eq!(lint(&with_root), []);
 }
 
+#[covers("X509-02", "X509-06", "X509-10", "X509-14", "X509-17")]
 #[test]
 fn every_finding_has_its_rule_its_place_and_its_severity() {
     let domain = TestDomain::new("example.org");
@@ -61,6 +67,16 @@ fn every_finding_has_its_rule_its_place_and_its_severity() {
             "a CA of another domain",
             vec![foreign.leaf(WEB), foreign.der.clone()],
             vec![warning("X509-06", 1)],
+        ),
+        (
+            "name constraints for URIs",
+            {
+                let narrow = root.issuing_with("narrow", "example.org", |params| {
+                    params.custom_extensions.push(plain_extension(NAME_CONSTRAINTS, URIS_OF_EXAMPLE_ORG));
+                });
+                vec![narrow.leaf(WEB), narrow.der.clone()]
+            },
+            vec![warning("X509-10", 1)],
         ),
         ("the wrong issuer", vec![leaf.clone(), root.der.clone()], vec![error("X509-16", 0)]),
         ("only signing certificates", vec![issuing.der.clone(), root.der.clone()], {

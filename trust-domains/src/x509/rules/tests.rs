@@ -1,3 +1,4 @@
+use conformance::covers;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::{check_leaf, leaf_violations, signing_violations};
@@ -8,6 +9,7 @@ const ID: &str = "spiffe://example.org/web";
 
 type Change = fn(&mut CertificateParams);
 
+#[covers("X509-01", "X509-04", "X509-13", "X509-15")]
 #[test]
 fn a_proper_leaf_breaks_no_rule_and_states_its_identity() {
     let ca = TestCa::root("ca", "example.org");
@@ -29,6 +31,7 @@ fn a_proper_leaf_breaks_no_rule_and_states_its_identity() {
     }
 }
 
+#[covers("X509-01", "X509-02", "X509-03", "X509-04", "X509-11", "X509-13", "X509-15", "X509-17", "X509-18")]
 #[test]
 fn each_broken_leaf_rule_is_named() {
     let ca = TestCa::root("ca", "example.org");
@@ -83,6 +86,7 @@ fn each_broken_leaf_rule_is_named() {
     }
 }
 
+#[covers("X509-17")]
 #[test]
 fn a_certificate_that_breaks_several_rules_is_told_each() {
     let ca = TestCa::root("ca", "example.org");
@@ -91,6 +95,7 @@ fn a_certificate_that_breaks_several_rules_is_told_each() {
     assert_eq!(rules, ["X509-17", "X509-17", "X509-17", "X509-13", "X509-18"]);
 }
 
+#[covers("X509-02", "X509-05", "X509-06", "X509-11", "X509-12", "X509-14")]
 #[test]
 fn each_broken_signing_rule_is_named_and_only_some_disqualify() {
     let root = TestCa::root("root", "example.org");

@@ -1,3 +1,4 @@
+use conformance::covers;
 use proptest::prelude::{any, proptest};
 use rustls_pki_types::CertificateDer;
 
@@ -9,6 +10,7 @@ type IsExpected = fn(&SvidError) -> bool;
 
 const WEB: &str = "spiffe://example.org/web";
 
+#[covers("WAPI-15")]
 #[test]
 fn a_chain_is_the_same_through_pem_and_through_concatenated_der() {
     let chain = TestDomain::new("example.org").chain(WEB);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use conformance::covers;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
@@ -27,6 +28,7 @@ fn bundle(trust_domain: &str, roots: &[&TestCa]) -> TrustBundle {
     })
 }
 
+#[covers("X509-16")]
 #[test]
 fn a_chain_to_a_root_of_its_own_domain_is_verified() {
     let domain = TestDomain::new("example.org");
@@ -61,6 +63,7 @@ fn both_roots_of_a_rotation_are_good() {
     assert!(verify_svid(&new.chain(WEB), &both, NOW).is_ok());
 }
 
+#[covers("X509-16", "BUN-10", "FED-06", "WAPI-08")]
 #[test]
 fn bundles_of_trust_domains_are_never_pooled() {
     let (ours, partner) = (TestDomain::new("example.org"), TestDomain::new("partner.org"));
@@ -76,6 +79,7 @@ fn bundles_of_trust_domains_are_never_pooled() {
     assert!(matches!(near, VerifyError::WrongTrustDomain { .. }), "{near:?}");
 }
 
+#[covers("X509-22", "BUN-07")]
 #[test]
 fn an_empty_bundle_trusts_nothing() {
     let domain = TestDomain::new("example.org");
@@ -83,6 +87,7 @@ fn an_empty_bundle_trusts_nothing() {
     assert!(matches!(error, VerifyError::NoAuthorities { .. }), "BUN-07, X509-22: {error:?}");
 }
 
+#[covers("X509-16")]
 #[test]
 fn validity_is_checked_to_the_second_at_both_ends() {
     let domain = TestDomain::new("example.org");
@@ -97,6 +102,7 @@ fn validity_is_checked_to_the_second_at_both_ends() {
     assert!(matches!(late, VerifyError::Expired { .. }), "{late:?}");
 }
 
+#[covers("X509-16")]
 #[test]
 fn a_root_that_has_ended_vouches_for_nobody() {
     let root = TestCa::root_with("root", "example.org", |params| {
@@ -106,6 +112,7 @@ fn a_root_that_has_ended_vouches_for_nobody() {
     assert!(matches!(error, VerifyError::NoAuthorities { .. }), "{error:?}");
 }
 
+#[covers("X509-16")]
 #[test]
 fn an_issuing_certificate_that_has_ended_breaks_the_path() {
     let root = TestCa::root("root", "example.org");
@@ -119,6 +126,7 @@ fn an_issuing_certificate_that_has_ended_breaks_the_path() {
     ));
 }
 
+#[covers("X509-08", "X509-17")]
 #[test]
 fn a_signing_certificate_authenticates_nobody() {
     let domain = TestDomain::new("example.org");
@@ -146,12 +154,14 @@ fn a_signing_certificate_authenticates_nobody() {
     assert!(matches!(error, VerifyError::Svid { .. }), "X509-17: {error:?}");
 }
 
+#[covers("X509-05", "X509-16")]
 #[test]
 fn a_leaf_that_is_itself_in_the_bundle_is_not_taken_as_a_root() {
     let leaf = TestCa::root("root", "example.org").leaf(WEB);
     assert!(TrustBundle::new(name("example.org")).with_x509_authority(&leaf).is_err(), "X509-05, X509-16");
 }
 
+#[covers("X509-05")]
 #[test]
 fn a_leaf_signs_for_nobody() {
     let root = TestCa::root("root", "example.org");
@@ -171,6 +181,7 @@ fn a_leaf_signs_for_nobody() {
     }
 }
 
+#[covers("X509-16")]
 #[test]
 fn path_length_constraints_hold_for_issuing_certificates_and_roots() {
     let domain = TestDomain::new("example.org");
@@ -189,6 +200,7 @@ fn path_length_constraints_hold_for_issuing_certificates_and_roots() {
     );
 }
 
+#[covers("X509-15")]
 #[test]
 fn extended_key_usage_names_both_directions_in_the_whole_path() {
     let root = TestCa::root("root", "example.org");
@@ -265,6 +277,7 @@ fn the_server_is_known_by_the_hash_of_its_root_and_its_exact_id() {
     assert_eq!(code(&with_root(&ours, server), &[RootHash::of_der(&ours.chain(server)[0])]), Code::RootMismatch);
 }
 
+#[covers("ID-14", "X509-16")]
 #[test]
 fn every_octet_of_a_chain_counts() {
     let domain = TestDomain::new("example.org");

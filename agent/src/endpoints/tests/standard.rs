@@ -1,0 +1,234 @@
+//! What the standards say of the endpoint as a whole: which services there are, and what every call needs.
+
+use std::collections::BTreeSet;
+
+use http::uri::PathAndQuery;
+use prost::Message as _;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+use tonic::Status;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+
+use super::*;
+
+/// Everything that the endpoint serves.
+fn descriptors() -> Vec<FileDescriptorSet> {
+    let encoded = [
+        workload_api::DESCRIPTORS,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    encoded.iter().map(|set| FileDescriptorSet::decode(*set).unwrap()).collect()
+}
+
+/// The paths of every method of every service.
+fn paths() -> BTreeSet<String> {
+    let files = descriptors().into_iter().flat_map(|set| set.file);
+    let of_file = |file: prost_types::FileDescriptorProto| {
+        let prefix = file
+            .package
+            .filter(|package| !package.is_empty())
+            .map(|package| format!("{package}."))
+            .unwrap_or_default();
+        let services = file.service.into_iter();
+        services.flat_map(move |service| {
+            let service_path = format!("/{prefix}{}", service.name());
+            let methods: Vec<String> = service.method.iter().map(|method| format!("{service_path}/{}", method.name())).collect();
+            methods
+        })
+    };
+    files.flat_map(of_file).collect()
+}
+
+/// Calls a method with an empty message and returns how it is refused at once.
+async fn refusal(channel: &Channel, path: &str, header: Option<&'static str>) -> Option<Status> {
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let mut request = Request::new(());
+    if let Some(value) = header {
+        request
+            .metadata_mut()
+            .insert(workload_api::SECURITY_HEADER, AsciiMetadataValue::from_static(value));
+    }
+    let path: PathAndQuery = path.parse().unwrap();
+    client.server_streaming(request, path, ProstCodec::<(), ()>::default()).await.err()
+}
+
+#[covers("EP-05")]
+#[tokio::test]
+async fn without_the_header_no_method_says_anything_not_even_that_it_is_not_there() {
+    let world = World::new();
+    world.entries(1, vec![own("web", 1)]);
+    let channel = channel(&world.socket).await.unwrap();
+    let mut paths = paths();
+    for known in [
+        "/SpiffeWorkloadAPI/FetchX509SVID",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ] {
+        assert!(paths.contains(known), "{known}: {paths:?}");
+    }
+    let unknown = ["/SpiffeWorkloadAPI/FetchEverything", "/no.such.Service/Method"];
+    paths.extend(unknown.map(str::to_owned));
+    for path in &paths {
+        for header in [None, Some("false"), Some("TRUE"), Some("")] {
+            let code = refusal(&channel, path, header).await.map(|status| status.code());
+            assert_eq!(code, Some(Code::InvalidArgument), "{path} with {header:?}");
+        }
+    }
+    for path in unknown {
+        let code = refusal(&channel, path, Some("true")).await.map(|status| status.code());
+        assert_eq!(code, Some(Code::Unimplemented), "{path}");
+    }
+}
+
+/// The service as the standard has it: methods, then messages, in the order of its file.
+const STANDARD: &str = "\
+FetchX509SVID(X509SVIDRequest) stream X509SVIDResponse
+FetchX509Bundles(X509BundlesRequest) stream X509BundlesResponse
+FetchJWTSVID(JWTSVIDRequest) JWTSVIDResponse
+FetchJWTBundles(JWTBundlesRequest) stream JWTBundlesResponse
+ValidateJWTSVID(ValidateJWTSVIDRequest) ValidateJWTSVIDResponse
+FetchWITSVID(WITSVIDRequest) stream WITSVIDResponse
+FetchWITBundles(WITBundlesRequest) stream WITBundlesResponse
+X509SVIDRequest
+X509SVIDResponse: svids 1 repeated .X509SVID, crl 2 repeated bytes, federated_bundles 3 map<string, bytes>
+X509SVID: spiffe_id 1 string, x509_svid 2 bytes, x509_svid_key 3 bytes, bundle 4 bytes, hint 5 string
+X509BundlesRequest
+X509BundlesResponse: crl 1 repeated bytes, bundles 2 map<string, bytes>
+JWTSVIDRequest: audience 1 repeated string, spiffe_id 2 string
+JWTSVIDResponse: svids 1 repeated .JWTSVID
+JWTSVID: spiffe_id 1 string, svid 2 string, hint 3 string
+JWTBundlesRequest
+JWTBundlesResponse: bundles 1 map<string, bytes>
+ValidateJWTSVIDRequest: audience 1 string, svid 2 string
+ValidateJWTSVIDResponse: spiffe_id 1 string, claims 2 .google.protobuf.Struct
+WITSVIDRequest: spiffe_id 1 string
+WITSVIDResponse: svids 1 repeated .WITSVID
+WITSVID: spiffe_id 1 string, wit_svid 2 string, wit_svid_key 3 string, hint 4 string
+WITBundlesRequest
+WITBundlesResponse: bundles 1 map<string, string>
+";
+
+#[covers("EP-13", "WAPI-02")]
+#[test]
+fn the_workload_api_has_the_methods_and_messages_of_the_standard_and_no_others() {
+    let set = FileDescriptorSet::decode(workload_api::DESCRIPTORS).unwrap();
+    let [file] = set.file.iter().filter(|file| !file.service.is_empty()).collect::<Vec<_>>()[..] else {
+        panic!("one file")
+    };
+    let [service] = &file.service[..] else { panic!("one service") };
+    assert_eq!((file.package(), service.name(), file.enum_type.len()), ("", "SpiffeWorkloadAPI", 0));
+    let methods = service.method.iter().map(method);
+    let lines: Vec<String> = methods.chain(file.message_type.iter().map(message)).collect();
+    assert_eq!(lines, STANDARD.lines().collect::<Vec<_>>());
+}
+
+fn method(method: &MethodDescriptorProto) -> String {
+    assert!(!method.client_streaming());
+    let stream = if method.server_streaming() { "stream " } else { "" };
+    let (input, output) = (method.input_type(), method.output_type());
+    format!("{}({}) {stream}{}", method.name(), &input[1..], &output[1..])
+}
+
+fn message(message: &DescriptorProto) -> String {
+    let fields: Vec<String> = message.field.iter().map(|field| self::field(message, field)).collect();
+    match fields.is_empty() {
+        true => message.name().to_owned(),
+        false => format!("{}: {}", message.name(), fields.join(", ")),
+    }
+}
+
+fn field(of: &DescriptorProto, field: &FieldDescriptorProto) -> String {
+    let entry = of
+        .nested_type
+        .iter()
+        .find(|entry| field.type_name().ends_with(&format!(".{}.{}", of.name(), entry.name())));
+    let kind = match entry {
+        Some(entry) => format!("map<{}, {}>", kind(&entry.field[0]), kind(&entry.field[1])),
+        None if field.label() == Label::Repeated => format!("repeated {}", kind(field)),
+        None => kind(field),
+    };
+    format!("{} {} {kind}", field.name(), field.number())
+}
+
+fn kind(field: &FieldDescriptorProto) -> String {
+    match field.r#type() {
+        Type::String => "string".to_owned(),
+        Type::Bytes => "bytes".to_owned(),
+        Type::Message => field.type_name().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[covers("EP-13", "EP-14")]
+#[tokio::test]
+async fn beside_the_workload_api_there_are_health_and_reflection_only() {
+    let world = World::new();
+    let mut client = ServerReflectionClient::with_interceptor(channel(&world.socket).await.unwrap(), SecurityHeader);
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = client.server_reflection_info(tokio_stream::iter([question])).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(services)) = answers.message().await.unwrap().unwrap().message_response else {
+        panic!("no list")
+    };
+    let others: Vec<String> = services
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .filter(|name| !name.starts_with("grpc."))
+        .collect();
+    assert_eq!(others, ["SpiffeWorkloadAPI"]);
+}
+
+#[covers("WAPI-10")]
+#[tokio::test]
+async fn a_hint_that_two_entries_have_goes_to_the_older_one_and_moves_when_that_is_gone() {
+    let world = World::new();
+    let hinted = |id, at| NodeEntry {
+        hint: Some("db".to_owned()),
+        ..own(id, at)
+    };
+    world.entries(1, vec![hinted("younger", 2), hinted("older", 1)]);
+    let hints = |response: &X509svidResponse| response.svids.iter().map(|svid| svid.hint.clone()).collect::<Vec<_>>();
+    let mut stream = world.svids().await;
+    let both = next(&mut stream).await;
+    assert_eq!((ids(&both), hints(&both)), (vec!["older", "younger"], vec!["db".to_owned(), String::new()]));
+    world.change(2, vec![], &["older"]);
+    let one = next(&mut stream).await;
+    assert_eq!((ids(&one), hints(&one)), (vec!["younger"], vec!["db".to_owned()]));
+}
+
+#[tokio::test]
+async fn metadata_over_the_limit_is_refused_and_the_connection_goes_on() {
+    let world = World::new();
+    world.entries(1, vec![own("web", 1)]);
+    let mut client = world.client().await;
+    let padded = |fields: &[(&'static str, usize)]| {
+        let mut request = Request::new(X509svidRequest {});
+        for (name, length) in fields {
+            request.metadata_mut().append(*name, "x".repeat(*length).parse().unwrap());
+        }
+        request
+    };
+    let many = [("a", 1); 600];
+    for (fields, expected) in [
+        (&[("padding", 8 * 1024)][..], None),
+        (&[("padding", 15 * 1024)], None),
+        (&[("padding", 16 * 1024)], Some(Code::ResourceExhausted)),
+        (&[("padding", 10 * 1024), ("more", 10 * 1024)], Some(Code::ResourceExhausted)),
+        (&many, Some(Code::ResourceExhausted)),
+    ] {
+        let refused = client.fetch_x509svid(padded(fields)).await.err().map(|status| status.code());
+        assert_eq!(refused, expected, "{} fields", fields.len());
+    }
+    // What is far more is not even read, and the connection still goes on.
+    assert!(client.fetch_x509svid(padded(&[("padding", 100 * 1024)])).await.is_err());
+    let mut stream = client.fetch_x509svid(X509svidRequest {}).await.unwrap().into_inner();
+    assert_eq!(ids(&next(&mut stream).await), ["web"]);
+}
