@@ -6,6 +6,7 @@ mod batch;
 mod cache;
 mod index;
 mod issuing;
+mod pem;
 mod recency;
 mod saved;
 mod settlement;
