@@ -13,4 +13,4 @@ pub mod svids;
 pub mod sync;
 pub mod workload;
 
-pub use endpoints::workload_api;
+pub use endpoints::{sds_api, workload_api};

@@ -12,6 +12,8 @@ pub struct AgentMetrics {
     entries: Gauge,
     svids: Gauge,
     streams: Gauge,
+    sds_streams: Gauge,
+    sds: SdsCounts,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -23,8 +25,10 @@ pub struct Levels {
     pub entries: usize,
     /// Valid SVIDs held.
     pub svids: usize,
-    /// Open workload streams.
+    /// Open Workload API streams.
     pub streams: usize,
+    /// Open secret discovery streams.
+    pub sds_streams: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -41,9 +45,20 @@ impl AgentMetrics {
             entries: metrics.make("agent_entries", "Entries of this node"),
             svids: metrics.make("agent_svids", "Valid X509-SVIDs held"),
             streams: metrics.make("agent_workload_streams", "Open Workload API streams"),
+            sds_streams: metrics.make("agent_sds_streams", "Open secret discovery streams"),
+            sds: SdsCounts {
+                pushed: metrics.make("agent_sds_responses", "Secret discovery responses sent"),
+                rejected: metrics.make("agent_sds_rejections", "Secret discovery responses that clients rejected"),
+            },
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
+    }
+
+    /// Returns what secret discovery counts.
+    #[must_use]
+    pub fn sds(&self) -> SdsCounts {
+        self.sds.clone()
     }
 
     /// Counts a batch.
@@ -58,7 +73,27 @@ impl AgentMetrics {
         self.entries.set(signed(levels.entries));
         self.svids.set(signed(levels.svids));
         self.streams.set(signed(levels.streams));
+        self.sds_streams.set(signed(levels.sds_streams));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
+    }
+}
+
+/// What secret discovery counts. A clone is the same counts.
+#[derive(Debug, Clone, Default)]
+pub struct SdsCounts {
+    pushed: Counter,
+    rejected: Counter,
+}
+
+impl SdsCounts {
+    /// Counts a response.
+    pub(crate) fn pushed(&self) {
+        self.pushed.inc();
+    }
+
+    /// Counts a response that a client rejected.
+    pub(crate) fn rejected(&self) {
+        self.rejected.inc();
     }
 }

@@ -174,6 +174,7 @@ struct Agent {
     sinks: Sinks,
     trouble: watch::Sender<Option<String>>,
     workload: (UnixListener, UnixSocketGuard),
+    sds: (UnixListener, UnixSocketGuard),
     admin: (UnixListener, UnixSocketGuard),
     shutdown: CancellationToken,
 }
@@ -186,10 +187,11 @@ impl Agent {
         let cache = SvidCache::new(clock.clone());
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
-        let endpoints = Endpoints::new(cache.clone(), attestor.clone(), config.max_streams_per_uid);
+        let metrics = Arc::new(AgentMetrics::new(&registry));
+        let endpoints = Endpoints::new(cache.clone(), attestor.clone(), config.max_streams_per_uid, metrics.sds());
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
-        let metrics = Arc::new(AgentMetrics::new(&registry));
+        let sds = bind_unix(&config.sds_socket, 0o777)?;
         serve_telemetry(config.telemetry_listen, registry, health.clone(), shutdown.child_token());
         Ok(Self {
             config,
@@ -204,6 +206,7 @@ impl Agent {
             sinks: Sinks::default(),
             trouble: watch::Sender::new(None),
             workload,
+            sds,
             admin,
             shutdown,
         })
@@ -218,6 +221,11 @@ impl Agent {
         tasks.spawn({
             let (endpoints, ending) = (self.endpoints.clone(), ending.clone());
             async move { endpoints.serve_workload_api(workload, ending).await }
+        });
+        let (sds, _sds_name) = self.sds;
+        tasks.spawn({
+            let (endpoints, ending) = (self.endpoints.clone(), ending.clone());
+            async move { endpoints.serve_sds(sds, ending).await }
         });
         let leaver = Leaver {
             standing: self.standing.clone(),
@@ -234,6 +242,7 @@ impl Agent {
             sinks: self.sinks,
             leaver,
             workload_socket: self.config.workload_socket.to_string(),
+            sds_socket: self.config.sds_socket.to_string(),
         };
         let (admin_listener, _admin_name) = self.admin;
         tasks.spawn(serve_unix(admin_listener, admin::router(admin), UnixLimits::default(), ending.clone()));

@@ -145,6 +145,19 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
 }
 
+/// Returns where an agent offers secret discovery, for its workload socket: `workload.sds.sock` beside `workload.sock`.
+#[must_use]
+pub fn sds_socket(workload_socket: &Path) -> PathBuf {
+    let name = workload_socket.file_name().unwrap_or_default();
+    let stem = Path::new(name)
+        .file_stem()
+        .filter(|_| name.as_encoded_bytes().ends_with(b".sock"))
+        .unwrap_or(name);
+    let mut sds = stem.to_owned();
+    sds.push(".sds.sock");
+    workload_socket.with_file_name(sds)
+}
+
 /// Returns the agent's admin socket.
 #[must_use]
 pub fn agent_admin_socket(data_dir: &Path) -> PathBuf {

@@ -32,6 +32,7 @@ pub(crate) struct Admin {
     pub(crate) sinks: Sinks,
     pub(crate) leaver: Leaver,
     pub(crate) workload_socket: String,
+    pub(crate) sds_socket: String,
 }
 
 /// Which process to explain.

@@ -38,6 +38,7 @@ impl Admin {
             Link::Connecting => (false, None, None),
             Link::Away { since, error } | Link::Refused { since, error } => (false, Some(since), Some(error)),
         };
+        let streams = self.endpoints.open_streams();
         AgentStatus {
             spiffe_id: identity.as_ref().map(|identity| identity.spiffe_id.clone()),
             server: identity.as_ref().map(|identity| identity.server.to_string()),
@@ -47,8 +48,10 @@ impl Admin {
             revision: self.cache.resume_after(),
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
-            streams: self.endpoints.open_streams().workload_api,
+            streams: streams.workload_api,
+            sds_streams: streams.sds,
             workload_socket: self.workload_socket.clone(),
+            sds_socket: self.sds_socket.clone(),
             sinks: self.sinks.now(),
             last_error,
         }

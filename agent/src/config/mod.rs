@@ -53,6 +53,8 @@ pub struct AgentConfig {
     pub join: Option<JoinSource>,
     /// The Workload API socket.
     pub workload_socket: SocketPath,
+    /// The secret discovery socket.
+    pub sds_socket: SocketPath,
     /// The admin socket, in the data directory.
     pub admin_socket: SocketPath,
     /// Where metrics and probes are served, unless off.
@@ -84,6 +86,17 @@ impl AgentConfig {
                 .check("workload_socket", environment.workload_socket())
                 .and_then(|default| mistakes.check("workload_socket", SocketPath::new(&default))),
         };
+        let sds_socket = match (raw.sds_socket.as_deref(), &workload_socket) {
+            (Some(text), _) => mistakes.check("sds_socket", text.parse::<SocketPath>()),
+            (None, Some(workload)) => mistakes.check("sds_socket", SocketPath::new(&paths::sds_socket(workload.path()))),
+            // That mistake is told already.
+            (None, None) => None,
+        };
+        if let (Some(workload), Some(sds)) = (&workload_socket, &sds_socket)
+            && workload == sds
+        {
+            mistakes.add("sds_socket", "this is the workload socket; each service has its own");
+        }
         let telemetry_listen = mistakes.check("telemetry_listen", raw.telemetry_listen.as_deref().unwrap_or(DEFAULT_TELEMETRY).parse());
         let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
         let sinks = sinks(mistakes, &raw);
@@ -103,6 +116,7 @@ impl AgentConfig {
             key_file: key_file?,
             join,
             workload_socket: workload_socket?,
+            sds_socket: sds_socket?,
             admin_socket: admin_socket?,
             telemetry_listen: telemetry_listen?,
             sinks,
@@ -187,6 +201,8 @@ mod tests {
         assert_eq!(config.data_dir, Path::new("/home/ada/.local/state/troth/agent"));
         assert_eq!(config.key_file, Path::new("/home/ada/.local/state/troth/agent.seal.key"));
         assert_eq!(config.admin_socket.path(), Path::new("/home/ada/.local/state/troth/agent/agent-admin.sock"));
+        assert_eq!(config.workload_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sock"));
+        assert_eq!(config.sds_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sds.sock"));
         assert_eq!(config.telemetry_listen.to_string(), DEFAULT_TELEMETRY);
         assert_eq!((config.max_streams_per_uid, config.no_cache, config.sinks.len()), (1_000, false, 0));
     }
@@ -204,6 +220,28 @@ mod tests {
         let mut told = mistakes(raw);
         told.sort();
         assert_eq!(told, ["data_dir", "max_streams_per_uid", "sink", "telemetry_listen", "workload_socket"]);
+    }
+
+    #[test]
+    fn the_sds_socket_stands_beside_the_workload_socket_unless_it_is_named() {
+        let sds = |workload: &str, sds: Option<&str>| {
+            let raw = RawAgentConfig {
+                workload_socket: Some(workload.to_owned()),
+                sds_socket: sds.map(str::to_owned),
+                ..RawAgentConfig::default()
+            };
+            AgentConfig::new(raw, &environment()).map(|config| config.sds_socket.to_string())
+        };
+        assert_eq!(sds("unix:///run/a/web.sock", None).unwrap(), "/run/a/web.sds.sock");
+        assert_eq!(sds("/run/a/web", None).unwrap(), "/run/a/web.sds.sock");
+        assert_eq!(sds("/run/a/web.sock", Some("unix:///run/b/envoy.sock")).unwrap(), "/run/b/envoy.sock");
+        for wrong in [
+            sds("/run/a.sock", Some("/run/a.sock")),
+            sds("/run/a.sock", Some("")),
+            sds(&format!("/{}.sock", "x".repeat(101)), None),
+        ] {
+            assert_eq!(wrong.unwrap_err().mistakes[0].key, "sds_socket");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct RawAgentConfig {
     pub join_file: Option<String>,
     /// The Workload API socket, a path or `unix://`. Default: `/run/troth/workload.sock` as root, else under the XDG directories.
     pub workload_socket: Option<String>,
+    /// The secret discovery socket, a path or `unix://`. Default: the name of the workload socket with `.sds.sock` in place of `.sock`.
+    pub sds_socket: Option<String>,
     /// Where metrics and probes are served, or `off`. Default: `127.0.0.1:9465`.
     pub telemetry_listen: Option<String>,
     /// The sinks of flags, `ID=DIR`; in the file they are tables.
@@ -76,6 +78,7 @@ impl RawAgentConfig {
         KnownKey::text::<PathBuf>("key_file"),
         KnownKey::text::<PathBuf>("join_file"),
         KnownKey::text::<SocketPath>("workload_socket"),
+        KnownKey::text::<SocketPath>("sds_socket"),
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
         KnownKey::new("sink", KeyValue::Tables(SINK_KEYS)),
         KnownKey::new(
@@ -106,6 +109,7 @@ impl RawAgentConfig {
             join: if joins { self.join } else { under.join },
             join_file: if joins { self.join_file } else { under.join_file },
             workload_socket: self.workload_socket.or(under.workload_socket),
+            sds_socket: self.sds_socket.or(under.sds_socket),
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),
             sinks: [self.sinks, under.sinks].concat(),
             sink: [self.sink, under.sink].concat(),
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_read() {
-        let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
+        let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\nsds_socket = '/s.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
                     no_cache = true\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
         let raw: RawAgentConfig = read_toml_text(text, RawAgentConfig::KNOWN_KEYS).unwrap();
         assert_eq!((raw.max_streams_per_uid, raw.no_cache, raw.sink.len()), (Some(10), Some(true), 1));

@@ -60,6 +60,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Returns the connection that a call came over.
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Result<Arc<Self>, Status> {
+        let connection = request.extensions().get::<Arc<Self>>();
+        connection
+            .cloned()
+            .ok_or_else(|| Status::internal("the call came over no connection of this endpoint"))
+    }
+
     /// Returns the process that opened it.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
 use trust_domains::{Revision, SelectorSet};
@@ -72,6 +73,17 @@ impl IdentityFeed {
         }
     }
 
+    /// Returns the changes from now on, until one that ends the stream. What is under way stays in it when it is not polled to the end.
+    pub(super) fn changes(self) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
+        stream::unfold(Some(self), |feed| async {
+            let mut feed = feed?;
+            match feed.next().await {
+                Ok(view) => Some((Ok(view), Some(feed))),
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
     /// Returns the next view whose bundles are others than those of the last.
     pub(super) async fn next_bundle(&mut self) -> Result<Arc<IdentityView>, Status> {
         let before = self.last.clone();
@@ -85,10 +97,7 @@ impl IdentityFeed {
 
     fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {
         if self.last.is_some() {
-            self.connection
-                .caller()
-                .check_unchanged()
-                .map_err(|error| attest_status(&self.connection, &error))?;
+            check_caller(&self.connection)?;
         }
         self.last = Some(Arc::clone(&view));
         Ok(view)
@@ -108,6 +117,11 @@ impl IdentityFeed {
         self.proven = proven;
         Ok(changed)
     }
+}
+
+/// Refuses a process that is no longer the one that connected.
+pub(super) fn check_caller(connection: &Connection) -> Result<(), Status> {
+    connection.caller().check_unchanged().map_err(|error| attest_status(connection, &error))
 }
 
 async fn prove(authority: &Authority, connection: &Connection) -> Result<Proven, Status> {

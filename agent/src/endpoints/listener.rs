@@ -9,10 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, CallLimits};
+use super::sds::{self, SecretService};
+use super::sds_api;
+use super::sds_api::server::SecretDiscoveryServiceServer;
 use super::service::{Authority, WorkloadService};
 use super::surface::{Metadata, OpenCalls, Surface};
 use super::workload_api::DESCRIPTORS;
 use super::workload_api::server::SpiffeWorkloadApiServer;
+use crate::metrics::SdsCounts;
 use crate::svids::SvidCache;
 use crate::workload::{Attestor, Caller, UidShares};
 
@@ -31,7 +35,7 @@ const MAX_WORKLOAD_REQUEST: usize = 64 * 1024;
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// What workloads connect to: the Workload API, each service on a socket of its own, all behind the same checks and the same limits.
+/// What workloads connect to: the Workload API and secret discovery, each service on a socket of its own, all behind the same checks and the same limits.
 #[derive(Clone)]
 pub struct Endpoints {
     authority: Arc<Authority>,
@@ -39,6 +43,8 @@ pub struct Endpoints {
     places: Arc<Semaphore>,
     calls: CallLimits,
     workload_api: OpenCalls,
+    sds: OpenCalls,
+    sds_counts: SdsCounts,
 }
 
 /// How many calls are open: streams, nearly all of them.
@@ -46,12 +52,14 @@ pub struct Endpoints {
 pub struct OpenStreams {
     /// On the Workload API.
     pub workload_api: usize,
+    /// On secret discovery.
+    pub sds: usize,
 }
 
 impl Endpoints {
     /// Returns endpoints that serve what the cache holds. A user may have so many streams open, on all of them together.
     #[must_use]
-    pub fn new(cache: SvidCache, attestor: Arc<Attestor>, max_streams_per_uid: usize) -> Self {
+    pub fn new(cache: SvidCache, attestor: Arc<Attestor>, max_streams_per_uid: usize, sds_counts: SdsCounts) -> Self {
         let connections_per_uid = max_streams_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS);
         Self {
             authority: Arc::new(Authority::new(cache, attestor)),
@@ -62,6 +70,8 @@ impl Endpoints {
                 per_connection: u32::try_from(connections_per_uid).unwrap_or(u32::MAX),
             },
             workload_api: OpenCalls::default(),
+            sds: OpenCalls::default(),
+            sds_counts,
         }
     }
 
@@ -70,6 +80,7 @@ impl Endpoints {
     pub fn open_streams(&self) -> OpenStreams {
         OpenStreams {
             workload_api: self.workload_api.count(),
+            sds: self.sds.count(),
         }
     }
 
@@ -78,6 +89,14 @@ impl Endpoints {
     pub async fn serve_workload_api(&self, listener: UnixListener, stopping: CancellationToken) {
         let service = SpiffeWorkloadApiServer::new(WorkloadService::new(Arc::clone(&self.authority))).max_decoding_message_size(MAX_WORKLOAD_REQUEST);
         let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader, self.workload_api.clone()).await;
+        self.serve(surface, listener, stopping).await;
+    }
+
+    /// Serves Envoy's secret discovery as [`Endpoints::serve_workload_api`] does the Workload API, without its security header: Envoy sends none.
+    pub async fn serve_sds(&self, listener: UnixListener, stopping: CancellationToken) {
+        let service = SecretService::new(Arc::clone(&self.authority), self.sds_counts.clone());
+        let service = SecretDiscoveryServiceServer::new(service).max_decoding_message_size(sds::MAX_REQUEST);
+        let surface = Surface::new(service, sds_api::DESCRIPTORS, Metadata::Any, self.sds.clone()).await;
         self.serve(surface, listener, stopping).await;
     }
 

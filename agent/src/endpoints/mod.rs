@@ -1,8 +1,8 @@
-//! Where workloads are served: the SPIFFE Workload API on a Unix socket.
+//! Where workloads are served: the SPIFFE Workload API and Envoy's secret discovery, each on a Unix socket of its own.
 //!
 //! | situation | gRPC code |
 //! |---|---|
-//! | the metadata `workload.spiffe.io: true` is missing, on any method | `InvalidArgument` |
+//! | the metadata `workload.spiffe.io: true` is missing, on any method of the Workload API | `InvalidArgument` |
 //! | no entry of this node matches the process, or no longer | `PermissionDenied` |
 //! | the agent is starting or stopping; the server is away and nothing valid is held; the process changed while it was looked at | `Unavailable` |
 //! | the process's user has as many calls open as it may; a call has over 16 KiB of metadata | `ResourceExhausted` |
@@ -18,6 +18,8 @@ mod authority;
 mod connection;
 mod identity_feed;
 mod listener;
+mod sds;
+pub mod sds_api;
 mod service;
 mod surface;
 mod svid_messages;
@@ -25,5 +27,7 @@ pub mod workload_api;
 
 pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -53,11 +53,7 @@ impl WorkloadService {
     }
 
     async fn feed<T>(&self, request: &Request<T>) -> Result<IdentityFeed, Status> {
-        let connection = request
-            .extensions()
-            .get::<Arc<Connection>>()
-            .ok_or_else(|| Status::internal("the call came over no connection of this endpoint"))?;
-        IdentityFeed::open(Arc::clone(&self.authority), Arc::clone(connection)).await
+        IdentityFeed::open(Arc::clone(&self.authority), Connection::of(request)?).await
     }
 }
 

@@ -3,14 +3,11 @@
 mod federated;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use conformance::covers;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
-use tokio_util::sync::CancellationToken;
+use tokio::net::UnixStream;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request, Streaming};
 use tonic_health::pb::HealthCheckRequest;
@@ -20,75 +17,20 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use trust_domains::Timestamp;
-use trust_domains::clock::{Clock as _, ManualClock};
 use trust_domains::wire::node::NodeEntry;
 
+use super::testing::{World, own, with_selectors};
 use super::workload_api::client::{SecurityHeader, SpiffeWorkloadApiClient, WorkloadApiClient, channel, connect};
 use super::workload_api::messages::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, WitBundlesRequest, WitsvidRequest, X509BundlesRequest, X509svidRequest, X509svidResponse,
 };
 use super::*;
-use crate::svids::SvidCache;
-use crate::svids::testing::{TTL, bundle, delta, entry, issue_all, snapshot};
-use crate::workload::Attestor;
+use crate::svids::testing::{TTL, bundle, delta};
 use crate::workload::testing::Workload;
 
 mod standard;
 
-struct World {
-    clock: ManualClock,
-    cache: SvidCache,
-    endpoints: Endpoints,
-    socket: PathBuf,
-    stopping: CancellationToken,
-    serving: tokio::task::JoinHandle<()>,
-    _directory: tempfile::TempDir,
-}
-
 impl World {
-    fn new() -> Self {
-        Self::with_streams_per_uid(DEFAULT_STREAMS_PER_UID)
-    }
-
-    fn with_streams_per_uid(max: usize) -> Self {
-        let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
-        let cache = SvidCache::new(Arc::new(clock.clone()));
-        let endpoints = Endpoints::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("workload.sock");
-        let stopping = CancellationToken::new();
-        let listener = UnixListener::bind(&socket).unwrap();
-        let serving = tokio::spawn({
-            let (endpoints, stopping) = (endpoints.clone(), stopping.clone());
-            async move { endpoints.serve_workload_api(listener, stopping).await }
-        });
-        Self {
-            clock,
-            cache,
-            endpoints,
-            socket,
-            stopping,
-            serving,
-            _directory: directory,
-        }
-    }
-
-    /// Entries of this node, with their SVIDs.
-    fn entries(&self, counter: u64, entries: Vec<NodeEntry>) {
-        self.cache.apply(snapshot(counter, entries));
-        self.issue();
-    }
-
-    fn change(&self, counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) {
-        self.cache.apply(delta(counter, upserted, removed));
-        self.issue();
-    }
-
-    fn issue(&self) -> usize {
-        issue_all(&self.cache, self.clock.now())
-    }
-
     async fn client(&self) -> WorkloadApiClient {
         connect(&self.socket).await.unwrap()
     }
@@ -99,18 +41,6 @@ impl World {
 
     async fn refused(&self) -> tonic::Status {
         self.client().await.fetch_x509svid(X509svidRequest {}).await.unwrap_err()
-    }
-}
-
-/// An entry for this process's user.
-fn own(id: &str, at: u64) -> NodeEntry {
-    with_selectors(id, at, &[&format!("unix:uid:{}", rustix::process::geteuid().as_raw())])
-}
-
-fn with_selectors(id: &str, at: u64, selectors: &[&str]) -> NodeEntry {
-    NodeEntry {
-        selectors: selectors.iter().map(|selector| selector.parse().unwrap()).collect(),
-        ..entry(id, at)
     }
 }
 

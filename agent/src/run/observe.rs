@@ -71,10 +71,12 @@ impl Observer {
     }
 
     fn observe(&self) {
+        let streams = self.endpoints.open_streams();
         self.metrics.set(Levels {
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
-            streams: self.endpoints.open_streams().workload_api,
+            streams: streams.workload_api,
+            sds_streams: streams.sds,
             connected: self.standing.link.borrow().is_open(),
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use pem::{EncodeConfig, LineEnding, Pem};
 use trust_domains::TrustBundle;
 use zeroize::Zeroizing;
 
@@ -33,17 +32,16 @@ const LONGEST_NAME: usize = 255;
 ///
 /// A partner without roots has no file: programs refuse to start over an empty one, and nothing of it is trusted either way.
 pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
-    let chain: String = svid.chain.iter().map(|certificate| text("CERTIFICATE", certificate)).collect();
     let own = [
         File {
             name: SVID.into(),
             secret: false,
-            content: Zeroizing::new(chain.into_bytes()),
+            content: Zeroizing::new(svid.chain_pem().into_bytes()),
         },
         File {
             name: KEY.into(),
             secret: true,
-            content: Zeroizing::new(text("PRIVATE KEY", &svid.key_pkcs8).into_bytes()),
+            content: svid.key_pem(),
         },
         bundle(BUNDLE.into(), &view.bundle),
     ];
@@ -66,14 +64,6 @@ fn of_partner(partner: &TrustBundle) -> Option<File> {
         return None;
     }
     Some(bundle(format!("{FEDERATED}/{name}").into(), partner))
-}
-
-fn text(tag: &str, der: &[u8]) -> String {
-    let block = Pem::new(tag, der);
-    let text = pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF));
-    // The block holds a copy of what may be a key.
-    drop(Zeroizing::new(block.into_contents()));
-    text
 }
 
 #[cfg(test)]

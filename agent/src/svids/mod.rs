@@ -7,6 +7,7 @@ mod cache;
 mod index;
 mod issuing;
 mod partners;
+mod pem;
 mod recency;
 mod saved;
 mod settlement;

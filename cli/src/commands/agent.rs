@@ -55,6 +55,9 @@ pub(crate) struct RunArgs {
     /// The Workload API socket [default: /run/troth/workload.sock as root, else under the XDG directories].
     #[arg(long, value_name = "PATH")]
     workload_socket: Option<String>,
+    /// The socket of Envoy's secret discovery [default: the workload socket's name with .sds.sock].
+    #[arg(long, value_name = "PATH")]
+    sds_socket: Option<String>,
     /// Where metrics and probes are served, or off [default: 127.0.0.1:9465].
     #[arg(long, value_name = "ADDR|off")]
     telemetry_listen: Option<String>,
@@ -103,6 +106,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         join,
         join_file: args.join_file,
         workload_socket: args.workload_socket,
+        sds_socket: args.sds_socket,
         telemetry_listen: args.telemetry_listen,
         sinks: args.sinks,
         max_streams_per_uid: args.max_streams_per_uid,
@@ -152,6 +156,8 @@ fn status_text(status: &AgentStatus) -> String {
         ("SVIDs", status.svids.to_string()),
         ("streams", status.streams.to_string()),
         ("socket", status.workload_socket.clone()),
+        ("SDS streams", status.sds_streams.to_string()),
+        ("SDS socket", status.sds_socket.clone()),
     ]);
     for sink in &status.sinks {
         let state = sink

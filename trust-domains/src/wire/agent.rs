@@ -36,10 +36,16 @@ pub struct AgentStatus {
     pub entries: usize,
     /// SVIDs held now.
     pub svids: usize,
-    /// Open workload streams.
+    /// Open Workload API streams.
     pub streams: usize,
+    /// Open secret discovery streams.
+    #[serde(default)]
+    pub sds_streams: usize,
     /// The workload socket.
     pub workload_socket: String,
+    /// The secret discovery socket; empty from an agent that has none yet.
+    #[serde(default)]
+    pub sds_socket: String,
     /// File sinks.
     pub sinks: Vec<SinkStatus>,
     /// The last error towards the server, if the last attempt failed.
