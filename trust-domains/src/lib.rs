@@ -9,6 +9,7 @@ pub mod duration;
 pub mod entry;
 pub mod join_link;
 pub mod jwk;
+pub mod jwt_svid;
 pub mod node;
 pub mod plan;
 pub mod problem;

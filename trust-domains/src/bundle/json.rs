@@ -130,6 +130,12 @@ impl PublicJwk {
         self.kid.as_deref()
     }
 
+    /// Returns the algorithm that the key is for, if it names one.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<&str> {
+        self.alg.as_deref()
+    }
+
     /// Returns the key type.
     #[must_use]
     pub fn key_type(&self) -> &str {
