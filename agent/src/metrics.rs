@@ -12,6 +12,9 @@ pub struct AgentMetrics {
     entries: Gauge,
     svids: Gauge,
     streams: Gauge,
+    jwt_issued: Counter,
+    jwt_failed: Counter,
+    jwt_svids: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -25,6 +28,8 @@ pub struct Levels {
     pub svids: usize,
     /// Open workload streams.
     pub streams: usize,
+    /// Valid JWT-SVIDs held.
+    pub jwt_svids: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -41,6 +46,9 @@ impl AgentMetrics {
             entries: metrics.make("agent_entries", "Entries of this node"),
             svids: metrics.make("agent_svids", "Valid X509-SVIDs held"),
             streams: metrics.make("agent_workload_streams", "Open Workload API streams"),
+            jwt_issued: metrics.make("agent_jwt_svids_issued", "JWT-SVIDs obtained from the server"),
+            jwt_failed: metrics.make("agent_jwt_svid_requests_failed", "JWT-SVIDs asked for and not obtained"),
+            jwt_svids: metrics.make("agent_jwt_svids", "Valid JWT-SVIDs held"),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -52,12 +60,19 @@ impl AgentMetrics {
         self.failed.inc_by(failed as u64);
     }
 
+    /// Counts a batch of tokens.
+    pub(crate) fn jwt_issued(&self, issued: usize, failed: usize) {
+        self.jwt_issued.inc_by(issued as u64);
+        self.jwt_failed.inc_by(failed as u64);
+    }
+
     /// Sets the gauges.
     pub(crate) fn set(&self, levels: Levels) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.entries.set(signed(levels.entries));
         self.svids.set(signed(levels.svids));
         self.streams.set(signed(levels.streams));
+        self.jwt_svids.set(signed(levels.jwt_svids));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }

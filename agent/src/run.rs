@@ -27,7 +27,8 @@ use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
 use crate::config::{AgentConfig, JoinSource};
-use crate::endpoints::WorkloadEndpoint;
+use crate::endpoints::{Served, WorkloadEndpoint};
+use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
@@ -166,6 +167,7 @@ struct Agent {
     clock: SharedClock,
     records: Arc<SealedRecords>,
     cache: SvidCache,
+    tokens: JwtCache,
     standing: Standing,
     health: HealthHandle,
     metrics: Arc<AgentMetrics>,
@@ -184,9 +186,18 @@ impl Agent {
         let registry = Metrics::default();
         let health = HealthHandle::starting();
         let cache = SvidCache::new(clock.clone());
+        let standing = Standing::new();
+        let tokens = JwtCache::new(clock.clone(), standing.link.subscribe());
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
-        let endpoint = WorkloadEndpoint::new(cache.clone(), attestor.clone(), config.max_streams_per_uid);
+        let served = Served {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            attestor: attestor.clone(),
+            clock: clock.clone(),
+            jwt_leeway: config.jwt_leeway,
+        };
+        let endpoint = WorkloadEndpoint::new(served, config.max_streams_per_uid);
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let metrics = Arc::new(AgentMetrics::new(&registry));
@@ -196,7 +207,8 @@ impl Agent {
             clock,
             records,
             cache,
-            standing: Standing::new(),
+            tokens,
+            standing,
             health,
             metrics,
             attestor,
@@ -228,6 +240,7 @@ impl Agent {
         let admin = Admin {
             standing: self.standing.clone(),
             cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
             endpoint: self.endpoint,
             attestor: self.attestor,
             health: self.health.clone(),
@@ -285,6 +298,15 @@ impl Agent {
             metrics: self.metrics.clone(),
         };
         tasks.spawn(issuing.run(ending.clone()));
+        let issuing = JwtIssuing {
+            tokens: self.tokens.clone(),
+            cache: self.cache.clone(),
+            client: self.standing.client.subscribe(),
+            link: self.standing.link.subscribe(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        tasks.spawn(issuing.run(ending.clone()));
         if !self.config.no_cache {
             let saver = Saver {
                 cache: self.cache.clone(),
@@ -309,6 +331,7 @@ impl Agent {
         tasks.spawn(starter.run(self.config.sinks.clone(), self.standing.identity.subscribe(), ending.clone()));
         let observer = Observer {
             cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
             standing: self.standing.clone(),
             endpoint: self.endpoint.clone(),
             health: self.health.clone(),

@@ -8,6 +8,7 @@ mod disk_full;
 mod fixtures;
 mod forged_processes;
 mod identities;
+mod jwt_svids;
 mod main_job;
 mod mtls_service;
 mod openssl_view;

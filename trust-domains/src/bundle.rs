@@ -2,6 +2,7 @@
 
 mod authority;
 mod json;
+mod jwks;
 mod parse;
 mod wire;
 

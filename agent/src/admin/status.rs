@@ -47,6 +47,7 @@ impl Admin {
             revision: self.cache.resume_after(),
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
+            jwt_svids: self.tokens.held(),
             streams: self.endpoint.open_streams(),
             workload_socket: self.workload_socket.clone(),
             sinks: self.sinks.now(),

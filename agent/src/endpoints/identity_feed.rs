@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tonic::Status;
-use trust_domains::{Revision, SelectorSet};
+use trust_domains::{Revision, SelectorSet, SpiffeId};
 
 use super::asked::reads_more;
 use super::connection::Connection;
@@ -22,6 +22,27 @@ pub(super) struct IdentityFeed {
     /// Changes with each commit that concerns this node.
     shown: watch::Receiver<Option<Revision>>,
     last: Option<Arc<IdentityView>>,
+}
+
+/// What of a state counts as news to a stream: what it sends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum News {
+    /// The keys of JWT-SVIDs.
+    JwtAuthorities,
+    /// The roots.
+    X509Authorities,
+    /// X509-SVIDs and the roots that come with them.
+    X509Svids,
+}
+
+impl News {
+    fn differs(self, before: &IdentityView, now: &IdentityView) -> bool {
+        match self {
+            Self::JwtAuthorities => before.bundle.jwt_authorities() != now.bundle.jwt_authorities(),
+            Self::X509Authorities => before.bundle.x509_authorities() != now.bundle.x509_authorities(),
+            Self::X509Svids => !before.same_svids(now) || Self::X509Authorities.differs(before, now),
+        }
+    }
 }
 
 /// What was proved for a feed, and what had been asked.
@@ -47,8 +68,8 @@ impl IdentityFeed {
         })
     }
 
-    /// Returns the present identities the first time, then each change, whole; an error ends the stream.
-    pub(super) async fn next(&mut self) -> Result<Arc<IdentityView>, Status> {
+    /// Returns the present state the first time, then each that is news, whole; an error ends the stream.
+    pub(super) async fn next(&mut self, news: News) -> Result<Arc<IdentityView>, Status> {
         loop {
             let view = tokio::select! {
                 biased;
@@ -60,7 +81,7 @@ impl IdentityFeed {
                 view = self.subscription.next() => view,
             };
             match view {
-                Ok(view) if self.last.as_ref().is_some_and(|last| last.same_contents(&view)) => {}
+                Ok(view) if self.last.as_ref().is_some_and(|last| !news.differs(last, &view)) => {}
                 Ok(view) => return self.deliver(view),
                 // The entry may have been replaced by one that asks for more, in the same commit.
                 Err(unserved) => {
@@ -72,23 +93,15 @@ impl IdentityFeed {
         }
     }
 
-    /// Returns the next view whose bundle is another than that of the last.
-    pub(super) async fn next_bundle(&mut self) -> Result<Arc<IdentityView>, Status> {
-        let before = self.last.as_ref().map(|view| Arc::clone(&view.bundle));
-        loop {
-            let view = self.next().await?;
-            if before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &view.bundle)) {
-                return Ok(view);
-            }
-        }
+    /// Checks that the process is still the one that called.
+    pub(super) fn check_caller(&self) -> Result<(), Status> {
+        let unchanged = self.connection.caller().check_unchanged();
+        unchanged.map_err(|error| attest_status(&self.connection, &error))
     }
 
     fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {
         if self.last.is_some() {
-            self.connection
-                .caller()
-                .check_unchanged()
-                .map_err(|error| attest_status(&self.connection, &error))?;
+            self.check_caller()?;
         }
         self.last = Some(Arc::clone(&view));
         Ok(view)
@@ -143,4 +156,12 @@ fn unserved_status(unserved: &Unserved, pid: i32) -> Status {
         ));
     }
     Status::unavailable(unserved.to_string())
+}
+
+/// Returns the status of a process that is not entitled to the identity that it asks for (WAPI-11).
+pub(super) fn not_granted(asked: Option<&SpiffeId>) -> Status {
+    match asked {
+        Some(asked) => Status::permission_denied(format!("no entry of this node gives {asked} to this process")),
+        None => Status::permission_denied("no entry of this node matches this process"),
+    }
 }

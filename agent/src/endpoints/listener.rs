@@ -10,13 +10,14 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use trust_domains::jwt_svid::MAX_JWT_SVID_BYTES;
 
 use super::connection;
-use super::service::{Authority, WorkloadService};
+use super::service::{Authority, Served, WorkloadService};
 use super::workload_api::server::SpiffeWorkloadApiServer;
 use super::workload_api::{DESCRIPTORS, SERVICE_NAME};
 use crate::svids::SvidCache;
-use crate::workload::{Attestor, Caller, UidShares};
+use crate::workload::{Caller, UidShares};
 
 /// How many calls one user may have open when nothing else is configured: every process of a large machine under one uid.
 pub const DEFAULT_STREAMS_PER_UID: usize = 1_000;
@@ -27,8 +28,8 @@ const MAX_CONNECTIONS: usize = 8_192;
 /// How many connections a user may have above its calls, so that one call too many is told why instead of being hung up on.
 const CONNECTIONS_ABOVE_CALLS: usize = 64;
 
-/// The largest request message: the requests of this API hold next to nothing, the largest a token.
-const MAX_REQUEST: usize = 64 * 1024;
+/// The largest request message: a token of the longest that is read, and the audience that it is checked for.
+const MAX_REQUEST: usize = MAX_JWT_SVID_BYTES + 4 * 1024;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -43,11 +44,11 @@ pub struct WorkloadEndpoint {
 }
 
 impl WorkloadEndpoint {
-    /// Returns an endpoint that serves what the cache holds.
+    /// Returns an endpoint that serves what the caches hold.
     #[must_use]
-    pub fn new(cache: SvidCache, attestor: Arc<Attestor>, max_streams_per_uid: usize) -> Self {
+    pub fn new(served: Served, max_streams_per_uid: usize) -> Self {
         Self {
-            authority: Arc::new(Authority::new(cache, attestor)),
+            authority: Arc::new(Authority::new(served)),
             calls: UidShares::new(max_streams_per_uid),
             connections: UidShares::new(max_streams_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS)),
             max_calls_per_uid: max_streams_per_uid,

@@ -26,14 +26,22 @@ use super::workload_api::messages::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, WitBundlesRequest, WitsvidRequest, X509BundlesRequest, X509svidRequest, X509svidResponse,
 };
 use super::*;
+use crate::jwt_svids::JwtCache;
 use crate::svids::SvidCache;
 use crate::svids::testing::{TTL, bundle, delta, entry, issue_all, snapshot};
+use crate::sync::Link;
 use crate::workload::Attestor;
 use crate::workload::testing::Workload;
+
+mod jwt;
+
+const LEEWAY: Duration = Duration::from_secs(30);
 
 struct World {
     clock: ManualClock,
     cache: SvidCache,
+    tokens: JwtCache,
+    link: tokio::sync::watch::Sender<Link>,
     endpoint: WorkloadEndpoint,
     socket: PathBuf,
     stopping: CancellationToken,
@@ -49,7 +57,18 @@ impl World {
     fn with_streams_per_uid(max: usize) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
-        let endpoint = WorkloadEndpoint::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max);
+        let link = tokio::sync::watch::Sender::new(Link::Open {
+            since: Timestamp::from_unix(0),
+        });
+        let tokens = JwtCache::new(clock.shared(), link.subscribe());
+        let served = Served {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            attestor: Arc::new(Attestor::new().unwrap()),
+            clock: clock.shared(),
+            jwt_leeway: LEEWAY,
+        };
+        let endpoint = WorkloadEndpoint::new(served, max);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("workload.sock");
         let stopping = CancellationToken::new();
@@ -61,6 +80,8 @@ impl World {
         Self {
             clock,
             cache,
+            tokens,
+            link,
             endpoint,
             socket,
             stopping,
@@ -143,9 +164,9 @@ async fn every_method_of_every_service_needs_the_security_header() {
         let refusals = [
             client.fetch_x509svid(request(X509svidRequest {}, value)).await.err(),
             client.fetch_x509_bundles(request(X509BundlesRequest {}, value)).await.err(),
-            client.fetch_jwtsvid(request(JwtsvidRequest::default(), value)).await.err(),
+            client.fetch_jwtsvid(request(jwt::wanted("db"), value)).await.err(),
             client.fetch_jwt_bundles(request(JwtBundlesRequest {}, value)).await.err(),
-            client.validate_jwtsvid(request(ValidateJwtsvidRequest::default(), value)).await.err(),
+            client.validate_jwtsvid(request(jwt::presented("a.b.c"), value)).await.err(),
             client.fetch_witsvid(request(WitsvidRequest::default(), value)).await.err(),
             client.fetch_wit_bundles(request(WitBundlesRequest {}, value)).await.err(),
             HealthClient::new(channel.clone())
@@ -319,21 +340,6 @@ async fn profiles_that_are_not_served_are_unimplemented() {
     world.entries(1, vec![own("web", 1)]);
     let mut client = world.client().await;
     let refusals = [
-        client
-            .fetch_jwtsvid(JwtsvidRequest {
-                audience: vec!["db".to_owned()],
-                spiffe_id: String::new(),
-            })
-            .await
-            .err(),
-        client.fetch_jwt_bundles(JwtBundlesRequest {}).await.err(),
-        client
-            .validate_jwtsvid(ValidateJwtsvidRequest {
-                audience: "db".to_owned(),
-                svid: "a.b.c".to_owned(),
-            })
-            .await
-            .err(),
         client.fetch_witsvid(WitsvidRequest::default()).await.err(),
         client.fetch_wit_bundles(WitBundlesRequest {}).await.err(),
     ];

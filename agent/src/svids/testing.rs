@@ -12,6 +12,8 @@ use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, Serial, Timestamp, TrustBundle};
 use zeroize::Zeroizing;
 
+use crate::jwt_svids::testing::{KEY_ID, with_keys};
+
 use super::slot::Held;
 use super::state::{Outcome, Removed, Update};
 use super::{IssuedSvid, SvidCache};
@@ -60,7 +62,7 @@ pub(crate) fn held(entry: &NodeEntry, now: Reading) -> Held {
     }
 }
 
-/// A bundle of td.example with one root.
+/// A bundle of td.example with one root and one JWT key.
 pub(crate) fn bundle() -> TrustBundle {
     static ROOT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     let root = ROOT.get_or_init(|| {
@@ -71,7 +73,8 @@ pub(crate) fn bundle() -> TrustBundle {
         params.subject_alt_names = vec![SanType::URI("spiffe://td.example".try_into().unwrap())];
         params.self_signed(&key).unwrap().der().to_vec()
     });
-    TrustBundle::new("td.example".parse().unwrap()).with_x509_authority(root).unwrap()
+    let roots = TrustBundle::new("td.example".parse().unwrap()).with_x509_authority(root).unwrap();
+    with_keys(&roots, &[KEY_ID])
 }
 
 /// A snapshot with these entries.

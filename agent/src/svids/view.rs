@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle};
+use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
 /// One X509-SVID with its private key.
@@ -55,9 +55,19 @@ impl IdentityView {
     /// Returns whether a subscriber that has the other view already has this one: the commit it shows alone makes no difference.
     #[must_use]
     pub fn same_contents(&self, other: &Self) -> bool {
-        self.svids.len() == other.svids.len()
-            && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two))
-            && Arc::ptr_eq(&self.bundle, &other.bundle)
+        self.same_svids(other) && Arc::ptr_eq(&self.bundle, &other.bundle)
+    }
+
+    /// Returns whether both have the same SVIDs.
+    #[must_use]
+    pub fn same_svids(&self, other: &Self) -> bool {
+        self.svids.len() == other.svids.len() && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two))
+    }
+
+    /// Returns the bundle of a trust domain, if the subscriber may have it: bundles are never pooled.
+    #[must_use]
+    pub fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<Arc<TrustBundle>> {
+        (self.bundle.trust_domain() == trust_domain).then(|| self.bundle.clone())
     }
 }
 

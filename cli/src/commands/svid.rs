@@ -3,6 +3,7 @@
 mod fetch;
 mod lint;
 pub(crate) mod received;
+mod received_token;
 mod socket;
 pub(crate) mod workload;
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use super::claims::JwtClaims;
 use super::compact::Compact;
 use super::error::{Excerpt, JwtSvidError};
 use super::header::Header;
+use super::presented::PresentedClaims;
 use crate::bundle::{PublicJwk, TrustBundle};
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
@@ -37,7 +37,7 @@ pub struct Expectation<'a> {
 pub struct UnverifiedJwtSvid<'a> {
     compact: Compact<'a>,
     header: Header,
-    claims: JwtClaims,
+    claims: PresentedClaims,
 }
 
 impl fmt::Debug for UnverifiedJwtSvid<'_> {
@@ -65,13 +65,13 @@ impl<'a> UnverifiedJwtSvid<'a> {
         }
         let compact = Compact::split(token)?;
         let header = Header::read(&compact.header()?)?;
-        let claims = JwtClaims::read(&compact.payload()?)?;
+        let claims = PresentedClaims::read(&compact.payload()?)?;
         Ok(Self { compact, header, claims })
     }
 
     /// Returns the claims, which nobody has vouched for.
     #[must_use]
-    pub fn claims(&self) -> &JwtClaims {
+    pub fn claims(&self) -> &PresentedClaims {
         &self.claims
     }
 
@@ -167,7 +167,7 @@ impl<'a> UnverifiedJwtSvid<'a> {
 /// The claims of a token that was verified for one audience at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedJwtSvid {
-    claims: JwtClaims,
+    claims: PresentedClaims,
 }
 
 impl VerifiedJwtSvid {
@@ -179,7 +179,7 @@ impl VerifiedJwtSvid {
 
     /// Returns what it says.
     #[must_use]
-    pub fn claims(&self) -> &JwtClaims {
+    pub fn claims(&self) -> &PresentedClaims {
         &self.claims
     }
 }

@@ -1,4 +1,4 @@
-//! The claims of a JWT-SVID: those that the standard gives a meaning, and all others as they are (JWT-12).
+//! The claims of a JWT-SVID that somebody presented: those that the standard gives a meaning, and all others as they are (JWT-12).
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 
 /// The claims of a token whose form is right: a subject, an audience and an end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JwtClaims {
+pub struct PresentedClaims {
     subject: SpiffeId,
     audience: Vec<String>,
     expires_at: Timestamp,
@@ -18,7 +18,7 @@ pub struct JwtClaims {
     all: Map<String, Value>,
 }
 
-impl JwtClaims {
+impl PresentedClaims {
     pub(super) fn read(octets: &[u8]) -> Result<Self, JwtSvidError> {
         let all = json::object(octets).ok_or(JwtSvidError::PayloadUnreadable)?;
         Ok(Self {
