@@ -101,8 +101,6 @@ struct FetchedBundle {
     trust_domain: TrustDomain,
     x509_authorities: usize,
     jwt_authorities: usize,
-    #[serde(skip)]
-    bundle: TrustBundle,
 }
 
 /// Carries out a fetch.
@@ -188,7 +186,6 @@ async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failur
         trust_domain,
         x509_authorities: bundle.x509_authorities().len(),
         jwt_authorities: bundle.jwt_authorities().len(),
-        bundle,
     });
     global.output().result(&FetchedBundles { bundles: bundles.collect() }, bundles_text)
 }
