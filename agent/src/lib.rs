@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod config;
 pub mod endpoints;
+pub mod jwt_svids;
 pub mod metrics;
 pub mod node;
 pub mod run;

@@ -14,6 +14,9 @@ pub struct AgentMetrics {
     streams: Gauge,
     sds_streams: Gauge,
     sds: SdsCounts,
+    jwt_issued: Counter,
+    jwt_failed: Counter,
+    jwt_svids: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -29,6 +32,8 @@ pub struct Levels {
     pub streams: usize,
     /// Open secret discovery streams.
     pub sds_streams: usize,
+    /// Valid JWT-SVIDs held.
+    pub jwt_svids: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -50,6 +55,9 @@ impl AgentMetrics {
                 pushed: metrics.make("agent_sds_responses", "Secret discovery responses sent"),
                 rejected: metrics.make("agent_sds_rejections", "Secret discovery responses that clients rejected"),
             },
+            jwt_issued: metrics.make("agent_jwt_svids_issued", "JWT-SVIDs obtained from the server"),
+            jwt_failed: metrics.make("agent_jwt_svid_requests_failed", "JWT-SVIDs asked for and not obtained"),
+            jwt_svids: metrics.make("agent_jwt_svids", "Valid JWT-SVIDs held"),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -67,6 +75,12 @@ impl AgentMetrics {
         self.failed.inc_by(failed as u64);
     }
 
+    /// Counts a batch of tokens.
+    pub(crate) fn jwt_issued(&self, issued: usize, failed: usize) {
+        self.jwt_issued.inc_by(issued as u64);
+        self.jwt_failed.inc_by(failed as u64);
+    }
+
     /// Sets the gauges.
     pub(crate) fn set(&self, levels: Levels) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -74,6 +88,7 @@ impl AgentMetrics {
         self.svids.set(signed(levels.svids));
         self.streams.set(signed(levels.streams));
         self.sds_streams.set(signed(levels.sds_streams));
+        self.jwt_svids.set(signed(levels.jwt_svids));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }

@@ -27,7 +27,8 @@ use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
 use crate::config::{AgentConfig, JoinSource};
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, Served};
+use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
@@ -166,6 +167,7 @@ struct Agent {
     clock: SharedClock,
     records: Arc<SealedRecords>,
     cache: SvidCache,
+    tokens: JwtCache,
     standing: Standing,
     health: HealthHandle,
     metrics: Arc<AgentMetrics>,
@@ -185,10 +187,19 @@ impl Agent {
         let registry = Metrics::default();
         let health = HealthHandle::starting();
         let cache = SvidCache::new(clock.clone());
+        let standing = Standing::new();
+        let tokens = JwtCache::new(clock.clone(), standing.link.subscribe());
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
         let metrics = Arc::new(AgentMetrics::new(&registry));
-        let endpoints = Endpoints::new(cache.clone(), attestor.clone(), config.max_streams_per_uid, metrics.sds());
+        let served = Served {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            attestor: attestor.clone(),
+            clock: clock.clone(),
+            jwt_leeway: config.jwt_leeway,
+        };
+        let endpoints = Endpoints::new(served, config.max_streams_per_uid, metrics.sds());
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let sds = bind_unix(&config.sds_socket, 0o777)?;
@@ -198,7 +209,8 @@ impl Agent {
             clock,
             records,
             cache,
-            standing: Standing::new(),
+            tokens,
+            standing,
             health,
             metrics,
             attestor,
@@ -236,6 +248,7 @@ impl Agent {
         let admin = Admin {
             standing: self.standing.clone(),
             cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
             endpoints: self.endpoints,
             attestor: self.attestor,
             health: self.health.clone(),
@@ -294,6 +307,15 @@ impl Agent {
             metrics: self.metrics.clone(),
         };
         tasks.spawn(issuing.run(ending.clone()));
+        let issuing = JwtIssuing {
+            tokens: self.tokens.clone(),
+            cache: self.cache.clone(),
+            client: self.standing.client.subscribe(),
+            link: self.standing.link.subscribe(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        tasks.spawn(issuing.run(ending.clone()));
         if !self.config.no_cache {
             let saver = Saver {
                 cache: self.cache.clone(),
@@ -318,6 +340,7 @@ impl Agent {
         tasks.spawn(starter.run(self.config.sinks.clone(), self.standing.identity.subscribe(), ending.clone()));
         let observer = Observer {
             cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
             standing: self.standing.clone(),
             endpoints: self.endpoints.clone(),
             health: self.health.clone(),

@@ -9,6 +9,7 @@ mod federation;
 mod fixtures;
 mod forged_processes;
 mod identities;
+mod jwt_svids;
 mod main_job;
 mod mtls_service;
 mod oidc;

@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use conformance::covers;
-use spiffe::{TrustDomain, WorkloadApiClient, X509Context, X509Source};
+use spiffe::{JwtSvid, TrustDomain, WorkloadApiClient, X509Context, X509Source};
 use tests::admin::runtime;
 use tests::command::Run;
 use tests::domain::{Agent, Domain, path_text};
+use tests::python::run_script;
 use tests::wait::PATIENCE;
 use tokio_stream::StreamExt as _;
 use trust_domains::x509::Certificate;
@@ -104,29 +105,35 @@ fn the_rust_source_follows_an_entry_that_changes_and_goes() {
     }));
 }
 
-/// The interpreter with the PyPI clients: `TROTH_PYTHON`, else that of this checkout's `build/venv`.
-fn python() -> PathBuf {
-    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let python = std::env::var_os("TROTH_PYTHON").map_or_else(|| checkout.join("build/venv/bin/python"), PathBuf::from);
-    let ready = Command::new(&python)
-        .args(["-c", "import spiffe"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    assert!(ready, "{} has no PyPI package `spiffe`; install it: tests/run e2e", python.display());
-    python
+// JWT-11, WAPI-16, WAPI-18: by the agent, and with its keys by the client's own verification.
+#[test]
+fn the_rust_client_fetches_and_verifies_tokens() {
+    let (_domain, agent) = domain_with_workload("rust-jwt.test", "180s");
+    runtime().block_on(in_time("tokens", async {
+        let client = WorkloadApiClient::connect_to(endpoint(&agent)).await.expect("a connection");
+        let token = client.fetch_jwt_svid(["db"], None).await.expect("a token");
+        assert_eq!(token.spiffe_id().to_string(), "spiffe://rust-jwt.test/job");
+        let validated = client.validate_jwt_token("db", token.token()).await.expect("the agent believes it");
+        assert_eq!(validated.spiffe_id(), token.spiffe_id());
+        let bundles = client.fetch_jwt_bundles().await.expect("bundles");
+        let verified = JwtSvid::parse_and_validate(token.token(), &bundles, &["db"]).expect("the client believes it");
+        assert_eq!(verified.spiffe_id(), token.spiffe_id());
+        assert!(JwtSvid::parse_and_validate(token.token(), &bundles, &["cache"]).is_err());
+        assert!(client.validate_jwt_token("cache", token.token()).await.is_err());
+    }));
+}
+
+// WAPI-17, T6: a plain key set, by which a library checks tokens that knows nothing of SPIFFE.
+#[test]
+fn the_python_client_and_pyjwt_verify_tokens_with_the_keys_of_the_workload_api() {
+    let (_domain, agent) = domain_with_workload("python-jwt.test", "180s");
+    let checked = run_python("jwt_svid.py", &[path_text(&agent.socket), "spiffe://python-jwt.test/job", "db"]).exits(0);
+    assert_eq!(checked.json()["sub"], "spiffe://python-jwt.test/job");
 }
 
 fn run_python(script: &str, arguments: &[&str]) -> Run {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
     // gRPC of Python logs to standard error whatever happens; the exit code and standard output decide.
-    let output = Command::new(python())
-        .arg("-W")
-        .arg("ignore")
-        .arg(script)
-        .args(arguments)
-        .env_remove("SPIFFE_ENDPOINT_SOCKET")
-        .output();
-    Run::of(&output.expect("python starts"))
+    run_script("spiffe", script, arguments, "")
 }
 
 #[covers("EP-02", "EP-06", "WAPI-05", "WAPI-15")]
@@ -151,4 +158,45 @@ fn the_python_client_is_told_when_no_entry_matches() {
     let refused = run_python("x509_updates.py", &[path_text(&agent.socket), "spiffe://nobody.test/job", "0"]);
     assert_ne!(refused.code, 0);
     assert!(refused.stderr.contains("no entry of this node matches this process"), "{refused:?}");
+}
+
+/// Runs the client in Go: `TROTH_GO_CLIENT`, else that of this checkout's `build`.
+fn run_go(arguments: &[&str]) -> Run {
+    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let client = std::env::var_os("TROTH_GO_CLIENT").map_or_else(|| checkout.join("build/go-client"), PathBuf::from);
+    let output = Command::new(&client).args(arguments).env_remove("SPIFFE_ENDPOINT_SOCKET").output();
+    Run::of(&output.unwrap_or_else(|error| panic!("{}: {error}; build it: tests/run e2e", client.display())))
+}
+
+// WAPI-03, WAPI-05, X509-17: by the library that the programs of SPIRE's users have.
+#[test]
+fn the_go_client_verifies_and_watches_rotations() {
+    let (domain, agent) = domain_with_workload("go.test", "10s");
+    let watched = run_go(&["x509", path_text(&agent.socket), "spiffe://go.test/job", "2"]).exits(0);
+    let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
+    let serials: Vec<String> = watched
+        .stdout
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+            line["serial"].as_str().expect("a serial").to_owned()
+        })
+        .collect();
+    assert_eq!(serials.len(), 3, "{watched:?}");
+    assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
+}
+
+// JWT-11, WAPI-16, WAPI-18
+#[test]
+fn the_go_client_fetches_and_verifies_tokens() {
+    let (_domain, agent) = domain_with_workload("go-jwt.test", "180s");
+    let checked = run_go(&["jwt", path_text(&agent.socket), "spiffe://go-jwt.test/job", "db"]).exits(0);
+    assert_eq!(checked.json()["sub"], "spiffe://go-jwt.test/job");
+}
+
+#[test]
+fn the_go_library_talks_over_mtls_and_refuses_another_identity() {
+    let (_domain, agent) = domain_with_workload("go-mtls.test", "180s");
+    let talked = run_go(&["mtls", path_text(&agent.socket), "spiffe://go-mtls.test/job"]).exits(0);
+    assert_eq!(talked.json()["answer"], "hello");
 }

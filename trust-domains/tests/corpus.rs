@@ -12,6 +12,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("bundle_json", properties::bundle_json),
     ("certificate", properties::certificate),
     ("join_link", properties::join_link),
+    ("jwt_svid", properties::jwt_svid),
     ("names", properties::names),
     ("public_key", properties::public_key),
     ("svid_chain", properties::svid_chain),

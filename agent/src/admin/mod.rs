@@ -18,6 +18,7 @@ use trust_domains::wire::agent::{AgentStatus, Explanation};
 pub(crate) use status::Sinks;
 
 use crate::endpoints::Endpoints;
+use crate::jwt_svids::JwtCache;
 use crate::node::{Leaver, Standing};
 use crate::svids::SvidCache;
 use crate::workload::Attestor;
@@ -26,6 +27,7 @@ use crate::workload::Attestor;
 pub(crate) struct Admin {
     pub(crate) standing: Standing,
     pub(crate) cache: SvidCache,
+    pub(crate) tokens: JwtCache,
     pub(crate) endpoints: Endpoints,
     pub(crate) attestor: Arc<Attestor>,
     pub(crate) health: HealthHandle,

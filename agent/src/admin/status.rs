@@ -48,6 +48,7 @@ impl Admin {
             revision: self.cache.resume_after(),
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
+            jwt_svids: self.tokens.held(),
             streams: streams.workload_api,
             sds_streams: streams.sds,
             workload_socket: self.workload_socket.clone(),

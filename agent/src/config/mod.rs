@@ -6,11 +6,14 @@ mod sink;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::{self, Environment};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
+use trust_domains::duration::{format_duration, parse_duration};
+use trust_domains::jwt_svid::DEFAULT_JWT_LEEWAY;
 use zeroize::Zeroizing;
 
 pub use raw::{RawAgentConfig, RawSink};
@@ -23,6 +26,9 @@ pub const DEFAULT_TELEMETRY: &str = "127.0.0.1:9465";
 
 /// The most streams that one user may be granted: each costs about 20 KB.
 pub const MOST_STREAMS_PER_UID: u64 = 100_000;
+
+/// The longest leeway for the clocks of those who issue tokens: with more, a token of usual life would be believed for twice as long.
+pub const LONGEST_JWT_LEEWAY: Duration = Duration::from_secs(300);
 
 /// Where the join link comes from.
 #[derive(Clone)]
@@ -63,6 +69,8 @@ pub struct AgentConfig {
     pub sinks: Vec<SinkConfig>,
     /// The most workload streams of one user.
     pub max_streams_per_uid: usize,
+    /// How far the clocks of those who issue tokens may differ from this machine's.
+    pub jwt_leeway: Duration,
     /// Whether nothing but the node's own identity is kept on disk.
     pub no_cache: bool,
 }
@@ -99,6 +107,7 @@ impl AgentConfig {
         }
         let telemetry_listen = mistakes.check("telemetry_listen", raw.telemetry_listen.as_deref().unwrap_or(DEFAULT_TELEMETRY).parse());
         let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
+        let jwt_leeway = mistakes.check("jwt_leeway", jwt_leeway(raw.jwt_leeway.as_deref()));
         let sinks = sinks(mistakes, &raw);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
@@ -121,6 +130,7 @@ impl AgentConfig {
             telemetry_listen: telemetry_listen?,
             sinks,
             max_streams_per_uid: max_streams_per_uid?,
+            jwt_leeway: jwt_leeway?,
             no_cache: raw.no_cache.unwrap_or(false),
             data_dir,
         })
@@ -143,6 +153,15 @@ fn streams(said: Option<u64>) -> Result<usize, String> {
         Some(count @ 1..=MOST_STREAMS_PER_UID) => usize::try_from(count).map_err(|error| error.to_string()),
         Some(_) => Err(format!("the number is not between 1 and {MOST_STREAMS_PER_UID}")),
     }
+}
+
+fn jwt_leeway(said: Option<&str>) -> Result<Duration, String> {
+    let Some(said) = said else { return Ok(DEFAULT_JWT_LEEWAY) };
+    let leeway = parse_duration(said).map_err(|error| error.to_string())?;
+    if leeway > LONGEST_JWT_LEEWAY {
+        return Err(format!("the leeway is over {}", format_duration(LONGEST_JWT_LEEWAY)));
+    }
+    Ok(leeway)
 }
 
 fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
@@ -242,6 +261,18 @@ mod tests {
         ] {
             assert_eq!(wrong.unwrap_err().mistakes[0].key, "sds_socket");
         }
+    }
+
+    #[test]
+    fn the_leeway_for_tokens_is_bounded() {
+        for (said, accepted) in [("0s", true), ("5m", true), ("301s", false), ("30", false)] {
+            let raw = RawAgentConfig {
+                jwt_leeway: Some(said.to_owned()),
+                ..RawAgentConfig::default()
+            };
+            assert_eq!(AgentConfig::new(raw, &environment()).is_ok(), accepted, "{said}");
+        }
+        assert_eq!(AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap().jwt_leeway.as_secs(), 30);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use platform::config::{ConfigMistakes, KeyValue, KnownKey, read_toml};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
+use trust_domains::duration::TextDuration;
 
 use super::MOST_STREAMS_PER_UID;
 use super::sink::SinkId;
@@ -39,6 +40,9 @@ pub struct RawAgentConfig {
     pub sink: Vec<RawSink>,
     /// The most workload streams of one user. Default: 1,000.
     pub max_streams_per_uid: Option<u64>,
+    /// How far the clocks of those who issue tokens may differ from this machine's when a token is validated, as `30s`. Default: 30 seconds; at most 5 minutes.
+    /// A token is believed for this long after its end.
+    pub jwt_leeway: Option<String>,
     /// Whether workload credentials are not kept on disk: after a restart none is served until the server answers. Default: false.
     pub no_cache: Option<bool>,
 }
@@ -88,6 +92,7 @@ impl RawAgentConfig {
                 most: MOST_STREAMS_PER_UID.cast_signed(),
             },
         ),
+        KnownKey::text::<TextDuration>("jwt_leeway"),
         KnownKey::new("no_cache", KeyValue::Bool),
     ];
 
@@ -114,6 +119,7 @@ impl RawAgentConfig {
             sinks: [self.sinks, under.sinks].concat(),
             sink: [self.sink, under.sink].concat(),
             max_streams_per_uid: self.max_streams_per_uid.or(under.max_streams_per_uid),
+            jwt_leeway: self.jwt_leeway.or(under.jwt_leeway),
             no_cache: self.no_cache.or(under.no_cache),
         }
     }
@@ -137,7 +143,7 @@ mod tests {
     #[test]
     fn a_whole_file_is_read() {
         let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\nsds_socket = '/s.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
-                    no_cache = true\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
+                    no_cache = true\njwt_leeway = '1m'\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
         let raw: RawAgentConfig = read_toml_text(text, RawAgentConfig::KNOWN_KEYS).unwrap();
         assert_eq!((raw.max_streams_per_uid, raw.no_cache, raw.sink.len()), (Some(10), Some(true), 1));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
-use trust_domains::{Revision, SelectorSet};
+use trust_domains::{Revision, SelectorSet, SpiffeId, TrustBundle};
 
 use super::asked::reads_more;
 use super::connection::Connection;
@@ -23,6 +23,38 @@ pub(super) struct IdentityFeed {
     /// Changes with each commit that concerns this node.
     shown: watch::Receiver<Option<Revision>>,
     last: Option<Arc<IdentityView>>,
+}
+
+/// What of a state counts as news to a stream: what it sends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum News {
+    /// The keys of JWT-SVIDs.
+    JwtAuthorities,
+    /// The roots.
+    X509Authorities,
+    /// X509-SVIDs and the roots that come with them.
+    X509Svids,
+}
+
+impl News {
+    fn differs(self, before: &IdentityView, now: &IdentityView) -> bool {
+        match self {
+            Self::JwtAuthorities => keys_differ(before, now, TrustBundle::jwt_authorities),
+            Self::X509Authorities => keys_differ(before, now, TrustBundle::x509_authorities),
+            Self::X509Svids => !before.same_svids(now) || Self::X509Authorities.differs(before, now),
+        }
+    }
+}
+
+/// Returns whether the keys of one kind differ, of the own trust domain or of a partner; a partner that came or went differs too.
+fn keys_differ<K: PartialEq>(before: &IdentityView, now: &IdentityView, keys: fn(&TrustBundle) -> &[K]) -> bool {
+    let of = |view: &IdentityView| -> Vec<_> { view.bundles().cloned().collect() };
+    let (before, now) = (of(before), of(now));
+    before.len() != now.len()
+        || before
+            .iter()
+            .zip(&now)
+            .any(|(one, two)| one.trust_domain() != two.trust_domain() || keys(one) != keys(two))
 }
 
 /// What was proved for a feed, and what had been asked.
@@ -48,8 +80,8 @@ impl IdentityFeed {
         })
     }
 
-    /// Returns the present identities the first time, then each change, whole; an error ends the stream.
-    pub(super) async fn next(&mut self) -> Result<Arc<IdentityView>, Status> {
+    /// Returns the present state the first time, then each that is news, whole; an error ends the stream.
+    pub(super) async fn next(&mut self, news: News) -> Result<Arc<IdentityView>, Status> {
         loop {
             let view = tokio::select! {
                 biased;
@@ -61,7 +93,7 @@ impl IdentityFeed {
                 view = self.subscription.next() => view,
             };
             match view {
-                Ok(view) if self.last.as_ref().is_some_and(|last| last.same_contents(&view)) => {}
+                Ok(view) if self.last.as_ref().is_some_and(|last| !news.differs(last, &view)) => {}
                 Ok(view) => return self.deliver(view),
                 // The entry may have been replaced by one that asks for more, in the same commit.
                 Err(unserved) => {
@@ -73,31 +105,26 @@ impl IdentityFeed {
         }
     }
 
-    /// Returns the changes from now on, until one that ends the stream. What is under way stays in it when it is not polled to the end.
+    /// Returns the changes from now on of what secret discovery sends, until one that ends the stream. What is under way stays in it when it is not polled to
+    /// the end.
     pub(super) fn changes(self) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
         stream::unfold(Some(self), |feed| async {
             let mut feed = feed?;
-            match feed.next().await {
+            match feed.next(News::X509Svids).await {
                 Ok(view) => Some((Ok(view), Some(feed))),
                 Err(status) => Some((Err(status), None)),
             }
         })
     }
 
-    /// Returns the next view whose bundles are others than those of the last.
-    pub(super) async fn next_bundle(&mut self) -> Result<Arc<IdentityView>, Status> {
-        let before = self.last.clone();
-        loop {
-            let view = self.next().await?;
-            if before.as_ref().is_none_or(|before| !before.same_bundles(&view)) {
-                return Ok(view);
-            }
-        }
+    /// Checks that the process is still the one that called.
+    pub(super) fn check_caller(&self) -> Result<(), Status> {
+        check_caller(&self.connection)
     }
 
     fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {
         if self.last.is_some() {
-            check_caller(&self.connection)?;
+            self.check_caller()?;
         }
         self.last = Some(Arc::clone(&view));
         Ok(view)
@@ -157,4 +184,12 @@ fn unserved_status(unserved: &Unserved, pid: i32) -> Status {
         ));
     }
     Status::unavailable(unserved.to_string())
+}
+
+/// Returns the status of a process that is not entitled to the identity that it asks for (WAPI-11).
+pub(super) fn not_granted(asked: Option<&SpiffeId>) -> Status {
+    match asked {
+        Some(asked) => Status::permission_denied(format!("no entry of this node gives {asked} to this process")),
+        None => Status::permission_denied("no entry of this node matches this process"),
+    }
 }

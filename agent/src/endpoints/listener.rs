@@ -7,18 +7,18 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::jwt_svid::MAX_JWT_SVID_BYTES;
 
 use super::connection::{self, CallLimits};
 use super::sds::{self, SecretService};
 use super::sds_api;
 use super::sds_api::server::SecretDiscoveryServiceServer;
-use super::service::{Authority, WorkloadService};
+use super::service::{Authority, Served, WorkloadService};
 use super::surface::{Metadata, OpenCalls, Surface};
 use super::workload_api::DESCRIPTORS;
 use super::workload_api::server::SpiffeWorkloadApiServer;
 use crate::metrics::SdsCounts;
-use crate::svids::SvidCache;
-use crate::workload::{Attestor, Caller, UidShares};
+use crate::workload::{Caller, UidShares};
 
 /// How many calls one user may have open when nothing else is configured: every process of a large machine under one uid.
 pub const DEFAULT_STREAMS_PER_UID: usize = 1_000;
@@ -29,8 +29,8 @@ const MAX_CONNECTIONS: usize = 8_192;
 /// How many connections a user may have above its calls, so that one call too many is told why instead of being hung up on.
 const CONNECTIONS_ABOVE_CALLS: usize = 64;
 
-/// The largest request message of the Workload API: its requests hold next to nothing, the largest a token.
-const MAX_WORKLOAD_REQUEST: usize = 64 * 1024;
+/// The largest request message of the Workload API: a token of the longest that is read, and the audience that it is checked for.
+const MAX_WORKLOAD_REQUEST: usize = MAX_JWT_SVID_BYTES + 4 * 1024;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -57,12 +57,12 @@ pub struct OpenStreams {
 }
 
 impl Endpoints {
-    /// Returns endpoints that serve what the cache holds. A user may have so many streams open, on all of them together.
+    /// Returns endpoints that serve what the caches hold. A user may have so many streams open, on all of them together.
     #[must_use]
-    pub fn new(cache: SvidCache, attestor: Arc<Attestor>, max_streams_per_uid: usize, sds_counts: SdsCounts) -> Self {
+    pub fn new(served: Served, max_streams_per_uid: usize, sds_counts: SdsCounts) -> Self {
         let connections_per_uid = max_streams_per_uid.saturating_add(CONNECTIONS_ABOVE_CALLS);
         Self {
-            authority: Arc::new(Authority::new(cache, attestor)),
+            authority: Arc::new(Authority::new(served)),
             connections: UidShares::new(connections_per_uid),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             calls: CallLimits {

@@ -3,10 +3,14 @@
 //! | situation | gRPC code |
 //! |---|---|
 //! | the metadata `workload.spiffe.io: true` is missing, on any method of the Workload API | `InvalidArgument` |
-//! | no entry of this node matches the process, or no longer | `PermissionDenied` |
+//! | the audience is empty, or more or longer ones than a token may have; the asked `spiffe_id` is none; a token to validate is not a JWT-SVID that may be believed here and now | `InvalidArgument`, with the reason |
+//! | no entry of this node matches the process, or no longer; none gives it the `spiffe_id` that it asks for | `PermissionDenied` |
 //! | the agent is starting or stopping; the server is away and nothing valid is held; the process changed while it was looked at | `Unavailable` |
-//! | the process's user has as many calls open as it may; a call has over 16 KiB of metadata | `ResourceExhausted` |
-//! | JWT and WIT profiles, which this version does not serve | `Unimplemented` |
+//! | the server is away or refuses, and no valid token is held | `Unavailable` |
+//! | the process's user has as many calls open as it may; a call has over 16 KiB of metadata; as many tokens are waited for as may be | `ResourceExhausted` |
+//! | the WIT profile, which this version does not serve | `Unimplemented` |
+//!
+//! The codes for a token that is refused and for an identity that is not granted are the agent's choice where the standard names none (T18).
 //!
 //! **How long a stream speaks to whom it spoke first.** A process is attested when it calls. Before each later message it is looked at
 //! again: to one that exited (a child may have inherited its socket), executed another program or changed its uids nothing more is sent;
@@ -15,8 +19,10 @@
 
 mod asked;
 mod authority;
+mod claims;
 mod connection;
 mod identity_feed;
+mod jwt_messages;
 mod listener;
 mod sds;
 pub mod sds_api;
@@ -26,6 +32,7 @@ mod svid_messages;
 pub mod workload_api;
 
 pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
+pub use service::Served;
 
 #[cfg(test)]
 mod testing;

@@ -2,22 +2,31 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::Timestamp;
 use trust_domains::clock::{Clock as _, ManualClock};
 use trust_domains::wire::node::NodeEntry;
 
-use super::{DEFAULT_STREAMS_PER_UID, Endpoints};
+use super::{DEFAULT_STREAMS_PER_UID, Endpoints, Served};
+use crate::jwt_svids::JwtCache;
 use crate::metrics::SdsCounts;
 use crate::svids::SvidCache;
 use crate::svids::testing::{delta, entry, issue_all, snapshot};
+use crate::sync::Link;
 use crate::workload::Attestor;
+
+/// How far clocks may differ.
+pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
     pub(super) clock: ManualClock,
     pub(super) cache: SvidCache,
+    pub(super) tokens: JwtCache,
+    pub(super) link: watch::Sender<Link>,
     pub(super) endpoints: Endpoints,
     pub(super) socket: PathBuf,
     pub(super) sds_socket: PathBuf,
@@ -34,7 +43,18 @@ impl World {
     pub(super) fn with_streams_per_uid(max: usize) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
-        let endpoints = Endpoints::new(cache.clone(), Arc::new(Attestor::new().unwrap()), max, SdsCounts::default());
+        let link = watch::Sender::new(Link::Open {
+            since: Timestamp::from_unix(0),
+        });
+        let tokens = JwtCache::new(clock.shared(), link.subscribe());
+        let served = Served {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            attestor: Arc::new(Attestor::new().unwrap()),
+            clock: clock.shared(),
+            jwt_leeway: LEEWAY,
+        };
+        let endpoints = Endpoints::new(served, max, SdsCounts::default());
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("workload.sock");
         let sds_socket = directory.path().join("workload.sds.sock");
@@ -52,6 +72,8 @@ impl World {
         Self {
             clock,
             cache,
+            tokens,
+            link,
             endpoints,
             socket,
             sds_socket,

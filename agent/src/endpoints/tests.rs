@@ -28,6 +28,7 @@ use super::*;
 use crate::svids::testing::{TTL, bundle, delta};
 use crate::workload::testing::Workload;
 
+mod jwt;
 mod standard;
 
 impl World {
@@ -78,9 +79,9 @@ async fn every_method_of_every_service_needs_the_security_header() {
         let refusals = [
             client.fetch_x509svid(request(X509svidRequest {}, value)).await.err(),
             client.fetch_x509_bundles(request(X509BundlesRequest {}, value)).await.err(),
-            client.fetch_jwtsvid(request(JwtsvidRequest::default(), value)).await.err(),
+            client.fetch_jwtsvid(request(jwt::wanted("db"), value)).await.err(),
             client.fetch_jwt_bundles(request(JwtBundlesRequest {}, value)).await.err(),
-            client.validate_jwtsvid(request(ValidateJwtsvidRequest::default(), value)).await.err(),
+            client.validate_jwtsvid(request(jwt::presented("a.b.c"), value)).await.err(),
             client.fetch_witsvid(request(WitsvidRequest::default(), value)).await.err(),
             client.fetch_wit_bundles(request(WitBundlesRequest {}, value)).await.err(),
             HealthClient::new(channel.clone())
@@ -255,21 +256,6 @@ async fn profiles_that_are_not_served_are_unimplemented() {
     world.entries(1, vec![own("web", 1)]);
     let mut client = world.client().await;
     let refusals = [
-        client
-            .fetch_jwtsvid(JwtsvidRequest {
-                audience: vec!["db".to_owned()],
-                spiffe_id: String::new(),
-            })
-            .await
-            .err(),
-        client.fetch_jwt_bundles(JwtBundlesRequest {}).await.err(),
-        client
-            .validate_jwtsvid(ValidateJwtsvidRequest {
-                audience: "db".to_owned(),
-                svid: "a.b.c".to_owned(),
-            })
-            .await
-            .err(),
         client.fetch_witsvid(WitsvidRequest::default()).await.err(),
         client.fetch_wit_bundles(WitBundlesRequest {}).await.err(),
     ];

@@ -32,8 +32,11 @@ use trust_domains::wire::node::{
     Ack, AttestRequest, Evidence, IssueRequest, IssueResponse, IssueResult, IssuedLeaf, NodeCredential, NodeEntry, RenewExpiredRequest, RenewRequest,
     SyncMessage, possession_message,
 };
+use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssuedToken, TokenResult};
 use trust_domains::x509::Certificate;
 use trust_domains::{Revision, SpiffeId, Timestamp, TrustBundle};
+
+use crate::jwt_svids::testing::{KEY_ID, TOKEN_LIFE, token, with_keys};
 
 /// The trust domain of the server.
 pub(crate) const TD: &str = "td.example";
@@ -66,7 +69,8 @@ impl Ca {
     }
 
     pub(crate) fn bundle(&self) -> TrustBundle {
-        TrustBundle::new(TD.parse().unwrap()).with_x509_authority(&self.root_der).unwrap()
+        let roots = TrustBundle::new(TD.parse().unwrap()).with_x509_authority(&self.root_der).unwrap();
+        with_keys(&roots, &[KEY_ID])
     }
 
     pub(crate) fn root_hash(&self) -> RootHash {
@@ -137,6 +141,10 @@ pub(crate) struct Seen {
     pub(crate) stream: Mutex<Option<mpsc::Sender<Bytes>>>,
     /// Serials of what was issued to workloads.
     pub(crate) issued: Mutex<Vec<trust_domains::Serial>>,
+    /// The audiences that tokens were issued for.
+    pub(crate) tokens: Mutex<Vec<Vec<String>>>,
+    /// The token that is given to everybody, in place of the right one.
+    pub(crate) lie: Mutex<Option<String>>,
     /// The whole answer to attest is lost this often.
     pub(crate) lose_answers: Mutex<u32>,
 }
@@ -180,6 +188,8 @@ impl TestServer {
             revision: Mutex::new(1),
             stream: Mutex::default(),
             issued: Mutex::default(),
+            tokens: Mutex::default(),
+            lie: Mutex::default(),
             lose_answers: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -253,6 +263,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/v1/node/renew-expired", post(renew_expired))
         .route("/v1/node/sync", get(sync))
         .route("/v1/node/issue", post(issue))
+        .route("/v1/node/issue-jwt", post(issue_jwt))
         .route("/v1/node/ack", post(ack))
         .route("/v1/node/leave", post(|| async { StatusCode::NO_CONTENT }))
         .layer(from_fn_with_state(seen.clone(), note))
@@ -399,4 +410,29 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
         issuers: vec![Base64(seen.ca.issuing_der.clone())],
         results,
     })
+}
+
+async fn issue_jwt(State(seen): State<Arc<Seen>>, Json(request): Json<IssueJwtRequest>) -> Json<IssueTokensResponse> {
+    let now = trust_domains::Clock::now(&seen.clock).wall;
+    let entries = seen.entries.lock().unwrap().clone();
+    let lie = seen.lie.lock().unwrap().clone();
+    let results = request.requests.into_iter().map(|wanted| {
+        let Some(entry) = entries.iter().find(|entry| entry.id == wanted.entry_id) else {
+            return TokenResult::Refused {
+                entry_id: wanted.entry_id,
+                problem: Problem::new(Code::EntryNotFound, "no such entry"),
+            };
+        };
+        seen.tokens.lock().unwrap().push(wanted.audience.clone());
+        let text = lie.clone().unwrap_or_else(|| token(entry.spiffe_id.as_str(), &wanted.audience, now));
+        TokenResult::Issued(IssuedToken {
+            entry_id: wanted.entry_id,
+            entry_revision: entry.revision,
+            token: text.into(),
+            issued_at: now,
+            expires_at: now + TOKEN_LIFE,
+            expires_in_s: TOKEN_LIFE.as_secs(),
+        })
+    });
+    Json(IssueTokensResponse { results: results.collect() })
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Sinks;
 use crate::endpoints::Endpoints;
+use crate::jwt_svids::JwtCache;
 use crate::metrics::{AgentMetrics, Levels};
 use crate::node::{IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
@@ -51,6 +52,7 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
 /// Brings gauges and the problems of sinks and renewal up to date.
 pub(super) struct Observer {
     pub(super) cache: SvidCache,
+    pub(super) tokens: JwtCache,
     pub(super) standing: Standing,
     pub(super) endpoints: Endpoints,
     pub(super) health: HealthHandle,
@@ -75,6 +77,7 @@ impl Observer {
         self.metrics.set(Levels {
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
+            jwt_svids: self.tokens.held(),
             streams: streams.workload_api,
             sds_streams: streams.sds,
             connected: self.standing.link.borrow().is_open(),

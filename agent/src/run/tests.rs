@@ -11,6 +11,9 @@ use trust_domains::wire::agent::{AgentStatus, Explanation};
 
 use super::*;
 use crate::config::RawAgentConfig;
+use crate::endpoints::workload_api::client::connect;
+use crate::endpoints::workload_api::messages::JwtsvidRequest;
+use crate::jwt_svids::testing::{TOKEN_LIFE, token};
 use crate::node::testing::TestServer;
 use crate::svids::testing::entry;
 
@@ -190,4 +193,84 @@ async fn the_workload_socket_is_there_before_the_node_has_joined() {
     agent.until(HealthState::Ready).await;
     agent.end().await.unwrap();
     assert!(!Path::new(&place.path("run/workload.sock")).exists());
+}
+
+async fn tokens(socket: &str, audience: &str) -> Result<String, tonic::Status> {
+    let request = JwtsvidRequest {
+        audience: vec![audience.to_owned()],
+        spiffe_id: String::new(),
+    };
+    let mut client = connect(socket).await.unwrap();
+    let fetching = tokio::time::timeout(PATIENCE, client.fetch_jwtsvid(request));
+    Ok(fetching.await.unwrap()?.into_inner().svids.remove(0).svid)
+}
+
+// JWT-10, WAPI-16
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_issued_once_for_all_who_ask_and_answered_while_the_server_is_away() {
+    let (server, place) = (TestServer::start().await, Place::new());
+    *server.seen.entries.lock().unwrap() = vec![own_uid_entry()];
+    let agent = place.start(place.raw(Some(&server.link())), &server);
+    agent.until(HealthState::Ready).await;
+    agent.until_svid().await;
+    let socket = place.path("run/workload.sock");
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let socket = socket.clone();
+            tokio::spawn(async move { tokens(&socket, "db").await.unwrap() })
+        })
+        .collect();
+    let mut answers = std::collections::BTreeSet::new();
+    for caller in callers {
+        answers.insert(caller.await.unwrap());
+    }
+    assert_eq!(answers.len(), 1);
+    assert_eq!(*server.seen.tokens.lock().unwrap(), [["db".to_owned()]]);
+    let status: AgentStatus = agent.admin.get("/v1/agent/status").await.unwrap();
+    assert_eq!(status.jwt_svids, 1);
+
+    let clock = server.clock.clone();
+    drop(server);
+    agent.until(HealthState::Degraded).await;
+    clock.advance(TOKEN_LIFE - Duration::from_secs(1));
+    assert_eq!(tokens(&socket, "db").await.unwrap(), answers.pop_first().unwrap());
+    assert_eq!(tokens(&socket, "new").await.unwrap_err().code(), tonic::Code::Unavailable);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(
+        tokens(&socket, "db").await.unwrap_err().code(),
+        tonic::Code::Unavailable,
+        "one that ended is never answered"
+    );
+    agent.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_not_what_was_asked_for_reaches_nobody() {
+    let (server, place) = (TestServer::start().await, Place::new());
+    *server.seen.entries.lock().unwrap() = vec![own_uid_entry()];
+    let agent = place.start(place.raw(Some(&server.link())), &server);
+    agent.until(HealthState::Ready).await;
+    agent.until_svid().await;
+    let socket = place.path("run/workload.sock");
+    let now = server.clock.now().wall;
+    let of = |subject: &str, audience: &str, at| token(subject, &[audience.to_owned()], at);
+    for (number, (lie, reason)) in [
+        (of("spiffe://td.example/admin", "0", now), "sub"),
+        (of("spiffe://td.example/a", "other", now), "not for"),
+        (of("spiffe://td.example/a", "2", now - TOKEN_LIFE), "ended"),
+        (of("spiffe://td.example/a", "3", now - Duration::from_secs(1)), "exp"),
+        (of("spiffe://other.example/a", "4", now), "no bundle"),
+        ("a.b.c".to_owned(), "header"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        *server.seen.lie.lock().unwrap() = Some(lie.clone());
+        let refused = tokens(&socket, &number.to_string()).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unavailable, "{reason}");
+        assert!(refused.message().contains(reason) && !refused.message().contains(&lie), "{reason}: {refused}");
+    }
+    server.seen.lie.lock().unwrap().take();
+    assert!(tokens(&socket, "right").await.is_ok());
+    agent.end().await.unwrap();
 }

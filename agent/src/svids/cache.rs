@@ -108,6 +108,12 @@ impl SvidCache {
         Arc::new(entries)
     }
 
+    /// Returns an entry of this node.
+    #[must_use]
+    pub fn entry(&self, id: &EntryId) -> Option<Arc<NodeEntry>> {
+        self.read(|state| state.slots.get(id).map(|slot| slot.entry.clone()))
+    }
+
     /// Returns how many entries this node has.
     #[must_use]
     pub fn entry_count(&self) -> usize {

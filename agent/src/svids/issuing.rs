@@ -64,11 +64,7 @@ impl Issuing {
     }
 
     async fn issue(&self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers, policy: RotationPolicy) -> Outcomes {
-        let away = match &*self.link.borrow() {
-            Link::Away { since, error } => Some(format!("the server cannot be reached since {since}: {error}")),
-            Link::Refused { error, .. } => Some(format!("the server refuses this node: {error}")),
-            Link::Connecting | Link::Open { .. } => None,
-        };
+        let away = self.link.borrow().trouble();
         let client = self.client.borrow().clone();
         let bundle = self.cache.bundle().borrow().clone();
         match (away, client, bundle) {

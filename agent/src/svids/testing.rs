@@ -12,6 +12,8 @@ use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, Serial, Timestamp, TrustBundle};
 use zeroize::Zeroizing;
 
+use crate::jwt_svids::testing::{KEY_ID, with_keys};
+
 use super::slot::Held;
 use super::state::{Outcome, Removed, Update};
 use super::{IssuedSvid, SvidCache};
@@ -61,10 +63,10 @@ pub(crate) fn held(entry: &NodeEntry, now: Reading) -> Held {
     }
 }
 
-/// A bundle of td.example with one root.
+/// A bundle of td.example with one root and one JWT key.
 pub(crate) fn bundle() -> TrustBundle {
     static BUNDLE: std::sync::OnceLock<TrustBundle> = std::sync::OnceLock::new();
-    BUNDLE.get_or_init(|| bundle_of("td.example")).clone()
+    BUNDLE.get_or_init(|| with_keys(&bundle_of("td.example"), &[KEY_ID])).clone()
 }
 
 /// A bundle of a trust domain with one root: another each time.

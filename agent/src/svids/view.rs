@@ -58,19 +58,31 @@ impl IdentityView {
     /// Returns whether a subscriber that has the other view already has this one: the commit it shows alone makes no difference.
     #[must_use]
     pub fn same_contents(&self, other: &Self) -> bool {
-        self.svids.len() == other.svids.len() && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two)) && self.same_bundles(other)
-    }
-
-    /// Returns whether both have the same bundles, that of the trust domain and those of partners.
-    #[must_use]
-    pub fn same_bundles(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.bundle, &other.bundle)
+        self.same_svids(other)
+            && Arc::ptr_eq(&self.bundle, &other.bundle)
             && self.federated.len() == other.federated.len()
             && self
                 .federated
                 .iter()
                 .zip(&other.federated)
                 .all(|((name, bundle), (other_name, other_bundle))| name == other_name && Arc::ptr_eq(bundle, other_bundle))
+    }
+
+    /// Returns whether both have the same SVIDs.
+    #[must_use]
+    pub fn same_svids(&self, other: &Self) -> bool {
+        self.svids.len() == other.svids.len() && self.svids.iter().zip(&other.svids).all(|(one, two)| Arc::ptr_eq(one, two))
+    }
+
+    /// Returns the bundles: that of the trust domain, then those of partners.
+    pub fn bundles(&self) -> impl Iterator<Item = &Arc<TrustBundle>> {
+        std::iter::once(&self.bundle).chain(self.federated.values())
+    }
+
+    /// Returns the bundle of a trust domain, if the subscriber may have it: bundles are never pooled.
+    #[must_use]
+    pub fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<Arc<TrustBundle>> {
+        self.bundles().find(|bundle| bundle.trust_domain() == trust_domain).cloned()
     }
 }
 

@@ -29,6 +29,16 @@ pub enum Link {
 }
 
 impl Link {
+    /// Returns why nothing can be asked of the server now, if that is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Away { since, error } => Some(format!("the server cannot be reached since {since}: {error}")),
+            Self::Refused { error, .. } => Some(format!("the server refuses this node: {error}")),
+            Self::Connecting | Self::Open { .. } => None,
+        }
+    }
+
     /// Returns whether the stream is open.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -67,6 +67,9 @@ pub(crate) struct RunArgs {
     /// The most workload streams of one user [default: 1000].
     #[arg(long, value_name = "N")]
     max_streams_per_uid: Option<u64>,
+    /// How far the clocks of those who issue tokens may differ when a token is validated [default: 30s, at most 5m].
+    #[arg(long, value_name = "D")]
+    jwt_leeway: Option<String>,
     /// Keeps no workload credentials on disk: after a restart none is served until the server answers.
     #[arg(long)]
     no_cache: bool,
@@ -110,6 +113,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         telemetry_listen: args.telemetry_listen,
         sinks: args.sinks,
         max_streams_per_uid: args.max_streams_per_uid,
+        jwt_leeway: args.jwt_leeway,
         no_cache: args.no_cache.then_some(true),
         ..RawAgentConfig::default()
     };
@@ -154,6 +158,7 @@ fn status_text(status: &AgentStatus) -> String {
         ("revision", status.revision.map_or_else(dash, |revision| revision.to_string())),
         ("entries", status.entries.to_string()),
         ("SVIDs", status.svids.to_string()),
+        ("JWT-SVIDs", status.jwt_svids.to_string()),
         ("streams", status.streams.to_string()),
         ("socket", status.workload_socket.clone()),
         ("SDS streams", status.sds_streams.to_string()),

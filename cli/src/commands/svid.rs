@@ -4,6 +4,7 @@ mod fetch;
 mod lint;
 mod mint;
 pub(crate) mod received;
+mod received_token;
 mod socket;
 pub(crate) mod workload;
 

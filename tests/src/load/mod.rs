@@ -11,6 +11,7 @@ mod meter;
 mod node;
 mod report;
 mod subject;
+mod tokens;
 mod workload_api;
 
 pub use report::{Figure, Report, Value};

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, workload_api};
+use super::{bulk, delivery, issuing, memory, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,6 +20,8 @@ pub enum Subject {
     P4,
     /// The Workload API, a new connection each time.
     P5,
+    /// JWT-SVIDs: a new audience each, and from the cache.
+    P6,
     /// Resident memory.
     P7,
     /// A hundred thousand entries.
@@ -35,7 +37,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 7] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P7, Self::P8];
+    const EACH: [Self; 8] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P6, Self::P7, Self::P8];
 
     /// Returns the figures that this one stands for.
     #[must_use]
@@ -53,6 +55,7 @@ impl Subject {
             Self::P3 => vec![delivery::new_entries()],
             Self::P4 => vec![delivery::agent_starts()],
             Self::P5 => vec![workload_api::connections()],
+            Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
         }

@@ -5,11 +5,13 @@
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use std::time::Duration;
 
 use trust_domains::bundle::TrustBundle;
 use trust_domains::duration::TextDuration;
 use trust_domains::entry::{EntryId, EntrySpec};
 use trust_domains::join_link::{JoinLink, ServerAddress};
+use trust_domains::jwt_svid::{Expectation, UnverifiedJwtSvid, verify_jwt_svid};
 use trust_domains::node::NodeName;
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::{admin, node};
@@ -105,6 +107,29 @@ pub fn public_key(data: &[u8]) {
     if let Ok(key) = PublicKey::from_spki(data) {
         assert_eq!(key.spki(), data);
         assert!(PublicKey::from_sec1(key.sec1()).is_ok());
+    }
+}
+
+/// JWT-SVIDs: what is read names a workload, and no bundle of nothing vouches for it.
+pub fn jwt_svid(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(unverified) = UnverifiedJwtSvid::parse(text) else { return };
+    let claims = unverified.claims();
+    assert!(!claims.subject().path().is_empty() && !claims.audience().is_empty());
+    let (audience, now) = (claims.audience().join(""), claims.expires_at());
+    let expected = Expectation {
+        audience: &audience,
+        now,
+        leeway: Duration::from_secs(1),
+    };
+    let empty = TrustBundle::new(unverified.trust_domain());
+    assert!(
+        verify_jwt_svid(text, |_| Some(&empty), &expected).is_err(),
+        "an empty bundle means trust nothing"
+    );
+    let jwks = br#"{"keys":[{"use":"jwt-svid","kid":"k1","kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+    if let Ok(bundle) = TrustBundle::parse_spiffe_json(empty.trust_domain(), jwks) {
+        let _ = verify_jwt_svid(text, |_| Some(&bundle), &expected);
     }
 }
 

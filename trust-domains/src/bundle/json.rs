@@ -20,8 +20,6 @@ pub(super) const USE_X509: &str = "x509-svid";
 pub(super) const USE_JWT: &str = "jwt-svid";
 /// `use` of a key of WIT-SVIDs.
 pub(super) const USE_WIT: &str = "wit-svid";
-/// `use` of a key that verifies signatures, in a JWK set for those who know nothing of SPIFFE (RFC 7517 section 4.2).
-const USE_SIGNATURE: &str = "sig";
 
 /// The first octet of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: u8 = 0x04;
@@ -146,6 +144,12 @@ impl PublicJwk {
         self.kid.as_deref()
     }
 
+    /// Returns the algorithm that the key is for, if it names one.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<&str> {
+        self.alg.as_deref()
+    }
+
     /// Returns the key type.
     #[must_use]
     pub fn key_type(&self) -> &str {
@@ -208,25 +212,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A plain JWK set (RFC 7517 section 5).
-#[derive(Serialize)]
-struct JwkSet<'a> {
-    keys: Vec<Entry<'a>>,
-}
-
 impl TrustBundle {
-    /// Returns the keys of JWT-SVIDs, and no others, as a JWK set for OpenID Connect relying parties, without line breaks.
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]
-    pub fn to_oidc_jwks(&self) -> String {
-        let keys = self.jwt_authorities.iter().map(|key| Entry {
-            purpose: USE_SIGNATURE,
-            key,
-            x5c: None,
-        });
-        serde_json::to_string(&JwkSet { keys: keys.collect() }).expect("a JWK set is always JSON")
-    }
-
     /// Returns the bundle as a SPIFFE bundle document, without line breaks.
     #[must_use]
     #[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]

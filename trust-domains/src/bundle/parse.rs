@@ -142,6 +142,19 @@ pub(super) struct RawDocument {
     keys: Option<Vec<Value>>,
 }
 
+impl RawDocument {
+    pub(super) fn read(document: &[u8]) -> Result<Self, ParseBundleError> {
+        serde_json::from_slice(document).map_err(|error| ParseBundleError::Malformed {
+            line: error.line(),
+            column: error.column(),
+        })
+    }
+
+    pub(super) fn into_keys(self) -> Option<Vec<Value>> {
+        self.keys
+    }
+}
+
 /// Written out, since a derived struct would take an array for an object.
 impl<'de> Deserialize<'de> for RawDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -187,11 +200,7 @@ impl ParsedBundle {
                 actual: document.len(),
             });
         }
-        let raw = serde_json::from_slice(document).map_err(|error| ParseBundleError::Malformed {
-            line: error.line(),
-            column: error.column(),
-        })?;
-        Self::of_document(trust_domain, raw)
+        Self::of_document(trust_domain, RawDocument::read(document)?)
     }
 
     pub(super) fn of_document(trust_domain: &TrustDomain, document: RawDocument) -> Result<Self, ParseBundleError> {
@@ -249,7 +258,7 @@ impl TrustBundle {
     }
 }
 
-fn take_token_key(keys: &mut Vec<PublicJwk>, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
+pub(super) fn take_token_key(keys: &mut Vec<PublicJwk>, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
     let key = PublicJwk::of_object(jwk).ok_or(SkipReason::KeyMembers)?;
     if key.key_type() == "OKP" {
         // No signature algorithm of JWT-SVID or WIT-SVID uses such a key.

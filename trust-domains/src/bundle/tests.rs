@@ -376,7 +376,7 @@ fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back()
     );
     assert_eq!(TrustBundle::parse_spiffe_json(&domain, document.to_string().as_bytes()).unwrap(), bundle);
 
-    let plain: Value = serde_json::from_str(&bundle.to_oidc_jwks()).unwrap();
+    let plain: Value = serde_json::from_str(&bundle.to_jwks()).unwrap();
     let members: Vec<_> = plain["keys"][0].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
     assert_eq!((&plain["keys"][0]["use"], plain.as_object().unwrap().len()), (&"sig".into(), 1));

@@ -34,8 +34,11 @@ pub struct AgentStatus {
     pub revision: Option<Revision>,
     /// Entries of this node.
     pub entries: usize,
-    /// SVIDs held now.
+    /// X509-SVIDs held now.
     pub svids: usize,
+    /// JWT-SVIDs held now.
+    #[serde(default)]
+    pub jwt_svids: usize,
     /// Open Workload API streams.
     pub streams: usize,
     /// Open secret discovery streams.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::super::connection::Connection;
-use super::super::identity_feed::IdentityFeed;
+use super::super::identity_feed::{IdentityFeed, News};
 use super::super::sds_api::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
 use super::super::sds_api::server::SecretDiscoveryService;
 use super::super::service::Authority;
@@ -37,7 +37,7 @@ impl SecretService {
     async fn attest<T>(&self, request: &Request<T>) -> Result<(Arc<Connection>, IdentityFeed, Arc<IdentityView>), Status> {
         let connection = Connection::of(request)?;
         let mut feed = IdentityFeed::open(Arc::clone(&self.authority), Arc::clone(&connection)).await?;
-        let first = feed.next().await?;
+        let first = feed.next(News::X509Svids).await?;
         Ok((connection, feed, first))
     }
 

@@ -57,7 +57,7 @@ async fn discovery(State(api): State<Arc<PublicApi>>, headers: HeaderMap) -> Res
 
 /// The keys of JWT-SVIDs, and no others.
 async fn keys(State(api): State<Arc<PublicApi>>, headers: HeaderMap) -> Response {
-    let document = api.bundle.borrow().to_oidc_jwks();
+    let document = api.bundle.borrow().to_jwks();
     Cached::new(JWK_SET, document, api.refresh_hint).answer(&headers)
 }
 

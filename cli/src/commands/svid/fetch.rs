@@ -1,12 +1,14 @@
 //! `troth svid fetch` and `troth svid watch`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use trust_domains::{Timestamp, TrustBundle, TrustDomain};
+use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
 use super::received::{Received, ReceivedSvid, bundles_of};
+use super::received_token::{ReceivedToken, jwt_bundles_of};
 use super::socket::SocketArgs;
 use super::workload::WorkloadClient;
 use crate::args::Global;
@@ -18,7 +20,9 @@ use crate::output::table;
 pub(crate) enum FetchCommand {
     /// Its X509-SVIDs: verified against the bundle that comes with them.
     X509(X509Args),
-    /// Its X.509 bundles.
+    /// Its JWT-SVIDs for an audience: verified with the keys of its JWT bundles.
+    Jwt(JwtArgs),
+    /// Its bundles: X.509 roots and JWT keys.
     Bundles(BundlesArgs),
 }
 
@@ -33,13 +37,32 @@ pub(crate) struct X509Args {
     write: Option<PathBuf>,
 }
 
+/// Fetches JWT-SVIDs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  troth svid fetch jwt --audience spiffe://prod.example.org/db\n  troth svid fetch jwt --audience https://api.example.com --write ./credentials"
+)]
+pub(crate) struct JwtArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// Whom the token is for; repeat it for more, though one is the rule.
+    #[arg(long, value_name = "A", required = true)]
+    audience: Vec<String>,
+    /// The identity to fetch a token of [default: every one that this process has].
+    #[arg(long, value_name = "ID")]
+    spiffe_id: Option<SpiffeId>,
+    /// Also writes jwt.N.token (0600) to this directory.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
 /// Fetches bundles.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  troth svid fetch bundles --write ./bundles")]
 pub(crate) struct BundlesArgs {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Also writes TRUST-DOMAIN.pem to this directory.
+    /// Also writes TRUST-DOMAIN.pem and TRUST-DOMAIN.jwks.json to this directory.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -60,6 +83,11 @@ struct Fetched {
 }
 
 #[derive(Serialize)]
+struct FetchedTokens {
+    svids: Vec<ReceivedToken>,
+}
+
+#[derive(Serialize)]
 struct Update {
     at: Timestamp,
     svids: Vec<ReceivedSvid>,
@@ -75,14 +103,14 @@ struct FetchedBundles {
 struct FetchedBundle {
     trust_domain: TrustDomain,
     x509_authorities: usize,
-    #[serde(skip)]
-    bundle: TrustBundle,
+    jwt_authorities: usize,
 }
 
 /// Carries out a fetch.
 pub(crate) async fn fetch(command: FetchCommand, global: &Global) -> Result<(), Failure> {
     match command {
         FetchCommand::X509(args) => fetch_x509(&args, global).await,
+        FetchCommand::Jwt(args) => fetch_jwt(args, global).await,
         FetchCommand::Bundles(args) => fetch_bundles(&args, global).await,
     }
 }
@@ -152,23 +180,51 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     platform::files::write_durable(path, bytes, mode).map_err(|error| Failure::of(&error))
 }
 
-async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
-    let response = WorkloadClient::connect(&args.socket.find()?).await?.bundles().await?;
-    let bundles: Vec<FetchedBundle> = bundles_of(response.bundles)?
-        .into_iter()
-        .map(|bundle| FetchedBundle {
-            trust_domain: bundle.trust_domain().clone(),
-            x509_authorities: bundle.x509_authorities().len(),
-            bundle,
-        })
-        .collect();
+async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let response = client.jwt_svids(args.audience.clone(), args.spiffe_id.as_ref()).await?;
+    let bundles = jwt_bundles_of(client.jwt_bundles().await?)?;
+    let now = crate::environment::now();
+    let read = |message| ReceivedToken::read(message, &bundles, &args.audience, now);
+    let svids = response.svids.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &args.write {
         std::fs::create_dir_all(folder)?;
-        for item in &bundles {
-            write(&folder.join(format!("{}.pem", item.trust_domain)), item.bundle.to_pem().as_bytes(), 0o644)?;
+        for (index, svid) in svids.iter().enumerate() {
+            write(&folder.join(format!("jwt.{index}.token")), svid.token.as_str().as_bytes(), 0o600)?;
         }
     }
-    global.output().result(&FetchedBundles { bundles }, bundles_text)
+    global.output().result(&FetchedTokens { svids }, |fetched| tokens_text(&fetched.svids))
+}
+
+async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let mut bundles: BTreeMap<TrustDomain, TrustBundle> = bundles_of(client.bundles().await?.bundles)?
+        .into_iter()
+        .map(|bundle| (bundle.trust_domain().clone(), bundle))
+        .collect();
+    for (trust_domain, keys) in client.jwt_bundles().await?.bundles.iter().map(|(id, keys)| (named(id), keys)) {
+        let trust_domain = trust_domain?;
+        let bundle = bundles.remove(&trust_domain).unwrap_or_else(|| TrustBundle::new(trust_domain.clone()));
+        bundles.insert(trust_domain, bundle.with_jwks(keys).map_err(|error| Failure::of(&error))?);
+    }
+    if let Some(folder) = &args.write {
+        std::fs::create_dir_all(folder)?;
+        for (trust_domain, bundle) in &bundles {
+            write(&folder.join(format!("{trust_domain}.pem")), bundle.to_pem().as_bytes(), 0o644)?;
+            write(&folder.join(format!("{trust_domain}.jwks.json")), bundle.to_jwks().as_bytes(), 0o644)?;
+        }
+    }
+    let bundles = bundles.into_iter().map(|(trust_domain, bundle)| FetchedBundle {
+        trust_domain,
+        x509_authorities: bundle.x509_authorities().len(),
+        jwt_authorities: bundle.jwt_authorities().len(),
+    });
+    global.output().result(&FetchedBundles { bundles: bundles.collect() }, bundles_text)
+}
+
+/// Returns the trust domain of a bundle's name, `spiffe://TD`.
+pub(super) fn named(id: &str) -> Result<TrustDomain, Failure> {
+    id.strip_prefix("spiffe://").unwrap_or(id).parse().map_err(|error| Failure::of(&error))
 }
 
 /// Prints each update until it is interrupted; a refusal ends it with its reason.
@@ -209,11 +265,31 @@ fn svids_text(svids: &[ReceivedSvid]) -> String {
     table(["SPIFFE ID", "SERIAL", "ISSUED", "EXPIRES", "HINT"], &rows)
 }
 
+/// A token and nothing else is what scripts take: one line each; who it is of goes before it when there are several.
+fn tokens_text(svids: &[ReceivedToken]) -> String {
+    match svids {
+        [one] => one.token.as_str().to_owned(),
+        several => {
+            let lines: Vec<String> = several
+                .iter()
+                .map(|svid| format!("{} until {}\n{}", svid.spiffe_id, svid.expires_at, svid.token.as_str()))
+                .collect();
+            lines.join("\n")
+        }
+    }
+}
+
 fn bundles_text(fetched: &FetchedBundles) -> String {
-    let rows: Vec<[String; 2]> = fetched
+    let rows: Vec<[String; 3]> = fetched
         .bundles
         .iter()
-        .map(|item| [item.trust_domain.to_string(), item.x509_authorities.to_string()])
+        .map(|item| {
+            [
+                item.trust_domain.to_string(),
+                item.x509_authorities.to_string(),
+                item.jwt_authorities.to_string(),
+            ]
+        })
         .collect();
-    table(["TRUST DOMAIN", "X.509 AUTHORITIES"], &rows)
+    table(["TRUST DOMAIN", "X.509 AUTHORITIES", "JWT KEYS"], &rows)
 }

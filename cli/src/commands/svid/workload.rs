@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use agent::workload_api::client::SpiffeWorkloadApiClient;
-use agent::workload_api::messages::{X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse};
+use agent::workload_api::messages::{
+    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
+};
 use hyper_util::rt::TokioIo;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
+use trust_domains::SpiffeId;
 use trust_domains::problem::Code;
 
 use super::received::Received;
@@ -47,6 +50,21 @@ impl WorkloadClient {
     pub(crate) async fn bundles(&mut self) -> Result<X509BundlesResponse, Failure> {
         let stream = self.client.fetch_x509_bundles(with_header(X509BundlesRequest {})).await.map_err(refused)?;
         stream.into_inner().message().await.map_err(refused)?.ok_or_else(ended)
+    }
+
+    /// Fetches the JWT bundles once.
+    pub(crate) async fn jwt_bundles(&mut self) -> Result<JwtBundlesResponse, Failure> {
+        let stream = self.client.fetch_jwt_bundles(with_header(JwtBundlesRequest {})).await.map_err(refused)?;
+        stream.into_inner().message().await.map_err(refused)?.ok_or_else(ended)
+    }
+
+    /// Fetches a JWT-SVID for each identity, or for the one that is named.
+    pub(crate) async fn jwt_svids(&mut self, audience: Vec<String>, spiffe_id: Option<&SpiffeId>) -> Result<JwtsvidResponse, Failure> {
+        let request = JwtsvidRequest {
+            audience,
+            spiffe_id: spiffe_id.map(ToString::to_string).unwrap_or_default(),
+        };
+        Ok(self.client.fetch_jwtsvid(with_header(request)).await.map_err(refused)?.into_inner())
     }
 }
 

@@ -1,0 +1,50 @@
+//! The JWS compact form (RFC 7515 section 7.1): three parts of base64url, joined by dots (JWT-01).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::error::JwtSvidError;
+
+/// The three parts of a token as they stand in it.
+#[derive(Clone, Copy)]
+pub(super) struct Compact<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    /// Header, dot and payload: what is signed.
+    pub(super) signed: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    /// Splits a token. A JWE has five parts, and JSON serialisation has no dots: both end here.
+    pub(super) fn split(token: &'a str) -> Result<Self, JwtSvidError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwtSvidError::NotCompact)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwtSvidError::NotCompact)?;
+        if payload.contains('.') {
+            return Err(JwtSvidError::NotCompact);
+        }
+        Ok(Self {
+            header,
+            payload,
+            signature,
+            signed,
+        })
+    }
+
+    pub(super) fn header(&self) -> Result<Vec<u8>, JwtSvidError> {
+        decode(self.header).ok_or(JwtSvidError::HeaderUnreadable)
+    }
+
+    pub(super) fn payload(&self) -> Result<Vec<u8>, JwtSvidError> {
+        decode(self.payload).ok_or(JwtSvidError::PayloadUnreadable)
+    }
+
+    pub(super) fn signature(&self) -> Result<Vec<u8>, JwtSvidError> {
+        decode(self.signature).ok_or(JwtSvidError::SignatureUnreadable)
+    }
+}
+
+/// Decodes base64url without padding; left-over bits must be zero, so that each part has one text only.
+fn decode(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
+}
