@@ -313,7 +313,8 @@ async fn first_authorities(trust_domain: &TrustDomain, journal: &Journal, clock:
         subject: jwt.id.to_string(),
         actor: actor.to_string(),
         reason: Some("the first of the trust domain".to_owned()),
-        trace_id: String::new(),
+        // No request caused it: W3C trace context keeps this value for none.
+        trace_id: "0".repeat(32),
     };
     journal.append(vec![AuditEvent::Decided(decided)]).await.map_err(CreateError::Journal)?;
     Ok(First { root, issuing, jwt })

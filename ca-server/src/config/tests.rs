@@ -202,7 +202,7 @@ fn a_bundle_endpoint_has_address_certificate_and_key_or_is_off() {
         ("bundle_cert = \"c\"".to_owned(), "bundle_cert", "bundle_listen"),
         ("jwt_issuer = \"http://example.org\"".to_owned(), "jwt_issuer", "https://"),
         ("jwt_claims = [\"sub\"]".to_owned(), "jwt_claims", "registered"),
-        ("bundle_refresh_hint = \"500ms\"".to_owned(), "bundle_refresh_hint", "second"),
+        ("bundle_refresh_hint = \"0s\"".to_owned(), "bundle_refresh_hint", "second"),
     ] {
         let error = made(&text).unwrap_err();
         assert!(error.mistakes.iter().any(|mistake| mistake.key == key), "{text}: {error}");

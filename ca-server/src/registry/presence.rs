@@ -343,6 +343,32 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_of_the_authorities_is_told_to_every_stream_and_missing_until_it_is_acknowledged() {
+        use trust_domains::node::NodeSvid;
+        use trust_domains::{SelectorSet, Serial};
+        let svid = NodeSvid {
+            key: key(1),
+            serial: Serial::from_parts([0; 4], [0; 11]),
+            expires_at: NOW,
+        };
+        let record = NodeRecord::new(node(), SelectorSet::default(), NOW, svid).unwrap();
+        let presence = Presence::default();
+        let missing = |counter| presence.missing(std::iter::once(&record), counter).count();
+        assert_eq!(missing(4), 1, "it never connected");
+        let stream = OpenStream::new(key(1), 4);
+        presence.open(&node(), Arc::clone(&stream), None);
+        presence.acknowledge(&node(), 4);
+        presence.mark_all(7);
+        assert_eq!((missing(4), missing(7)), (0, 1));
+        assert_eq!(presence.standing(&node(), 7), Standing::Behind);
+        presence.acknowledge(&node(), 9);
+        presence.close(&node(), &stream, true, NOW);
+        assert_eq!(missing(7), 0, "it acknowledged a later one, and is away");
+        presence.open(&node(), OpenStream::new(key(1), 9), None);
+        assert_eq!(missing(7), 1, "it starts from nothing");
+    }
+
+    #[test]
     fn a_node_that_is_gone_is_forgotten() {
         let presence = Presence::default();
         let stream = OpenStream::new(key(1), 0);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,10 +15,10 @@ use crate::problem::{Code, Coded};
 /// `scope`, `roles` and their like are not here: what they may say is between the operator, who lists them, and the services that read them.
 const REGISTERED: [&str; 12] = ["act", "aud", "cnf", "exp", "iat", "iss", "jti", "may_act", "nbf", "sub", "sub_id", "sub_jwk"];
 
-/// Extra claims: always within the limits, never a registered one. Most entries have none.
+/// Extra claims: always within the limits, never a registered one. Most entries have none, and pay a pointer for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Value>", into = "BTreeMap<String, Value>")]
-pub struct ExtraClaims(BTreeMap<String, Value>);
+pub struct ExtraClaims(Option<Arc<BTreeMap<String, Value>>>);
 
 impl ExtraClaims {
     /// The most claims of an entry: each of its tokens repeats them.
@@ -45,18 +46,18 @@ impl ExtraClaims {
         if actual > Self::MAX_LEN {
             return Err(ClaimRefused::TooLong { limit: Self::MAX_LEN, actual });
         }
-        Ok(Self(claims))
+        Ok(Self(Some(claims).filter(|claims| !claims.is_empty()).map(Arc::new)))
     }
 
     /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Returns the claims by name.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.0.iter()
+        self.0.iter().flat_map(|claims| claims.iter())
     }
 
     /// Returns the first name that is not in a list.
@@ -76,7 +77,7 @@ impl TryFrom<BTreeMap<String, Value>> for ExtraClaims {
 
 impl From<ExtraClaims> for BTreeMap<String, Value> {
     fn from(claims: ExtraClaims) -> Self {
-        claims.0
+        claims.0.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 }
 

@@ -320,7 +320,10 @@ async fn a_server_of_version_1_gets_a_jwt_key_that_signs_once_its_nodes_know_it(
         "the node does not know the key"
     );
     let health: Value = world.admin.get("/v1/admin/health").await.unwrap();
-    assert!(health["problems"].to_string().contains("a") && health["state"] == "degraded", "{health}");
+    assert!(
+        health["problems"].to_string().contains("1 node (a)") && health["state"] == "degraded",
+        "{health}"
+    );
 
     let mut stream = Stream::open(&connection, None).await.unwrap();
     let acknowledging = async {

@@ -239,3 +239,26 @@ pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
 fn unreadable(path: &Path, reason: &str) -> Failure {
     usage(format!("{} is no list of entries: {reason}", path.display())).with_hint("write it as `troth entry list --output json` prints it")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_is_a_name_and_a_json_value() {
+        assert_eq!(parse_claim(r#"tier="gold""#), Ok(("tier".to_owned(), json!("gold"))));
+        assert_eq!(parse_claim("url=\"a=b\""), Ok(("url".to_owned(), json!("a=b"))));
+        assert_eq!(parse_claim("roles=[1,2]"), Ok(("roles".to_owned(), json!([1, 2]))));
+        assert!(parse_claim("tier").is_err());
+        let hint = parse_claim("tier=gold").unwrap_err();
+        assert!(hint.contains("'tier=\"gold\"'"), "{hint}");
+    }
+
+    #[test]
+    fn a_claim_that_is_there_twice_is_a_mistake() {
+        let twice = ["tier=1", "tier=2"].map(|text| parse_claim(text).unwrap()).to_vec();
+        assert!(claims(twice).is_err());
+    }
+}
