@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
-use ca_server::authority::Authorities;
+use ca_server::authority::{Authorities, BundleWitness};
 use ca_server::config::{DataDir, RawServerConfig, ServerConfig};
 use ca_server::init::{InitParams, RecoveryChoice, init};
 use ca_server::issuance::{AuthenticatedCaller, EntryLookup, Issuance, Recorder};
@@ -32,11 +32,12 @@ use platform::sealing::FileKeySource;
 use trust_domains::clock::Clock;
 use trust_domains::entry::EntrySpec;
 use trust_domains::node::{NodeRecord, NodeSvid};
+use trust_domains::plan::authority::Missing;
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueResult, KeyRequest};
-use trust_domains::{EntryId, RegistrationEntry, Revision, SelectorSet, Serial, SpiffeId, TrustDomain};
+use trust_domains::{EntryId, RegistrationEntry, Revision, SelectorSet, Serial, SpiffeId, Timestamp, TrustDomain};
 
 /// The batch of P1.
 const BATCH: usize = 50;
@@ -56,6 +57,15 @@ impl EntryLookup for Known {
 
     fn node(&self, _node: &SpiffeId) -> Option<Arc<NodeRecord>> {
         Some(Arc::clone(&self.node))
+    }
+}
+
+/// There are no nodes to wait for.
+struct NobodyAway;
+
+impl BundleWitness for NobodyAway {
+    fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
+        Missing::default()
     }
 }
 
@@ -120,6 +130,7 @@ impl Desk {
             recorder.clone(),
             clock.clone(),
             config.authority_settings(),
+            Arc::new(NobodyAway),
         )
         .await
         .unwrap();

@@ -1,6 +1,6 @@
 //! `server init`: makes a trust domain in an empty data directory.
 //!
-//! Root, issuing CA and the sealed data key are one commit: the store holds all of a trust domain or nothing. What was begun and not ended is named by
+//! Root, issuing CA, JWT key and the sealed data key are one commit: the store holds all of a trust domain or nothing. What was begun and not ended is named by
 //! a marker in the directory, so that nobody has to guess what is there.
 
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError}
 use thiserror::Error;
 use trust_domains::clock::SharedClock;
 use trust_domains::join_link::RootHash;
-use trust_domains::plan::authority::Phase;
+use trust_domains::plan::authority::{AuthorityKind, DEFAULT_TOKEN_KEY_LIFE, Phase};
 use trust_domains::plan::validity::DEFAULT_CLOCK_SKEW;
 use trust_domains::problem::{Code, Coded};
+use trust_domains::wire::audit::{AuditEvent, Decision};
 use trust_domains::{SpiffeId, TrustDomain};
 use zeroize::Zeroizing;
 
-use crate::authority::create::{CreateError, Making, NewAuthority};
+use crate::authority::create::{CreateError, Making, NewAuthority, NewTokenKey};
 use crate::authority::{TrialError, authority_key, trial};
 use crate::config::{DEFAULT_ISSUING_TTL, DataDir};
 use crate::journal::{Journal, JournalOpenError};
@@ -173,7 +174,7 @@ impl Coded for InitError {
     }
 }
 
-/// Makes a trust domain: its keys, its root, its first issuing CA, its store and its journal.
+/// Makes a trust domain: its keys, its root, its first issuing CA and JWT key, its store and its journal.
 ///
 /// # Errors
 /// When the directory is not empty, or something cannot be made. What is refused for what was asked is refused before anything is made.
@@ -268,7 +269,7 @@ async fn make(
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let (root, issuing) = first_authorities(trust_domain, &journal, &clock).await?;
+    let First { root, issuing, jwt } = first_authorities(trust_domain, &journal, &clock).await?;
 
     let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
@@ -277,12 +278,20 @@ async fn make(
         let key: Key = authority_key(authority.issuer.id());
         commit.writes.push(records.put(key, &authority.record)?);
     }
+    commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
 
-/// The root and its first issuing CA, active at once: nobody holds anything older.
-async fn first_authorities(trust_domain: &TrustDomain, journal: &Journal, clock: &SharedClock) -> Result<(NewAuthority, NewAuthority), InitError> {
+/// What a trust domain begins with.
+struct First {
+    root: NewAuthority,
+    issuing: NewAuthority,
+    jwt: NewTokenKey,
+}
+
+/// The root, its first issuing CA and the first JWT key, active at once: nobody holds anything older.
+async fn first_authorities(trust_domain: &TrustDomain, journal: &Journal, clock: &SharedClock) -> Result<First, InitError> {
     let now = clock.now().wall;
     let actor = SpiffeId::server(trust_domain);
     let mut making = Making {
@@ -297,7 +306,17 @@ async fn first_authorities(trust_domain: &TrustDomain, journal: &Journal, clock:
     making.not_after = now + DEFAULT_ISSUING_TTL;
     let issuing = making.issuing(&root.issuer, Phase::Active).await?;
     trial::stand(trust_domain, &issuing.issuer, &root.issuer, journal, now, DEFAULT_CLOCK_SKEW).await?;
-    Ok((root, issuing))
+    making.not_after = now + DEFAULT_TOKEN_KEY_LIFE;
+    let jwt = making.token_key(AuthorityKind::Jwt, Phase::Active)?;
+    let decided = Decision {
+        action: "authority_activated".to_owned(),
+        subject: jwt.id.to_string(),
+        actor: actor.to_string(),
+        reason: Some("the first of the trust domain".to_owned()),
+        trace_id: String::new(),
+    };
+    journal.append(vec![AuditEvent::Decided(decided)]).await.map_err(CreateError::Journal)?;
+    Ok(First { root, issuing, jwt })
 }
 
 #[cfg(test)]
@@ -350,7 +369,7 @@ mod tests {
         let report = init(params(directory.path(), RecoveryChoice::None)).await.unwrap();
         let store = SledStore::open(&DataDir::new(&report.data_dir).store(), Disk::real()).unwrap();
         let items = store.snapshot(crate::store::Prefix::ALL).await.unwrap().items;
-        assert_eq!(items.len(), 3, "the data key, the root, the issuing CA: one commit");
+        assert_eq!(items.len(), 4, "the data key, the root, the issuing CA, the JWT key: one commit");
         assert!(items.iter().all(|item| item.modified == items[0].modified));
         for item in items {
             let text = String::from_utf8_lossy(&item.value).into_owned();

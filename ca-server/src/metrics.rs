@@ -17,6 +17,7 @@ struct Refusal {
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     issued: Counter,
+    tokens: Counter,
     refused: Family<Refusal, Counter>,
     attested: Counter,
     renewed: Counter,
@@ -32,6 +33,7 @@ impl Metrics {
     pub fn registered(metrics: &platform::telemetry::Metrics) -> Self {
         let counters = Self::default();
         metrics.register("server_svids_issued", "X509-SVIDs issued to workloads", &counters.issued);
+        metrics.register("server_jwt_svids_issued", "JWT-SVIDs issued to workloads and operators", &counters.tokens);
         metrics.register(
             "server_refusals",
             "Calls and keys that were refused, by call and stable code",
@@ -49,6 +51,11 @@ impl Metrics {
     /// Counts issued certificates.
     pub fn issued(&self, count: usize) {
         self.issued.inc_by(count as u64);
+    }
+
+    /// Counts issued tokens.
+    pub fn tokens_issued(&self, count: usize) {
+        self.tokens.inc_by(count as u64);
     }
 
     /// Counts a refusal.

@@ -101,7 +101,7 @@ pub(crate) enum Command {
     /// Shows trust bundles.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
-    /// Fetches, watches and checks SVIDs.
+    /// Fetches, watches, mints and checks SVIDs.
     #[command(subcommand)]
     Svid(svid::SvidCommand),
     /// Says why a process of this node gets what it gets.
@@ -153,8 +153,12 @@ fn with_environment(command: clap::Command, prefix: &'static str) -> clap::Comma
         _ => arg,
     });
     names.into_iter().fold(command, |command, name| {
-        // `health agent` asks the agent, wherever it stands.
-        let prefix = if name == "agent" { "TROTH_AGENT" } else { prefix };
+        // `health agent` asks the agent and `svid mint` the server, wherever they stand.
+        let prefix = match name.as_str() {
+            "agent" => "TROTH_AGENT",
+            "mint" => "TROTH_SERVER",
+            _ => prefix,
+        };
         command.mut_subcommand(name, |sub| with_environment(sub, prefix))
     })
 }
@@ -187,6 +191,7 @@ mod tests {
         };
         assert_eq!(variable(&["health", "agent"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["health", "server"]), "TROTH_SERVER_DATA_DIR");
+        assert_eq!(variable(&["svid", "mint", "jwt"]), "TROTH_SERVER_DATA_DIR");
         assert_eq!(variable(&["agent", "run"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["explain"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["entry", "create"]), "TROTH_SERVER_DATA_DIR");

@@ -21,3 +21,4 @@ pub mod telemetry;
 pub mod tls;
 pub mod trace;
 pub mod unix_http;
+pub mod web;

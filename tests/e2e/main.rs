@@ -11,6 +11,7 @@ mod identities;
 mod jwt_svids;
 mod main_job;
 mod mtls_service;
+mod oidc;
 mod openssl_view;
 mod operators;
 mod outage;

@@ -8,6 +8,7 @@ use spiffe::{JwtSvid, TrustDomain, WorkloadApiClient, X509Context, X509Source};
 use tests::admin::runtime;
 use tests::command::Run;
 use tests::domain::{Agent, Domain, path_text};
+use tests::python::run_script;
 use tests::wait::PATIENCE;
 use tokio_stream::StreamExt as _;
 use trust_domains::x509::Certificate;
@@ -127,29 +128,9 @@ fn the_python_client_and_pyjwt_verify_tokens_with_the_keys_of_the_workload_api()
     assert_eq!(checked.json()["sub"], "spiffe://python-jwt.test/job");
 }
 
-/// The interpreter with the PyPI clients: `TROTH_PYTHON`, else that of this checkout's `build/venv`.
-fn python() -> PathBuf {
-    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let python = std::env::var_os("TROTH_PYTHON").map_or_else(|| checkout.join("build/venv/bin/python"), PathBuf::from);
-    let ready = Command::new(&python)
-        .args(["-c", "import spiffe"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    assert!(ready, "{} has no PyPI package `spiffe`; install it: tests/run e2e", python.display());
-    python
-}
-
 fn run_python(script: &str, arguments: &[&str]) -> Run {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
     // gRPC of Python logs to standard error whatever happens; the exit code and standard output decide.
-    let output = Command::new(python())
-        .arg("-W")
-        .arg("ignore")
-        .arg(script)
-        .args(arguments)
-        .env_remove("SPIFFE_ENDPOINT_SOCKET")
-        .output();
-    Run::of(&output.expect("python starts"))
+    run_script("spiffe", script, arguments, "")
 }
 
 #[test]

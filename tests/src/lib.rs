@@ -6,5 +6,6 @@ pub mod domain;
 pub mod load;
 pub mod ports;
 pub mod process;
+pub mod python;
 pub mod wait;
 pub mod workload;

@@ -15,6 +15,8 @@ pub use json::PublicJwk;
 pub use parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SkippedKey};
 pub use wire::SpiffeBundle;
 
+use crate::plan::authority::AuthorityId;
+use crate::public_key::PublicKey;
 use crate::trust_domain::TrustDomain;
 
 /// How often a bundle without a refresh hint is fetched (BUN-11).
@@ -61,6 +63,15 @@ impl TrustBundle {
     pub fn with_parsed_authority(mut self, authority: X509Authority) -> Self {
         if !self.x509_authorities.contains(&authority) {
             self.x509_authorities.push(authority);
+        }
+        self
+    }
+
+    /// Adds the key of JWT-SVIDs with this identifier (JWT-14); one that is there already is not added twice.
+    #[must_use]
+    pub fn with_jwt_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
+        if !self.jwt_authorities.iter().any(|known| known.key_id() == Some(kid.as_str())) {
+            self.jwt_authorities.push(PublicJwk::es256(kid, key));
         }
         self
     }

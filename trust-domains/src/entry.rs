@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::class::CredentialClass;
+use crate::jwt_svid::ExtraClaims;
 use crate::revision::Revision;
 use crate::selector::SelectorSet;
 use crate::spiffe_id::SpiffeId;
@@ -129,6 +130,12 @@ impl RegistrationEntry {
         self.spec.hint()
     }
 
+    /// Returns the claims of its JWT-SVIDs beside those of the standard.
+    #[must_use]
+    pub fn claims(&self) -> &ExtraClaims {
+        self.spec.claims()
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -166,6 +173,7 @@ impl RegistrationEntry {
             jwt_ttl_s: self.jwt_ttl().as_secs(),
             dns_names: Vec::new(),
             federates_with: Vec::new(),
+            claims: self.spec.claims().clone().into(),
             hint: self.hint().map(ToString::to_string),
             expires_at: self.expires_at(),
             created_at: self.created_at,

@@ -14,7 +14,7 @@ mod state;
 mod token;
 mod uses;
 
-pub use audience::{Audience, AudienceRefused};
+pub use audience::Audience;
 pub use cache::JwtCache;
 pub use token::{JwtSvid, Unobtained};
 

@@ -22,7 +22,7 @@ pub(super) const MAX_HELD: usize = 8_192;
 /// The most tokens that are held for one entry: one that asks for a new audience each time must not cost the others theirs.
 pub(super) const MAX_HELD_PER_ENTRY: usize = 1_024;
 
-/// The most octets that are held: tokens for long audiences have 44 KB.
+/// The most octets that are held: tokens for long audiences have 12 KB.
 pub(super) const MAX_HELD_OCTETS: usize = 16 * 1024 * 1024;
 
 /// What a token costs beside its own octets and those of its audience: its places in the maps.

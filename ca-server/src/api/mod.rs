@@ -4,3 +4,4 @@ pub mod admin;
 mod admission;
 pub mod node;
 pub mod openapi;
+pub mod public;

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
-    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, NodeView, Page, TokenCreated, TokenRequest,
-    TokenView, WaitOutcome, WaitRequest,
+    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintedToken, NodeView,
+    Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
+use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse};
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post};
 
 use document::{Call, Document};
@@ -65,6 +66,11 @@ fn node_calls(document: Document) -> Document {
             Call::new(Post, "/v1/node/issue", "Certifies a batch of public keys.")
                 .takes::<IssueRequest>()
                 .gives::<IssueResponse>(),
+        )
+        .node(
+            Call::new(Post, "/v1/node/issue-jwt", "Issues a batch of JWT-SVIDs.")
+                .takes::<IssueJwtRequest>()
+                .gives::<IssueTokensResponse>(),
         )
         .node(Call::new(Post, "/v1/node/leave", "Takes the node out of the trust domain."))
 }
@@ -119,6 +125,11 @@ fn admin_calls(document: Document) -> Document {
         .admin(Call::new(Get, "/v1/admin/nodes/{name}", "Shows a node.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/ban", "Bans a node: its streams end.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/evict", "Forgets a node: it may join again.").gives::<NodeView>())
+        .admin(
+            Call::new(Post, "/v1/admin/mint-jwt", "Mints a JWT-SVID for an operator.")
+                .takes::<MintJwtRequest>()
+                .gives::<MintedToken>(),
+        )
         .admin(Call::new(Get, "/v1/admin/bundle", "Shows the trust bundle.").gives::<SpiffeBundle>())
         .admin(
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")

@@ -9,16 +9,19 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityPlan, AuthorityPolicy, AuthorityProblem, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
 use trust_domains::{Reading, Timestamp, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
+use super::held::{Held, ReadAuthorityError};
 use super::issuer::Issuer;
-use super::set::{AuthoritySet, Held, ReadAuthorityError};
+use super::set::AuthoritySet;
 use super::steps::StepError;
+use super::token_key::TokenKey;
+use super::witness::BundleWitness;
 use crate::issuance::Recorder;
 use crate::seal::{SealError, SealedRecords};
 use crate::store::{Commit, Key, Prefix, SharedStore, StoreError};
@@ -29,7 +32,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often the time is stored: a clock that was set back is noticed to this plus the skew after a restart.
 const STORE_TIME_EVERY: Duration = Duration::from_secs(60);
 
-/// How many times the plan is asked in one look. Preparing, activating, retiring and forgetting are four; a plan that never rests must not spin.
+/// How soon it is asked again while no token can be signed: the nodes are about to acknowledge the key that will.
+const LOOK_SOON: Duration = Duration::from_secs(1);
+
+/// How many times the plan is asked in one look. Preparing, publishing, activating, retiring and forgetting are five; a plan that never rests must not spin.
 const MOST_ROUNDS: usize = 8;
 
 /// How the authorities of this server live.
@@ -39,6 +45,8 @@ pub struct AuthoritySettings {
     pub policy: AuthorityPolicy,
     /// How far a verifier's clock may be behind: NotBefore of an authority lies this much back.
     pub skew: Duration,
+    /// How often relying parties shall fetch the bundle.
+    pub refresh_hint: Duration,
 }
 
 /// The authorities of a running server.
@@ -49,6 +57,7 @@ pub struct Authorities {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: SharedClock,
     pub(super) settings: AuthoritySettings,
+    witness: Arc<dyn BundleWitness>,
     guard: ClockGuard,
     set: ArcSwap<AuthoritySet>,
     bundle: watch::Sender<Arc<TrustBundle>>,
@@ -97,6 +106,14 @@ pub enum IssuerUnavailable {
         /// The moment, by the server's clock.
         now: Timestamp,
     },
+    /// No key that signs such tokens is active and valid.
+    #[error("no {kind} key is active and valid at {now}")]
+    NoTokenKey {
+        /// What it would sign.
+        kind: AuthorityKind,
+        /// The moment, by the server's clock.
+        now: Timestamp,
+    },
 }
 
 impl Coded for IssuerUnavailable {
@@ -107,6 +124,7 @@ impl Coded for IssuerUnavailable {
     fn hint(&self) -> String {
         match self {
             Self::ClockBehind { .. } => "look at the clock of the server's machine: signing goes on by itself once it is right".to_owned(),
+            Self::NoTokenKey { .. } => "look at the server's health: a new key waits until every node knows it, at most for --ack-deadline".to_owned(),
             Self::NoneActive { .. } => self.code().facts().hint.to_owned(),
         }
     }
@@ -134,11 +152,12 @@ impl Authorities {
         recorder: Arc<dyn Recorder>,
         clock: SharedClock,
         settings: AuthoritySettings,
+        witness: Arc<dyn BundleWitness>,
     ) -> Result<Arc<Self>, LoadAuthoritiesError> {
         let last_stored = stored_time(&store, &records).await?;
         let guard = ClockGuard::new(clock.now(), last_stored, *settings.policy.clock());
         let set = read_set(&store, &records).await?;
-        let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain)?));
+        let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain, settings.refresh_hint)?));
         let problems = watch::Sender::new(Arc::from([]));
         Ok(Arc::new(Self {
             trust_domain,
@@ -147,6 +166,7 @@ impl Authorities {
             recorder,
             clock,
             settings,
+            witness,
             guard,
             set: ArcSwap::from_pointee(set),
             bundle,
@@ -165,14 +185,30 @@ impl Authorities {
     /// # Errors
     /// When the clock is behind, or no issuing CA is active and valid.
     pub fn issuing(&self, now: Reading) -> Result<Arc<Issuer>, IssuerUnavailable> {
-        if let ClockVerdict::Behind { last_stored, by_s } = self.guard.judge(now) {
-            return Err(IssuerUnavailable::ClockBehind { last_stored, by_s });
-        }
+        self.refuse_behind(now)?;
         self.set
             .load()
             .signing(now.wall)
             .map(Arc::clone)
             .ok_or(IssuerUnavailable::NoneActive { now: now.wall })
+    }
+
+    /// Returns the key that signs JWT-SVIDs now.
+    ///
+    /// # Errors
+    /// When the clock is behind, or no such key is active and valid: the first one of a trust domain signs when every node knows it.
+    pub fn jwt_key(&self, now: Reading) -> Result<Arc<TokenKey>, IssuerUnavailable> {
+        self.refuse_behind(now)?;
+        let kind = AuthorityKind::Jwt;
+        let none = IssuerUnavailable::NoTokenKey { kind, now: now.wall };
+        self.set.load().token_key(kind, now.wall).map(Arc::clone).ok_or(none)
+    }
+
+    fn refuse_behind(&self, now: Reading) -> Result<(), IssuerUnavailable> {
+        match self.guard.judge(now) {
+            ClockVerdict::Behind { last_stored, by_s } => Err(IssuerUnavailable::ClockBehind { last_stored, by_s }),
+            ClockVerdict::Agreed | ClockVerdict::Jumped { .. } => Ok(()),
+        }
     }
 
     /// Returns whether steps that cannot be undone, as dropping a part of the journal, may be taken by the clock as it is.
@@ -218,7 +254,7 @@ impl Authorities {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.pause()) => {}
             }
         }
     }
@@ -241,11 +277,23 @@ impl Authorities {
         self.store_time().await
     }
 
+    fn pause(&self) -> Duration {
+        match self.set.load().token_key(AuthorityKind::Jwt, self.clock.now().wall) {
+            Some(_) => LOOK_EVERY,
+            None => LOOK_SOON,
+        }
+    }
+
+    /// Returns the authorities as the plan sees them.
+    pub(super) fn states(&self, now: Timestamp) -> Vec<AuthorityState> {
+        self.set.load().states(self.witness.as_ref(), now)
+    }
+
     fn plan(&self) -> AuthorityPlan {
         let now = self.clock.now();
         self.guard.judge(now);
         let state = AuthoritiesState {
-            authorities: self.set.load().states(),
+            authorities: self.states(now.wall),
             clock: self.guard.evidence(),
         };
         plan(now, &state, &self.settings.policy)
@@ -269,7 +317,7 @@ impl Authorities {
     /// Reads the authorities again after a commit, and publishes what changed.
     pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
         let set = read_set(&self.store, &self.records).await?;
-        let bundle = set.bundle(&self.trust_domain)?;
+        let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
         self.set.store(Arc::new(set));
         self.bundle.send_if_modified(|published| {
             let changed = **published != bundle;

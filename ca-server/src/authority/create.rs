@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
-use super::record::{AuthorityRecord, FORMAT, StoredKey};
+use super::record::{AuthorityRecord, FORMAT, StoredKey, TOKEN_FORMAT, TokenKeyRecord};
 use super::shape;
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
@@ -24,6 +24,13 @@ use crate::journal::JournalError;
 pub(crate) struct NewAuthority {
     pub(crate) record: AuthorityRecord,
     pub(crate) issuer: Arc<Issuer>,
+}
+
+/// A key that signs tokens and was just made, before it is stored.
+#[derive(Debug)]
+pub(crate) struct NewTokenKey {
+    pub(crate) id: AuthorityId,
+    pub(crate) record: TokenKeyRecord,
 }
 
 /// An authority cannot be made.
@@ -87,6 +94,25 @@ impl Making<'_> {
         let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
         let certificate = self.certify(root, params, &key).await?;
         self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, pkcs8)
+    }
+
+    /// Makes a key that signs tokens; one that is active is published from the start.
+    pub(crate) fn token_key(&self, kind: AuthorityKind, phase: Phase) -> Result<NewTokenKey, CreateError> {
+        let (key, pkcs8) = AuthorityKey::generate()?;
+        let record = TokenKeyRecord {
+            format: TOKEN_FORMAT,
+            kind,
+            phase,
+            created_at: self.now,
+            not_before: self.not_before(),
+            not_after: self.not_after,
+            published_at: (phase == Phase::Active).then_some(self.now),
+            private_key: StoredKey(pkcs8),
+        };
+        Ok(NewTokenKey {
+            id: key.public().key_id().authority_id(),
+            record,
+        })
     }
 
     fn not_before(&self) -> Timestamp {

@@ -52,7 +52,7 @@ impl Issuer {
         let not_after = Timestamp::from_unix(parsed.validity().not_after.timestamp());
         let template =
             rcgen::Issuer::from_ca_cert_der(&CertificateDer::from(certificate.as_ref()), key.public().clone()).map_err(|_| IssuerError::Unreadable)?;
-        let id = AuthorityId::from_key_id(key.public().key_id().as_bytes()).ok_or(IssuerError::Unreadable)?;
+        let id = key.public().key_id().authority_id();
         Ok(Self {
             id,
             template,

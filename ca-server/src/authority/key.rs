@@ -6,12 +6,13 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use thiserror::Error;
+use trust_domains::jwt_svid::Es256Signature;
 use trust_domains::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::public_half::PublicHalf;
 
-/// A key that signs certificates, behind rcgen's [`SigningKey`]: the seam where PKCS#11 and key services go.
+/// A key that signs certificates or tokens, behind rcgen's [`SigningKey`]: the seam where PKCS#11 and key services go.
 #[derive(Clone)]
 pub struct AuthorityKey {
     public: PublicHalf,
@@ -80,6 +81,14 @@ impl AuthorityKey {
     /// When the key does not sign.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         self.signer.sign(message)
+    }
+
+    /// Signs octets for a token: the same signature, its two numbers side by side (RFC 7518 section 3.4).
+    ///
+    /// # Errors
+    /// When the key does not sign, or what it returns is no ECDSA signature.
+    pub(crate) fn sign_es256(&self, message: &[u8]) -> Result<Es256Signature, rcgen::Error> {
+        Es256Signature::from_der(&self.sign(message)?).map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 

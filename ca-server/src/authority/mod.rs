@@ -1,12 +1,13 @@
-//! The authorities of the trust domain: root and issuing CAs, their keys, and their life.
+//! The authorities of the trust domain: root and issuing CAs, the keys that sign tokens, and their life.
 //!
 //! Private keys are in this room and nowhere else. They are sealed in the store, open in memory while they may be used, and reached only through
-//! [`Issuer`] by the stages of [issuance](crate::issuance). What happens to them, and when, is decided by [`trust_domains::plan::authority`];
+//! [`Issuer`] and [`TokenKey`] by the stages of [issuance](crate::issuance). What happens to them, and when, is decided by [`trust_domains::plan::authority`];
 //! [`Authorities`] performs it.
 
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod held;
 mod issuer;
 mod key;
 mod public_half;
@@ -16,15 +17,21 @@ mod shape;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod token_key;
 pub(crate) mod trial;
+mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings, IssuerUnavailable, LoadAuthoritiesError};
 pub use create::CreateError;
 pub use issuer::{Issuer, IssuerError};
 pub use key::{AuthorityKey, KeyError};
 pub use public_half::{KeyId, PublicHalf};
+pub use token_key::TokenKey;
 pub use trial::TrialError;
+pub use witness::BundleWitness;
 
+pub(crate) use held::authority_key;
 pub(crate) use public_half::Subject;
-pub(crate) use set::authority_key;
 pub(crate) use shape::fresh_serial;
+#[cfg(test)]
+pub(crate) use tests::forget_token_keys;

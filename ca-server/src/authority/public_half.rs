@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey};
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::public_key::PublicKey;
 
 /// What names a key in certificates (SKI, AKI), in the journal and in the store: the first 160 bits of the SHA-256 of its SubjectPublicKeyInfo
@@ -24,6 +25,13 @@ impl KeyId {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 20] {
         &self.0
+    }
+
+    /// Returns the id of the authority with this key.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "20 octets are within the 1 to 32 of an authority's id")]
+    pub fn authority_id(&self) -> AuthorityId {
+        AuthorityId::from_key_id(&self.0).expect("20 octets")
     }
 
     /// Returns the four octets that name the issuer in the serials it gives.

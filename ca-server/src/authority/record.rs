@@ -8,10 +8,35 @@ use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
 use zeroize::Zeroizing;
 
-/// The version of the record.
+/// The version of a CA's record.
 pub(super) const FORMAT: u32 = 1;
 
-/// One authority. What its certificate says (names, validity) is read from there.
+/// The version of a token key's record.
+pub(super) const TOKEN_FORMAT: u32 = 1;
+
+/// The head of every authority's record: what says how to read the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Header {
+    pub(super) format: u32,
+    pub(super) kind: AuthorityKind,
+}
+
+/// A key that signs tokens. It has no certificate: what that would say is here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TokenKeyRecord {
+    pub(super) format: u32,
+    pub(super) kind: AuthorityKind,
+    pub(super) phase: Phase,
+    pub(super) created_at: Timestamp,
+    pub(super) not_before: Timestamp,
+    pub(super) not_after: Timestamp,
+    /// When the bundle with it was handed out; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) published_at: Option<Timestamp>,
+    pub(super) private_key: StoredKey,
+}
+
+/// One CA. What its certificate says (names, validity) is read from there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AuthorityRecord {
     pub(super) format: u32,

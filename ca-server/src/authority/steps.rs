@@ -1,15 +1,18 @@
 //! Performing the plan: each action is recorded, then one commit, then shown.
 
+use std::sync::Arc;
+
 use thiserror::Error;
-use trust_domains::plan::authority::{AuthorityAction, AuthorityId, ForgetReason, Phase, PrepareReason};
+use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, Phase, PrepareReason};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::audit::{AuditEvent, Decision};
 use trust_domains::{SpiffeId, Timestamp};
 
 use super::authorities::{Authorities, LoadAuthoritiesError};
 use super::create::{CreateError, Making};
-use super::record::AuthorityRecord;
-use super::set::authority_key;
+use super::held::{Held, authority_key};
+use super::issuer::Issuer;
+use super::record::TokenKeyRecord;
 use super::trial::{self, TrialError};
 use crate::journal::JournalError;
 use crate::seal::SealError;
@@ -78,25 +81,19 @@ impl Authorities {
     pub(super) async fn perform(&self, action: AuthorityAction) -> Result<(), StepError> {
         match action {
             AuthorityAction::PrepareIssuing { root, not_after, reason } => self.prepare_issuing(root, not_after, reason).await,
-            AuthorityAction::ActivateIssuing { id, reason } => self.activate_issuing(id, reason).await,
-            AuthorityAction::RetireIssuing { id, replaced_by } => self.move_to(id, Phase::Old, "authority_retired", format!("replaced by {replaced_by}")).await,
-            AuthorityAction::ForgetIssuing { id, reason } => self.forget(id, reason).await,
+            AuthorityAction::PrepareToken { kind, not_after, reason } => self.prepare_token(kind, not_after, reason).await,
+            AuthorityAction::Publish { id } => self.publish(id).await,
+            AuthorityAction::Activate { id, reason, left_behind } => self.activate(id, reason, left_behind).await,
+            AuthorityAction::Retire { id, replaced_by } => self.move_to(id, Phase::Old, "authority_retired", format!("replaced by {replaced_by}")).await,
+            AuthorityAction::Forget { id, reason } => self.forget(id, reason).await,
         }
     }
 
     async fn prepare_issuing(&self, root: AuthorityId, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
         let set = self.set();
-        let root = &set.find(&root).ok_or(StepError::Gone { id: root })?.issuer;
+        let (_, root) = set.find(&root).and_then(Held::ca).ok_or(StepError::Gone { id: root })?;
         let actor = self.actor();
-        let making = Making {
-            trust_domain: &self.trust_domain,
-            recorder: self.recorder.as_ref(),
-            now: self.clock.now().wall,
-            skew: self.settings.skew,
-            not_after,
-            actor: &actor,
-        };
-        let made = making.issuing(root, Phase::Prepared).await?;
+        let made = self.making(not_after, &actor).issuing(root, Phase::Prepared).await?;
         let id = made.issuer.id();
         self.decide("authority_prepared", id, prepare_text(reason)).await?;
         let key = authority_key(id);
@@ -105,40 +102,94 @@ impl Authorities {
         self.committed(commit).await
     }
 
-    /// Lets an authority sign, after its trial: from this commit on it is the one that ends last, and so the one that signs.
-    async fn activate_issuing(&self, id: AuthorityId, reason: PrepareReason) -> Result<(), StepError> {
+    /// Makes a token key. Its commit puts it into the bundle; nobody is asked for it yet.
+    async fn prepare_token(&self, kind: AuthorityKind, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
+        let actor = self.actor();
+        let made = self.making(not_after, &actor).token_key(kind, Phase::Prepared)?;
+        self.decide("authority_prepared", &made.id, prepare_text(reason)).await?;
+        let key = authority_key(&made.id);
+        let mut commit = Commit::new("authority_prepared").absent(key.clone());
+        commit.writes.push(self.records.put(key, &made.record)?);
+        self.committed(commit).await
+    }
+
+    /// Marks a key as published, by a commit after the one that put it into the bundle. The bundle with it is what every stream hands out by now, so
+    /// whoever acknowledges this commit or a later one has it.
+    async fn publish(&self, id: AuthorityId) -> Result<(), StepError> {
+        let set = self.set();
+        let gone = || StepError::Gone { id: id.clone() };
+        let held = set.find(&id).ok_or_else(gone)?;
+        let (record, _) = held.token().ok_or_else(gone)?;
+        self.decide("authority_published", &id, "the bundle with it is handed out".to_owned()).await?;
+        let record = TokenKeyRecord {
+            published_at: Some(self.clock.now().wall),
+            ..record.clone()
+        };
+        let key = authority_key(&id);
+        let mut commit = Commit::new("authority_published").unmodified(key.clone(), held.modified);
+        commit.writes.push(self.records.put(key, &record)?);
+        self.committed(commit).await
+    }
+
+    /// Lets an authority sign, an issuing CA after its trial: from this commit on it is the one that ends last, and so the one that signs.
+    async fn activate(&self, id: AuthorityId, reason: PrepareReason, left_behind: Missing) -> Result<(), StepError> {
         let set = self.set();
         let gone = |id: &AuthorityId| StepError::Gone { id: id.clone() };
         let held = set.find(&id).ok_or_else(|| gone(&id))?;
-        let root = held.record.root.as_ref().and_then(|root| set.find(root)).ok_or_else(|| gone(&id))?;
+        if let Some((record, issuer)) = held.ca() {
+            let root = record.root.as_ref().and_then(|root| set.find(root)).and_then(Held::ca);
+            let (_, root) = root.ok_or_else(|| gone(&id))?;
+            self.stand_trial(issuer, root).await?;
+        }
+        let text = match left_behind.is_empty() {
+            true => prepare_text(reason),
+            false => format!("{}; the deadline passed without {left_behind}", prepare_text(reason)),
+        };
+        self.move_to(id, Phase::Active, "authority_activated", text).await
+    }
+
+    async fn stand_trial(&self, issuer: &Arc<Issuer>, root: &Issuer) -> Result<(), StepError> {
         let now = self.clock.now().wall;
-        trial::stand(&self.trust_domain, &held.issuer, &root.issuer, self.recorder.as_ref(), now, self.settings.skew)
+        trial::stand(&self.trust_domain, issuer, root, self.recorder.as_ref(), now, self.settings.skew)
             .await
             .map_err(|source| StepError::Trial {
-                id: id.clone(),
+                id: issuer.id().clone(),
                 source: Box::new(source),
-            })?;
-        self.move_to(id, Phase::Active, "authority_activated", prepare_text(reason)).await
+            })
+    }
+
+    fn making<'a>(&'a self, not_after: Timestamp, actor: &'a str) -> Making<'a> {
+        Making {
+            trust_domain: &self.trust_domain,
+            recorder: self.recorder.as_ref(),
+            now: self.clock.now().wall,
+            skew: self.settings.skew,
+            not_after,
+            actor,
+        }
     }
 
     async fn move_to(&self, id: AuthorityId, phase: Phase, action: &'static str, reason: String) -> Result<(), StepError> {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide(action, &id, reason).await?;
-        let record = AuthorityRecord { phase, ..held.record.clone() };
-        let key = authority_key(&id);
-        let mut commit = Commit::new(action).unmodified(key.clone(), held.modified);
-        commit.writes.push(self.records.put(key, &record)?);
+        let mut commit = Commit::new(action).unmodified(authority_key(&id), held.modified);
+        commit.writes.push(held.in_phase(&self.records, phase)?);
         self.committed(commit).await
     }
 
+    /// Destroys a key and its record. One that leaves the bundle takes another of it along, so that the bundle's sequence grows (BUN-03).
     async fn forget(&self, id: AuthorityId, reason: ForgetReason) -> Result<(), StepError> {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide("authority_forgotten", &id, forget_text(reason)).await?;
         let key = authority_key(&id);
-        self.committed(Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key))
-            .await
+        let mut commit = Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key);
+        if let Some(another) = set.another_published(&id).filter(|_| held.is_published()) {
+            commit = commit.unmodified(authority_key(another.id()), another.modified);
+            commit.writes.push(another.in_phase(&self.records, another.phase())?);
+        }
+        self.committed(commit).await
     }
 
     async fn committed(&self, commit: Commit) -> Result<(), StepError> {

@@ -1,27 +1,32 @@
 //! The life of the authorities over a real store and journal, on a clock moved by hand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityProblem, Phase, Signing, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
 use trust_domains::plan::clock_evidence::ClockEvidence;
 use trust_domains::problem::{Code, Coded as _};
 use trust_domains::wire::audit::AuditEvent;
-use trust_domains::{Revision, TrustBundle};
+use trust_domains::{Revision, Timestamp, TrustBundle};
 
-use super::{Authorities, LoadAuthoritiesError};
-use crate::issuance::tests::world::{World, settings, trust_domain};
+use super::held::Held;
+use super::{Authorities, BundleWitness, LoadAuthoritiesError};
+use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain};
+use crate::seal::SealedRecords;
 use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
-async fn for_sixty_days_somebody_signs_and_the_bundle_never_changes() {
+async fn for_sixty_days_somebody_signs_and_the_roots_never_change() {
     let mut world = World::new().await;
-    let bundle = world.authorities.bundle().borrow().clone();
+    let roots = |world: &World| world.authorities.bundle().borrow().x509_authorities().to_vec();
+    let before = roots(&world);
+    let mut sequence = world.authorities.bundle().borrow().sequence();
+    let (mut keys, mut known) = (std::collections::BTreeSet::new(), Vec::new());
     let mut issuers = std::collections::BTreeSet::new();
     for hour in 0..60 * 24 / 3 {
         world.clock.advance(HOUR * 3);
@@ -33,11 +38,24 @@ async fn for_sixty_days_somebody_signs_and_the_bundle_never_changes() {
         let left = world.now().duration_until(issuer.not_after());
         assert!(left >= HOUR * 48, "{left:?} left: less than twice the longest life");
         issuers.insert(issuer.id().clone());
-        assert!(world.authorities.set().states().len() <= 4);
+        let bundle = world.authorities.bundle().borrow().clone();
+        let published: Vec<_> = bundle.jwt_authorities().iter().filter_map(|key| key.key_id().map(str::to_owned)).collect();
+        assert!(bundle.sequence() >= sequence, "BUN-03");
+        assert!(
+            bundle.sequence() > sequence || published == known || known.is_empty(),
+            "BUN-03: a change without a new sequence"
+        );
+        (sequence, known) = (bundle.sequence(), published);
+        let key = world.authorities.jwt_key(world.clock.now()).unwrap();
+        assert!(world.now().duration_until(key.not_after()) >= HOUR * 48, "less than twice the longest token");
+        assert!(known.contains(&key.id().to_string()), "what signs is in the bundle");
+        keys.insert(key.id().clone());
+        assert!(world.authorities.states(world.now()).len() <= 8);
         assert_eq!(*world.authorities.problems().borrow(), Arc::from([]), "hour {}", hour * 3);
     }
     assert!(issuers.len() >= 12, "{} issuing CAs in sixty days", issuers.len());
-    assert_eq!(*world.authorities.bundle().borrow(), bundle, "issuing CAs change no bundle");
+    assert!(keys.len() >= 12, "{} JWT keys in sixty days", keys.len());
+    assert_eq!(roots(&world), before, "neither changes a root");
 }
 
 #[tokio::test]
@@ -64,20 +82,22 @@ async fn who_signs_is_who_the_plan_names() {
     let world = World::new().await;
     for _ in 0..30 {
         world.clock.advance(HOUR * 11);
-        let set = world.authorities.set();
-        let now = world.clock.now();
+        let (set, now) = (world.authorities.set(), world.clock.now());
         let state = AuthoritiesState {
-            authorities: set.states(),
+            authorities: world.authorities.states(now.wall),
             clock: ClockEvidence {
                 accepted: None,
                 last_stored: None,
             },
         };
-        let named = match plan(now, &state, &settings().policy).signing {
+        let named = |signing| match signing {
             Signing::With(id) => Some(id),
             Signing::Stopped => None,
         };
-        assert_eq!(set.signing(now.wall).map(|issuer| issuer.id().clone()), named);
+        let decided = plan(now, &state, &settings().policy);
+        assert_eq!(set.signing(now.wall).map(|issuer| issuer.id().clone()), named(decided.signing));
+        let key = set.token_key(AuthorityKind::Jwt, now.wall);
+        assert_eq!(key.map(|key| key.id().clone()), named(decided.jwt_signing));
         world.authorities.look().await.unwrap();
     }
 }
@@ -105,10 +125,10 @@ async fn a_clock_set_back_destroys_nothing_and_makes_nothing() {
     let world = World::new().await;
     world.clock.advance(HOUR * 2);
     world.authorities.look().await.unwrap();
-    let before = world.authorities.set().states();
+    let before = world.authorities.states(world.now());
     world.clock.step_wall(-5 * 3_600);
     world.authorities.look().await.unwrap();
-    assert_eq!(world.authorities.set().states(), before);
+    assert_eq!(world.authorities.states(world.now()), before);
     assert!(matches!(world.authorities.problems().borrow()[..], [AuthorityProblem::ClockBehind { .. }]));
 }
 
@@ -139,7 +159,7 @@ async fn the_bundle_holds_the_root_and_no_issuing_ca() {
 
 #[tokio::test]
 async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
-    for failing in 0..8 {
+    for failing in 0..14 {
         let world = World::new().await;
         let flaky = Arc::new(Flaky {
             store: Arc::clone(&world.store),
@@ -152,14 +172,24 @@ async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
             authorities.look().await.unwrap();
             authorities.issuing(world.clock.now()).unwrap();
         }
-        let active = authorities.set().states().iter().filter(|state| state.phase == Phase::Active).count();
-        assert_eq!(active, 2, "one root and one issuing CA, with commit {failing} failing");
+        let active = authorities.states(world.now()).iter().filter(|state| state.phase == Phase::Active).count();
+        assert_eq!(active, 3, "one root, one issuing CA and one JWT key, with commit {failing} failing");
+        authorities.jwt_key(world.clock.now()).unwrap();
     }
 }
 
 async fn load(world: &World, store: SharedStore) -> Result<Arc<Authorities>, LoadAuthoritiesError> {
     let records = world.authorities.records.clone();
-    Authorities::load(trust_domain(), store, records, world.tap.clone(), world.clock.shared(), settings()).await
+    Authorities::load(
+        trust_domain(),
+        store,
+        records,
+        world.tap.clone(),
+        world.clock.shared(),
+        settings(),
+        Arc::new(NobodyAway),
+    )
+    .await
 }
 
 /// A store whose commits fail once, after so many.
@@ -188,6 +218,101 @@ impl Store for Flaky {
 
     fn revision(&self) -> Revision {
         self.store.revision()
+    }
+}
+
+#[tokio::test]
+async fn a_directory_without_a_jwt_key_gets_one_that_signs_at_once_with_no_node_to_wait_for() {
+    let world = World::new().await;
+    let id = world.authorities.jwt_key(world.clock.now()).unwrap().id().clone();
+    forget_token_keys(world.store.as_ref(), &world.authorities.records).await;
+    let authorities = load(&world, Arc::clone(&world.store)).await.unwrap();
+    assert_eq!(authorities.jwt_key(world.clock.now()).unwrap_err().code(), Code::IssuerUnavailable);
+    let before = authorities.bundle().borrow().sequence();
+    authorities.look().await.unwrap();
+    let made = authorities.jwt_key(world.clock.now()).unwrap();
+    assert_ne!(*made.id(), id);
+    assert!(authorities.bundle().borrow().sequence() > before);
+    let actions: Vec<_> = world.tap.taken.lock().unwrap().iter().filter_map(decided).collect();
+    assert!(
+        actions.ends_with(&["authority_prepared", "authority_published", "authority_activated"].map(str::to_owned)),
+        "{actions:?}"
+    );
+}
+
+/// Takes every key that signs tokens out of a store: what it was before there were any.
+pub(crate) async fn forget_token_keys(store: &dyn Store, records: &SealedRecords) {
+    for item in store.snapshot(Prefix::AUTHORITIES).await.unwrap().items {
+        if Held::open(records, &item).unwrap().token().is_some() {
+            store.commit(Commit::new("as_version_1").delete(item.key)).await.unwrap();
+        }
+    }
+}
+
+/// One node that has acknowledged everything, or nothing yet.
+#[derive(Default)]
+struct OneNode {
+    knows: AtomicBool,
+}
+
+impl BundleWitness for OneNode {
+    fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
+        let mut missing = Missing::default();
+        if !self.knows.load(Ordering::SeqCst) {
+            missing.push(&"web-1".parse().unwrap());
+        }
+        missing
+    }
+}
+
+#[tokio::test]
+async fn a_new_jwt_key_is_published_at_once_and_signs_when_the_nodes_know_it_or_the_deadline_passed() {
+    for knows in [true, false] {
+        let world = World::new().await;
+        let node = Arc::new(OneNode::default());
+        let authorities = Authorities::load(
+            trust_domain(),
+            Arc::clone(&world.store),
+            world.authorities.records.clone(),
+            world.tap.clone(),
+            world.clock.shared(),
+            settings(),
+            node.clone(),
+        )
+        .await
+        .unwrap();
+        let first = authorities.jwt_key(world.clock.now()).unwrap().id().clone();
+        let published = |authorities: &Authorities| authorities.bundle().borrow().jwt_authorities().len();
+        while published(&authorities) == 1 {
+            world.clock.advance(HOUR);
+            authorities.look().await.unwrap();
+        }
+        // 108 h are left; it is due at 78 h.
+        world.clock.advance(HOUR * 10);
+        authorities.look().await.unwrap();
+        assert_eq!(*authorities.jwt_key(world.clock.now()).unwrap().id(), first);
+        node.knows.store(knows, Ordering::SeqCst);
+        world.clock.advance(HOUR * 19);
+        authorities.look().await.unwrap();
+        assert_eq!(*authorities.jwt_key(world.clock.now()).unwrap().id(), first, "not before its time");
+        world.clock.advance(HOUR);
+        authorities.look().await.unwrap();
+        let signs = authorities.jwt_key(world.clock.now()).unwrap().id().clone();
+        assert_ne!(signs, first, "acknowledged, or a day has passed");
+        assert_eq!(published(&authorities), 2, "tokens of the old one are still good");
+        let taken = world.tap.taken.lock().unwrap();
+        let reason = taken.iter().rev().find_map(|event| match event {
+            AuditEvent::Decided(decision) if decision.action == "authority_activated" && decision.subject == signs.to_string() => decision.reason.clone(),
+            _ => None,
+        });
+        assert_eq!(reason.unwrap().contains("1 node (web-1)"), !knows);
+    }
+}
+
+fn decided(event: &AuditEvent) -> Option<String> {
+    match event {
+        AuditEvent::Decided(decision) => Some(decision.action.clone()),
+        _ => None,
     }
 }
 

@@ -15,10 +15,12 @@ use std::time::Duration;
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::Environment;
 use thiserror::Error;
+use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
 use trust_domains::join_link::ServerAddress;
-use trust_domains::plan::authority::AuthorityPolicy;
+use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
+use trust_domains::plan::authority::{AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_TOKEN_KEY_LIFE, TokenPolicy, TokenPolicyRefused};
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 
@@ -39,6 +41,9 @@ pub const DEFAULT_NODE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest skew: with more, a certificate would be valid long before anybody may have it.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
+/// The shortest refresh hint: bundles say it in whole seconds, and none means something else.
+pub const SHORTEST_REFRESH_HINT: Duration = Duration::from_secs(1);
+
 /// A configuration that is valid as a whole.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -58,9 +63,28 @@ pub struct ServerConfig {
     pub node_ttl: Duration,
     /// The longest class that entries may have.
     pub max_class: CredentialClass,
+    /// The issuer that JWT-SVIDs name.
+    pub jwt_issuer: Option<IssuerUrl>,
+    /// The claims that entries may have beside those of the standard.
+    pub jwt_claims: ClaimNames,
+    /// Where the bundle is served to those outside, if it is.
+    pub bundle: Option<BundleEndpoint>,
+    /// How often relying parties shall fetch the bundle.
+    pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
     authority_policy: AuthorityPolicy,
+}
+
+/// Where the bundle is served, with a certificate that browsers and HTTP libraries believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleEndpoint {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The file of the certificate chain, in PEM, leaf first.
+    pub certificate: PathBuf,
+    /// The file of its private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// A value is outside of its bounds.
@@ -75,6 +99,20 @@ enum OutOfBounds {
         format_duration(*.actual), format_duration(*.longest), format_duration(*.least)
     )]
     IssuingTooShort { actual: Duration, longest: Duration, least: Duration },
+    #[error(
+        "a JWT key of {} is too short: with tokens of up to {} (max_class) and {} between its publication and its use (ack_deadline, five times bundle_refresh_hint) it needs at least {}",
+        format_duration(*.actual), format_duration(*.longest), format_duration(*.wait), format_duration(*.least)
+    )]
+    JwtKeyTooShort {
+        actual: Duration,
+        longest: Duration,
+        wait: Duration,
+        least: Duration,
+    },
+    #[error("{} is shorter than a second", format_duration(*.actual))]
+    HintTooShort { actual: Duration },
+    #[error("the bundle endpoint needs {0} as well")]
+    Needs(&'static str),
 }
 
 impl ServerConfig {
@@ -102,8 +140,19 @@ impl ServerConfig {
         let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
+        let jwt_key_ttl = duration(mistakes, "jwt_key_ttl", raw.jwt_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
+        let ack_deadline = duration(mistakes, "ack_deadline", raw.ack_deadline.as_deref(), DEFAULT_ACK_DEADLINE);
+        let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
+        let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
+        let bundle = bundle_endpoint(raw, mistakes);
+        let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
+        let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let policy = policy(issuing_ttl?, node_ttl?, max_class?, clock_skew?);
         let authority_policy = mistakes.check("issuing_ttl", policy);
+        // Somebody outside fetches the keys: they hear of a new one at their next refresh.
+        let is_fetched = raw.bundle_listen.is_some() || raw.jwt_issuer.is_some();
+        let jwt_policy = TokenPolicy::new(jwt_key_ttl?, max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));
+        let jwt_policy = mistakes.check("jwt_key_ttl", jwt_policy.map_err(jwt_key_too_short));
 
         let data_dir = DataDir::new(data_dir?);
         Some(Self {
@@ -116,7 +165,11 @@ impl ServerConfig {
             node_ttl: node_ttl?,
             max_class: max_class?,
             clock_skew: clock_skew?,
-            authority_policy: authority_policy?,
+            jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
+            jwt_claims: jwt_claims?,
+            bundle: bundle?,
+            bundle_refresh_hint: refresh_hint?,
+            authority_policy: authority_policy?.with_jwt(jwt_policy?),
         })
     }
 
@@ -126,10 +179,11 @@ impl ServerConfig {
         AuthoritySettings {
             policy: self.authority_policy,
             skew: self.clock_skew,
+            refresh_hint: self.bundle_refresh_hint,
         }
     }
 
-    /// Returns how certificates are issued under this configuration.
+    /// Returns how certificates and tokens are issued under this configuration.
     #[must_use]
     pub fn issuance_policy(&self) -> IssuancePolicy {
         IssuancePolicy {
@@ -137,6 +191,8 @@ impl ServerConfig {
             server_ttl: self.node_ttl,
             max_class: self.max_class,
             skew: self.clock_skew,
+            jwt_issuer: self.jwt_issuer.clone(),
+            jwt_claims: self.jwt_claims.clone(),
         }
     }
 }
@@ -153,6 +209,42 @@ fn policy(issuing_ttl: Duration, node_ttl: Duration, max_class: CredentialClass,
         skew,
         ..ClockPolicy::default()
     }))
+}
+
+/// Reads the three options of the bundle endpoint: all of them, or none.
+fn bundle_endpoint(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<BundleEndpoint>> {
+    let listen = raw.bundle_listen.as_deref().map(|text| mistakes.check("bundle_listen", text.parse::<Listen>()));
+    let (certificate, key) = (raw.bundle_cert.as_ref(), raw.bundle_key.as_ref());
+    let Some(listen) = listen else {
+        let alone = [("bundle_cert", certificate), ("bundle_key", key)].into_iter().find(|(_, file)| file.is_some());
+        return match alone {
+            Some((name, _)) => mistakes.check(name, Err(OutOfBounds::Needs("bundle_listen"))),
+            None => Some(None),
+        };
+    };
+    let mut file = |name: &'static str, path: Option<&String>| mistakes.check("bundle_listen", path.map(PathBuf::from).ok_or(OutOfBounds::Needs(name)));
+    let (certificate, key) = (file("bundle_cert", certificate), file("bundle_key", key));
+    Some(Some(BundleEndpoint {
+        listen: listen?.0,
+        certificate: certificate?,
+        key: key?,
+    }))
+}
+
+fn jwt_key_too_short(refused: TokenPolicyRefused) -> OutOfBounds {
+    OutOfBounds::JwtKeyTooShort {
+        actual: refused.key_life,
+        longest: refused.longest_life,
+        wait: refused.wait,
+        least: refused.least,
+    }
+}
+
+fn frequent_enough(actual: Duration) -> Result<Duration, OutOfBounds> {
+    match actual >= SHORTEST_REFRESH_HINT {
+        true => Ok(actual),
+        false => Err(OutOfBounds::HintTooShort { actual }),
+    }
 }
 
 fn long_enough(actual: Duration) -> Result<Duration, OutOfBounds> {

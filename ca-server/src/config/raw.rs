@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, KnownKey, read_toml};
+use platform::config::{ConfigMistakes, KeyValue, KnownKey, as_text, read_toml};
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::join_link::ServerAddress;
+use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::listen::{Listen, TelemetryListen};
 use super::store_kind::StoreKind;
@@ -33,6 +34,24 @@ pub struct RawServerConfig {
     pub issuing_ttl: Option<String>,
     /// The life of node SVIDs and of the server's own, as `24h`. Default: 24 hours. A node that is away for longer needs its grace period, then a new link.
     pub node_ttl: Option<String>,
+    /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
+    /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
+    pub jwt_key_ttl: Option<String>,
+    /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
+    pub ack_deadline: Option<String>,
+    /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
+    /// discovery document from it.
+    pub jwt_issuer: Option<String>,
+    /// The names of claims that entries may have beside those of the standard. Default: none.
+    pub jwt_claims: Option<Vec<String>>,
+    /// The bundle endpoint's address, as `0.0.0.0:8444`. Default: none. It needs `bundle_cert` and `bundle_key`.
+    pub bundle_listen: Option<String>,
+    /// The file with the certificate chain of the bundle endpoint, in PEM, leaf first. It is read again when it changes.
+    pub bundle_cert: Option<String>,
+    /// The file with the private key of that certificate, in PEM.
+    pub bundle_key: Option<String>,
+    /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
+    pub bundle_refresh_hint: Option<String>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -50,6 +69,14 @@ impl RawServerConfig {
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
+        KnownKey::text::<TextDuration>("jwt_key_ttl"),
+        KnownKey::text::<TextDuration>("ack_deadline"),
+        KnownKey::text::<IssuerUrl>("jwt_issuer"),
+        KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
+        KnownKey::text::<Listen>("bundle_listen"),
+        KnownKey::text::<PathBuf>("bundle_cert"),
+        KnownKey::text::<PathBuf>("bundle_key"),
+        KnownKey::text::<TextDuration>("bundle_refresh_hint"),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -74,6 +101,14 @@ impl RawServerConfig {
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
+            jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
+            ack_deadline: self.ack_deadline.or(under.ack_deadline),
+            jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
+            jwt_claims: self.jwt_claims.or(under.jwt_claims),
+            bundle_listen: self.bundle_listen.or(under.bundle_listen),
+            bundle_cert: self.bundle_cert.or(under.bundle_cert),
+            bundle_key: self.bundle_key.or(under.bundle_key),
+            bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

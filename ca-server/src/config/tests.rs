@@ -29,7 +29,9 @@ fn without_a_word_the_defaults_are_those_of_the_manual() {
         (config.node_ttl, config.max_class, config.clock_skew.as_secs()),
         (DEFAULT_NODE_TTL, CredentialClass::Slow, 60)
     );
-    assert_eq!(config.authority_settings().policy.issuing_life(), DEFAULT_ISSUING_TTL);
+    assert_eq!(config.authority_settings().policy.issuing().life(), DEFAULT_ISSUING_TTL);
+    assert_eq!(config.authority_settings().policy.jwt().life().life(), DEFAULT_TOKEN_KEY_LIFE);
+    assert!(config.bundle.is_none() && config.jwt_issuer.is_none() && config.jwt_claims == ClaimNames::default());
     assert!(config.advertise.is_none());
 }
 
@@ -45,6 +47,14 @@ fn every_option_can_stand_in_the_file() {
         telemetry_listen = "off"
         issuing_ttl = "1h"
         node_ttl = "10m"
+        jwt_key_ttl = "20m"
+        ack_deadline = "1m"
+        jwt_issuer = "https://id.example.org/td"
+        jwt_claims = ["scope", "tier"]
+        bundle_listen = "127.0.0.1:8444"
+        bundle_cert = "/etc/troth/bundle.pem"
+        bundle_key = "/etc/troth/bundle.key"
+        bundle_refresh_hint = "10s"
         max_class = "fast"
         clock_skew = "30s"
         "#,
@@ -59,6 +69,12 @@ fn every_option_can_stand_in_the_file() {
         (config.node_ttl.as_secs(), config.max_class, config.clock_skew.as_secs()),
         (600, CredentialClass::Fast, 30)
     );
+    assert_eq!(config.jwt_issuer.as_ref().unwrap().path(), "/td");
+    assert_eq!(config.jwt_claims.iter().collect::<Vec<_>>(), ["scope", "tier"]);
+    let bundle = config.bundle.as_ref().unwrap();
+    assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
+    assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
+    assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
     assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
     assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);
 }
@@ -74,6 +90,14 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         telemetry_listen,
         issuing_ttl,
         node_ttl,
+        jwt_key_ttl,
+        ack_deadline,
+        jwt_issuer,
+        jwt_claims,
+        bundle_listen,
+        bundle_cert,
+        bundle_key,
+        bundle_refresh_hint,
         max_class,
         clock_skew,
     } = RawServerConfig::default();
@@ -86,6 +110,14 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         telemetry_listen,
         issuing_ttl,
         node_ttl,
+        jwt_key_ttl,
+        ack_deadline,
+        jwt_issuer,
+        jwt_claims.map(|_| String::new()),
+        bundle_listen,
+        bundle_cert,
+        bundle_key,
+        bundle_refresh_hint,
         max_class,
         clock_skew,
     ];
@@ -97,7 +129,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
 
 fn toml_accepts(key: &str) {
     let error = read_toml_text::<RawServerConfig>(&format!("{key} = 7"), RawServerConfig::KNOWN_KEYS).unwrap_err();
-    assert!(error.to_string().contains("expected a text"), "{error}");
+    assert!(error.to_string().contains("expected a"), "{error}");
 }
 
 #[test]
@@ -145,6 +177,37 @@ fn an_issuing_ca_that_could_not_outlast_what_it_signs_is_refused_with_the_least_
     assert_eq!(error.mistakes.len(), 1);
     assert!(error.to_string().contains("issuing_ttl") && error.to_string().contains("max_class"), "{error}");
     made("issuing_ttl = \"1h\"\nmax_class = \"fast\"\nnode_ttl = \"20m\"").unwrap();
+}
+
+#[test]
+fn a_jwt_key_that_nobody_could_know_in_time_is_refused_with_the_least_that_works() {
+    let error = made("jwt_key_ttl = \"1d\"").unwrap_err();
+    assert!(
+        error.to_string().contains("jwt_key_ttl") && error.to_string().contains("ack_deadline"),
+        "{error}"
+    );
+    let quick = "jwt_key_ttl = \"8m\"\nack_deadline = \"30s\"\nmax_class = \"fast\"";
+    made(quick).unwrap();
+    // Relying parties that fetch every five minutes need more.
+    assert!(made(&format!("{quick}\njwt_issuer = \"https://id.example.org\"")).is_err());
+    made(&format!("{quick}\njwt_issuer = \"https://id.example.org\"\nbundle_refresh_hint = \"6s\"")).unwrap();
+}
+
+#[test]
+fn a_bundle_endpoint_has_address_certificate_and_key_or_is_off() {
+    let listen = "bundle_listen = \"127.0.0.1:8444\"";
+    for (text, key, named) in [
+        (listen.to_owned(), "bundle_listen", "bundle_key"),
+        (format!("{listen}\nbundle_cert = \"c\""), "bundle_listen", "bundle_key"),
+        ("bundle_cert = \"c\"".to_owned(), "bundle_cert", "bundle_listen"),
+        ("jwt_issuer = \"http://example.org\"".to_owned(), "jwt_issuer", "https://"),
+        ("jwt_claims = [\"sub\"]".to_owned(), "jwt_claims", "registered"),
+        ("bundle_refresh_hint = \"500ms\"".to_owned(), "bundle_refresh_hint", "second"),
+    ] {
+        let error = made(&text).unwrap_err();
+        assert!(error.mistakes.iter().any(|mistake| mistake.key == key), "{text}: {error}");
+        assert!(error.to_string().contains(named), "{text}: {error}");
+    }
 }
 
 #[test]

@@ -1,13 +1,16 @@
-//! Step 2: whether this node may have this certificate, now.
+//! Step 2: whether this node may have this certificate or token, now.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use trust_domains::class::CredentialClass;
+use trust_domains::jwt_svid::{Audience, ClaimNames, ClaimRefused};
 use trust_domains::node::{NodeRecord, NodeState};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::node::KeyRequest;
-use trust_domains::{RegistrationEntry, Revision, SpiffeId, Timestamp, TrustDomain};
+use trust_domains::wire::tokens::JwtRequest;
+use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp, TrustDomain};
 
 use super::caller::{AuthenticatedCaller, EntryLookup};
 use super::error::{IssueError, KeyRefused, RequestRefused};
@@ -19,6 +22,14 @@ pub(super) struct Grant {
     pub(super) entry: Arc<RegistrationEntry>,
     pub(super) revision: Revision,
     pub(super) public_key: PublicKey,
+}
+
+/// What one request for a token may have.
+#[derive(Debug)]
+pub(super) struct TokenGrant {
+    pub(super) entry: Arc<RegistrationEntry>,
+    pub(super) revision: Revision,
+    pub(super) audience: Audience,
 }
 
 /// Returns the record of the node that asks, if it may ask now.
@@ -72,20 +83,30 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Judges one request.
+    /// Judges one request for a certificate.
     pub(super) fn judge(&mut self, request: &KeyRequest) -> Result<Grant, RequestRefused> {
-        let (entry, revision) = self.entry(request)?;
+        let (entry, revision) = self.entry(&request.entry_id)?;
+        class(&entry, entry.x509_ttl(), self.max_class)?;
         let public_key = self.key(&request.public_key.0)?;
         Ok(Grant { entry, revision, public_key })
     }
 
-    fn entry(&self, request: &KeyRequest) -> Result<(Arc<RegistrationEntry>, Revision), RequestRefused> {
-        let foreign = || RequestRefused::EntryNotOfNode {
-            entry: request.entry_id.clone(),
-        };
-        let (entry, revision) = self.entries.entry(self.node.spiffe_id(), &request.entry_id).ok_or_else(foreign)?;
+    /// Judges one request for a JWT-SVID. The claims of the entry are judged again: the configuration may have changed since it was written.
+    pub(super) fn judge_token(&self, request: &JwtRequest, claims: &ClaimNames) -> Result<TokenGrant, RequestRefused> {
+        let (entry, revision) = self.entry(&request.entry_id)?;
+        class(&entry, entry.jwt_ttl(), self.max_class)?;
+        if let Some(name) = entry.claims().not_in(claims) {
+            return Err(ClaimRefused::NotAllowed { name: name.to_owned() }.into());
+        }
+        let audience = Audience::new(request.audience.clone())?;
+        Ok(TokenGrant { entry, revision, audience })
+    }
+
+    fn entry(&self, id: &EntryId) -> Result<(Arc<RegistrationEntry>, Revision), RequestRefused> {
+        let foreign = || RequestRefused::EntryNotOfNode { entry: id.clone() };
+        let (entry, revision) = self.entries.entry(self.node.spiffe_id(), id).ok_or_else(foreign)?;
         // The registry answers by parent; this is the last place that can notice if it ever does not.
-        if entry.parent_id() != self.node.spiffe_id() || entry.id() != &request.entry_id {
+        if entry.parent_id() != self.node.spiffe_id() || entry.id() != id {
             return Err(foreign());
         }
         if let Some(expired_at) = entry.expires_at().filter(|end| *end <= self.now) {
@@ -95,7 +116,6 @@ impl<'a> Judge<'a> {
             });
         }
         workload_id(entry.spiffe_id(), self.authorities.trust_domain())?;
-        class(&entry, self.max_class)?;
         Ok((entry, revision))
     }
 
@@ -116,7 +136,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The entry was checked when it was written; whoever can write the store is stopped here once more from the IDs of servers, agents and other domains.
-fn workload_id(spiffe_id: &SpiffeId, trust_domain: &TrustDomain) -> Result<(), RequestRefused> {
+pub(super) fn workload_id(spiffe_id: &SpiffeId, trust_domain: &TrustDomain) -> Result<(), RequestRefused> {
     if !spiffe_id.is_member_of(trust_domain) || spiffe_id.path().is_empty() {
         return Err(RequestRefused::WrongTrustDomain { spiffe_id: spiffe_id.clone() });
     }
@@ -126,7 +146,7 @@ fn workload_id(spiffe_id: &SpiffeId, trust_domain: &TrustDomain) -> Result<(), R
     Ok(())
 }
 
-fn class(entry: &RegistrationEntry, max_class: CredentialClass) -> Result<(), RequestRefused> {
+fn class(entry: &RegistrationEntry, ttl: Duration, max_class: CredentialClass) -> Result<(), RequestRefused> {
     let class = entry.class();
     if class.longest_life() > max_class.longest_life() {
         return Err(RequestRefused::ClassNotGranted {
@@ -135,8 +155,8 @@ fn class(entry: &RegistrationEntry, max_class: CredentialClass) -> Result<(), Re
             max_class,
         });
     }
-    if entry.x509_ttl() > class.longest_life() {
-        return Err(RequestRefused::TtlExceedsClass { ttl: entry.x509_ttl(), class });
+    if ttl > class.longest_life() {
+        return Err(RequestRefused::TtlExceedsClass { ttl, class });
     }
     Ok(())
 }

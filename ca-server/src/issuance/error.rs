@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::format_duration;
+use trust_domains::jwt_svid::{AudienceRefused, ClaimRefused};
 use trust_domains::plan::validity::ValidityRefused;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::{EntryId, Serial, SpiffeId, Timestamp};
@@ -86,9 +87,15 @@ impl Coded for IssueError {
     }
 }
 
-/// Why one key of a batch is not certified; the others are.
+/// Why one request of a batch is refused; the others are answered.
 #[derive(Debug, Error)]
 pub enum RequestRefused {
+    /// The audience of the token is not acceptable.
+    #[error("the audience is not accepted")]
+    Audience(#[from] AudienceRefused),
+    /// The entry has a claim that this server does not allow any more.
+    #[error("a claim of the entry is not accepted")]
+    Claims(#[from] ClaimRefused),
     /// The entry's class is longer than this server grants.
     #[error("entry {entry} is of class {class}, this server grants at most {max_class}")]
     ClassNotGranted {
@@ -116,8 +123,8 @@ pub enum RequestRefused {
     /// The public key is not acceptable.
     #[error("the public key is not accepted")]
     Key(#[from] KeyRefused),
-    /// The certificate cannot be prepared: its limits leave nothing, or its self-check failed.
-    #[error("the certificate cannot be prepared")]
+    /// It cannot be prepared: its limits leave nothing, or its self-check failed.
+    #[error("it cannot be prepared")]
     Prepare(#[from] PrepareError),
     /// The ID belongs to the trust domain's own parts.
     #[error("{spiffe_id} is reserved for the trust domain's own servers and agents")]
@@ -144,6 +151,8 @@ pub enum RequestRefused {
 impl Coded for RequestRefused {
     fn code(&self) -> Code {
         match self {
+            Self::Audience(refused) => refused.code(),
+            Self::Claims(refused) => refused.code(),
             Self::ClassNotGranted { .. } | Self::TtlExceedsClass { .. } => Code::ClassExceeded,
             Self::EntryExpired { .. } => Code::EntryExpired,
             Self::EntryNotOfNode { .. } => Code::EntryNotOfNode,
@@ -172,7 +181,7 @@ pub enum KeyRefused {
     Unreadable,
 }
 
-/// Why a certificate could not be prepared.
+/// Why a certificate or a token could not be prepared.
 #[derive(Debug, Error)]
 pub enum PrepareError {
     /// The encoder refused the parameters.
@@ -186,7 +195,7 @@ pub enum PrepareError {
         /// When the certificate would.
         not_after: Timestamp,
     },
-    /// No randomness for the serial.
+    /// No randomness for the serial or the token id.
     #[error("the system gives no randomness")]
     Random,
     /// The self-check read something else than was asked for.
@@ -211,7 +220,7 @@ impl Coded for PrepareError {
     }
 }
 
-/// The signing key failed; the record of the certificate stays in the journal.
+/// The signing key failed; the record of the certificate or token stays in the journal.
 #[derive(Debug, Error)]
 #[error("the key of authority {issuer} did not sign")]
 pub struct SignError {

@@ -1,4 +1,4 @@
-//! Issuing certificates: authenticate, authorize, prepare, record, sign, answer.
+//! Issuing certificates and tokens: authenticate, authorize, prepare, record, sign, answer.
 //!
 //! `docs/issuance.md` explains the order; the comments in [`Issuance::issue_batch`] carry its numbers. Two rules hold it together: everything that can
 //! be refused is refused before the key is touched, and the journal record is durable before the key is used. The stages are types: only
@@ -18,6 +18,8 @@ pub mod stages;
 mod svid;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod token_stages;
+mod tokens;
 
 pub use caller::{AuthenticatedCaller, EntryLookup};
 pub use error::{IssueError, RequestRefused};
@@ -25,3 +27,4 @@ pub use recorder::Recorder;
 pub use server_identity::{ServerCredential, ServerIdentity, ServerIdentityError};
 pub use service::{Issuance, IssuancePolicy};
 pub use svid::{IssuedSvid, PreparedSvid};
+pub use tokens::Mint;

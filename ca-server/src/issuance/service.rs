@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
+use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::problem::Problem;
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::encoding::Base64;
@@ -23,8 +24,8 @@ use crate::authority::{Authorities, Issuer};
 /// How many certificates are prepared or signed before other tasks of the runtime have their turn: about 0.4 ms of one core.
 const SLICE: usize = 16;
 
-/// How long certificates may live here.
-#[derive(Debug, Clone, Copy)]
+/// How long certificates may live here, and what tokens may say.
+#[derive(Debug, Clone)]
 pub struct IssuancePolicy {
     /// The life of a node SVID.
     pub node_ttl: Duration,
@@ -34,15 +35,19 @@ pub struct IssuancePolicy {
     pub max_class: CredentialClass,
     /// How far a verifier's clock may be behind: NotBefore lies this much back.
     pub skew: Duration,
+    /// The issuer that tokens name.
+    pub jwt_issuer: Option<IssuerUrl>,
+    /// The claims that entries may have beside those of the standard.
+    pub jwt_claims: ClaimNames,
 }
 
-/// Issues certificates.
+/// Issues certificates and tokens.
 pub struct Issuance {
-    authorities: Arc<Authorities>,
-    entries: Arc<dyn EntryLookup>,
-    recorder: Arc<dyn Recorder>,
-    clock: SharedClock,
-    policy: IssuancePolicy,
+    pub(super) authorities: Arc<Authorities>,
+    pub(super) entries: Arc<dyn EntryLookup>,
+    pub(super) recorder: Arc<dyn Recorder>,
+    pub(super) clock: SharedClock,
+    pub(super) policy: IssuancePolicy,
 }
 
 impl Issuance {
@@ -235,7 +240,7 @@ impl Issuance {
 }
 
 /// Lets other tasks of the runtime have their turn after each slice of a batch.
-async fn breathe(position: usize) {
+pub(super) async fn breathe(position: usize) {
     if position % SLICE == SLICE - 1 {
         tokio::task::yield_now().await;
     }

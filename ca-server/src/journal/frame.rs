@@ -11,7 +11,8 @@ pub(super) type Hash = [u8; 32];
 /// The hash before the first record.
 pub(super) const ORIGIN: Hash = [0; 32];
 
-/// The longest record: a hundred times what an issuance needs, with the longest SPIFFE IDs.
+/// The longest record: a hundred times what an issuance needs; the longest audience of a token fits even where each octet of it is escaped, with the longest
+/// SPIFFE IDs beside it.
 pub(super) const MAX_LEN: usize = 64 * 1024;
 
 /// The octets before a record's JSON.

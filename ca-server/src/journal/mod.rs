@@ -3,7 +3,7 @@
 //! - A record is on the disk before [`Journal::append`] returns, and so before the key is used: nothing valid exists that is not recorded. All that
 //!   wait share one `fdatasync`.
 //! - Records are chained: each carries SHA-256 over the hash before it and its own octets. The chain is verified at every open.
-//! - Segments are dropped whole once every certificate in them has expired; the drop is itself a record.
+//! - Segments are dropped whole once every certificate and token in them has expired; the drop is itself a record.
 //! - An index of the unexpired serials is rebuilt at open.
 //! - A torn tail, which was never acknowledged, is cut at open and the cut is recorded. Damage to what was acknowledged is an error.
 //! - A failed write or sync latches: nothing more is recorded, and so nothing signed, until a new start has read what is really there.
@@ -72,7 +72,7 @@ pub struct OpenReport {
 /// What was dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PruneReport {
-    /// Segments whose certificates had all expired.
+    /// Segments whose certificates and tokens had all expired.
     pub segments: u64,
     /// The records in them.
     pub records: u64,
@@ -154,7 +154,7 @@ impl Journal {
         self.ask(|answer| Request::Append { events, answer }).await
     }
 
-    /// Drops the segments in which every certificate has expired, and forgets expired serials. This cannot be undone: call it only while the
+    /// Drops the segments in which every certificate and token has expired, and forgets expired serials. This cannot be undone: call it only while the
     /// wall clock is trusted.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub(super) struct Segment {
     pub(super) last_seq: u64,
     /// The octets that are written and verified.
     pub(super) len: u64,
-    /// The latest end of a certificate in it.
+    /// The latest end of a certificate or token in it.
     pub(super) last_not_after: Option<Timestamp>,
     /// Records from which a read can start, with their offsets.
     marks: Vec<(u64, u64)>,
@@ -121,7 +121,7 @@ impl Segment {
 }
 
 impl Segments {
-    /// Returns the closed segments in which every certificate has ended.
+    /// Returns the closed segments in which every certificate and token has ended.
     pub(super) fn expired(&self, now: Timestamp) -> Vec<Segment> {
         let closed = self.0.len().saturating_sub(1);
         self.0

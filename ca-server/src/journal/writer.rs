@@ -66,7 +66,10 @@ struct Group {
 struct Record {
     seq: u64,
     len: u64,
-    issued: Option<(Serial, Timestamp)>,
+    /// The certificate that it announces: its serial number is kept while it may be asked for.
+    serial: Option<Serial>,
+    /// When what it announces ends.
+    not_after: Option<Timestamp>,
 }
 
 impl Writer {
@@ -207,10 +210,12 @@ impl Writer {
 
     fn show(&mut self, group: &mut Group) {
         self.end = group.end;
-        self.shared.serials.add(group.records.iter().filter_map(|record| record.issued));
+        self.shared
+            .serials
+            .add(group.records.iter().filter_map(|record| record.serial.zip(record.not_after)));
         if let Some(segment) = self.shared.segments().0.back_mut() {
             for record in &group.records {
-                segment.push(record.seq, record.len, record.issued.map(|(_, not_after)| not_after));
+                segment.push(record.seq, record.len, record.not_after);
             }
         }
         self.last.send_replace(self.end.last_seq);
@@ -278,16 +283,25 @@ impl Group {
             self.records.push(Record {
                 seq: self.end.last_seq,
                 len,
-                issued: issued(event),
+                serial: serial(event),
+                not_after: not_after(event),
             });
         }
         Ok(())
     }
 }
 
-fn issued(event: &AuditEvent) -> Option<(Serial, Timestamp)> {
+fn serial(event: &AuditEvent) -> Option<Serial> {
     match event {
-        AuditEvent::Issued(issuance) => Some((issuance.serial, issuance.not_after)),
+        AuditEvent::Issued(issuance) => Some(issuance.serial),
+        AuditEvent::Decided(_) | AuditEvent::TailCut { .. } | AuditEvent::TokenIssued(_) => None,
+    }
+}
+
+fn not_after(event: &AuditEvent) -> Option<Timestamp> {
+    match event {
+        AuditEvent::Issued(issuance) => Some(issuance.not_after),
+        AuditEvent::TokenIssued(issuance) => Some(issuance.not_after),
         AuditEvent::Decided(_) | AuditEvent::TailCut { .. } => None,
     }
 }
@@ -297,7 +311,7 @@ fn dropped(segment: &Segment) -> AuditEvent {
         action: "journal_segment_dropped".to_owned(),
         subject: format!("records {} to {}", segment.first_seq, segment.last_seq),
         actor: "server".to_owned(),
-        reason: Some("every certificate in it has expired".to_owned()),
+        reason: Some("every certificate and token in it has expired".to_owned()),
         // No request caused it: W3C trace context keeps this value for none.
         trace_id: "0".repeat(32),
     })

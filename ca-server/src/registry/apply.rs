@@ -19,6 +19,8 @@ pub(super) enum RecordChange {
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
     Token(RecordName, Option<Bytes>),
+    /// An authority: what it is, is sealed. Every node hears of the commit, since its acknowledgement is what a new key waits for.
+    Authority,
 }
 
 impl RecordChange {
@@ -33,6 +35,8 @@ impl RecordChange {
         } else if Prefix::TOKENS.contains(key) {
             let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
             Self::Token(id, value.cloned())
+        } else if Prefix::AUTHORITIES.contains(key) {
+            Self::Authority
         } else {
             return Ok(None);
         };
@@ -82,7 +86,7 @@ impl State {
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
-            RecordChange::Entry(_, None) | RecordChange::Node(_, None) | RecordChange::Token(_, None) => {}
+            RecordChange::Entry(_, None) | RecordChange::Node(_, None) | RecordChange::Token(_, None) | RecordChange::Authority => {}
         }
     }
 
@@ -96,6 +100,7 @@ impl State {
             RecordChange::Token(id, None) => {
                 self.tokens.remove(&id);
             }
+            RecordChange::Authority => presence.mark_all(counter),
         }
     }
 

@@ -24,6 +24,8 @@ struct Waiting {
     /// The newest commit that concerned the node.
     concerned: u64,
     changes: BTreeMap<EntryId, Option<HeldEntry>>,
+    /// A commit waits that changed no entry, and is told all the same.
+    marked: bool,
     overflowed: bool,
 }
 
@@ -34,7 +36,7 @@ pub enum FeedEvent {
     Changed {
         /// The newest commit among them.
         counter: u64,
-        /// Each entry once.
+        /// Each entry once; none for a commit that concerns the node otherwise.
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
     },
     /// More changed than is kept: start again with a snapshot.
@@ -49,6 +51,7 @@ impl Feed {
             waiting: Mutex::new(Waiting {
                 concerned: counter,
                 changes: BTreeMap::new(),
+                marked: false,
                 overflowed: false,
             }),
             wake: Notify::new(),
@@ -69,6 +72,15 @@ impl Feed {
         self.wake.notify_one();
     }
 
+    /// Adds a commit that changed no entry of the node and concerns it all the same, as one of the authorities does: its acknowledgement is asked for.
+    pub fn mark(&self, counter: u64) {
+        let mut waiting = self.waiting();
+        waiting.concerned = counter;
+        waiting.marked = true;
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
     /// Says that changes were missed.
     pub fn lose(&self, counter: u64) {
         let mut waiting = self.waiting();
@@ -83,6 +95,7 @@ impl Feed {
         *self.waiting() = Waiting {
             concerned: counter,
             changes: BTreeMap::new(),
+            marked: false,
             overflowed: false,
         };
     }
@@ -102,7 +115,7 @@ impl Feed {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let waiting = self.waiting();
-        waiting.changes.is_empty() && !waiting.overflowed
+        waiting.changes.is_empty() && !waiting.marked && !waiting.overflowed
     }
 
     /// Returns the newest commit that concerned the node.
@@ -117,7 +130,8 @@ impl Feed {
             return Some(FeedEvent::Lost);
         }
         let changes = std::mem::take(&mut waiting.changes);
-        (!changes.is_empty()).then_some(FeedEvent::Changed {
+        let marked = std::mem::take(&mut waiting.marked);
+        (marked || !changes.is_empty()).then_some(FeedEvent::Changed {
             counter: waiting.concerned,
             changes,
         })
@@ -157,6 +171,19 @@ mod tests {
         assert_eq!(changes.into_keys().collect::<Vec<_>>(), [id(1), id(2)]);
         assert!(feed.is_quiet());
         assert_eq!(feed.concerned(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_commit_without_changes_is_told_once_or_with_the_changes_that_wait() {
+        let feed = Feed::after(4);
+        feed.mark(5);
+        assert!(!feed.is_quiet());
+        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 5, changes } if changes.is_empty()));
+        assert!(feed.is_quiet());
+        feed.push(6, &id(1), None);
+        feed.mark(7);
+        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 7, changes } if changes.len() == 1));
+        assert!(feed.is_quiet());
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
-//! The registry as issuance sees it.
+//! The registry as issuance and the authorities see it.
 
 use std::sync::Arc;
 
-use trust_domains::node::NodeRecord;
-use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId};
+use trust_domains::node::{NodeRecord, NodeState};
+use trust_domains::plan::authority::Missing;
+use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp};
 
 use super::Registry;
+use crate::authority::BundleWitness;
 use crate::issuance::EntryLookup;
 
 impl EntryLookup for Registry {
@@ -17,5 +19,17 @@ impl EntryLookup for Registry {
 
     fn node(&self, node: &SpiffeId) -> Option<Arc<NodeRecord>> {
         self.read().nodes.find(node).map(|held| Arc::clone(&held.record))
+    }
+}
+
+impl BundleWitness for Registry {
+    fn missing(&self, counter: u64, now: Timestamp) -> Missing {
+        let state = self.read();
+        let may_be_served = state
+            .nodes
+            .listed(None)
+            .map(|held| &*held.record)
+            .filter(|node| node.state(now) == NodeState::Active);
+        self.presence.missing(may_be_served, counter)
     }
 }

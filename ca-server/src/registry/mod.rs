@@ -17,7 +17,7 @@ pub mod records;
 mod state;
 pub mod streams;
 
-pub use edit::{EditError, Editor};
+pub use edit::{Allowed, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use trust_domains::node::NodeRecord;
+use trust_domains::plan::authority::Missing;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
 use trust_domains::{EntryId, SpiffeId, Timestamp};
@@ -194,6 +196,23 @@ impl Presence {
         if let Some(presence) = self.nodes().get(node) {
             presence.streams.iter().for_each(|stream| stream.feed.push(counter, id, now));
         }
+    }
+
+    /// Tells every stream of a commit that concerns all nodes and changed no entry.
+    pub fn mark_all(&self, counter: u64) {
+        self.nodes()
+            .values()
+            .flat_map(|presence| &presence.streams)
+            .for_each(|stream| stream.feed.mark(counter));
+    }
+
+    /// Returns those of these nodes that have not acknowledged a commit or a later one. A node that acknowledged it and went away has.
+    pub fn missing<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64) -> Missing {
+        let presence = self.nodes();
+        let has = |node: &NodeRecord| presence.get(node.spiffe_id()).is_some_and(|node| node.acknowledged >= Some(counter));
+        let mut missing = Missing::default();
+        nodes.filter(|node| !has(node)).for_each(|node| missing.push(node.name()));
+        missing
     }
 
     /// Tells every stream that changes were missed.

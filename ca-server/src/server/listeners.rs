@@ -1,4 +1,4 @@
-//! The listeners: the node API over TLS, the admin API on its socket.
+//! The listeners: the node API over TLS, the admin API on its socket, and the bundle endpoint for those outside.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,15 +8,17 @@ use platform::sockets::{SocketPath, UnixSocketGuard, bind_unix, listen_tcp};
 use platform::tls::{AcceptLimits, TlsServer};
 use platform::trace::edge;
 use platform::unix_http::{UnixLimits, serve_unix};
+use platform::web::{FileIdentity, WebLimits, WebServer};
 use tokio::net::{TcpListener, UnixListener};
 use trust_domains::join_link::{ParseServerAddressError, ServerAddress};
 
 use super::tls::NodeTls;
-use super::{Context, Rooms, RunError};
+use super::{Context, Rooms, RunError, bundle_endpoint};
 use crate::api::admin::{self, AdminApi, Advertised};
 use crate::api::node::{self, NodeApi};
 use crate::api::openapi;
-use crate::config::ServerConfig;
+use crate::api::public::{self, PublicApi};
+use crate::config::{BundleEndpoint, ServerConfig};
 use crate::limits::{ADMIN_CONNECTIONS, NODE_CONNECTIONS};
 
 /// The mode of the admin socket.
@@ -28,7 +30,26 @@ pub(super) struct Listeners {
     node_address: SocketAddr,
     admin: UnixListener,
     guard: UnixSocketGuard,
+    bundle: Option<Bundle>,
     advertised: Advertised,
+}
+
+/// The bundle endpoint, bound.
+struct Bundle {
+    listener: TcpListener,
+    address: SocketAddr,
+    identity: Arc<FileIdentity>,
+}
+
+impl Bundle {
+    fn bind(endpoint: &BundleEndpoint) -> Result<Self, RunError> {
+        let listener = listen_tcp(endpoint.listen)?;
+        Ok(Self {
+            address: listener.local_addr().unwrap_or(endpoint.listen),
+            listener,
+            identity: bundle_endpoint::identity(endpoint),
+        })
+    }
 }
 
 impl Listeners {
@@ -42,6 +63,7 @@ impl Listeners {
             node_address,
             admin,
             guard,
+            bundle: config.bundle.as_ref().map(Bundle::bind).transpose()?,
             advertised,
         })
     }
@@ -50,8 +72,15 @@ impl Listeners {
         self.node_address
     }
 
-    /// Serves both until shutdown.
-    pub(super) fn serve(self, rooms: &Rooms, context: &Context, tls: &NodeTls) {
+    pub(super) fn bundle_address(&self) -> Option<SocketAddr> {
+        self.bundle.as_ref().map(|bundle| bundle.address)
+    }
+
+    /// Serves all until shutdown.
+    pub(super) fn serve(mut self, rooms: &Rooms, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
+        if let Some(bundle) = self.bundle.take() {
+            serve_bundle(bundle, rooms, context, config)?;
+        }
         let Context {
             health,
             metrics,
@@ -87,6 +116,8 @@ impl Listeners {
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),
+            issuance: Arc::clone(&rooms.issuance),
+            metrics: metrics.clone(),
             journal: rooms.journal.clone(),
             decisions: rooms.decisions.clone(),
             bundle,
@@ -109,7 +140,26 @@ impl Listeners {
             .await;
             drop(guard);
         });
+        Ok(())
     }
+}
+
+/// Serves the bundle endpoint, and follows its certificate.
+fn serve_bundle(bundle: Bundle, rooms: &Rooms, context: &Context, config: &ServerConfig) -> Result<(), RunError> {
+    let api = PublicApi {
+        bundle: rooms.authorities.bundle(),
+        issuer: config.jwt_issuer.clone(),
+        refresh_hint: config.bundle_refresh_hint,
+    };
+    let Bundle { listener, address, identity } = bundle;
+    let server = WebServer::new(identity.clone(), edge(public::router(api)), WebLimits::default())?;
+    tracing::info!(%address, "the bundle endpoint is served");
+    rooms.tasks.spawn(server.serve(listener, context.shutdown.clone()));
+    let (health, until) = (context.health.clone(), context.shutdown.clone());
+    rooms
+        .tasks
+        .spawn(async move { until.run_until_cancelled(bundle_endpoint::follow(identity, health)).await });
+    Ok(())
 }
 
 /// Says which address join links name: what is configured, else a concrete address that is listened on, else the host's name.

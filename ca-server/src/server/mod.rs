@@ -1,6 +1,7 @@
 //! `server run`: opens what `server init` made, puts the rooms together, and serves until it is told to end.
 
 mod background;
+mod bundle_endpoint;
 mod error;
 mod listeners;
 mod tls;
@@ -30,7 +31,7 @@ use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::registry::{Editor, Registry};
+use crate::registry::{Allowed, Editor, Registry};
 use crate::seal;
 use crate::store::disk::Disk;
 use crate::store::{SharedStore, SledStore};
@@ -56,6 +57,7 @@ pub struct Server {
     trust_domain: TrustDomain,
     node_address: SocketAddr,
     telemetry_address: Option<SocketAddr>,
+    bundle_address: Option<SocketAddr>,
     admin_socket: PathBuf,
     health: HealthHandle,
     shutdown: CancellationToken,
@@ -77,7 +79,8 @@ impl Server {
         let identity = ServerIdentity::start(Arc::clone(&rooms.issuance), Arc::clone(&clock)).await?;
         let tls = tls::NodeTls::new(rooms.authorities.bundle(), identity.credential(), Arc::clone(&clock))?;
         let listeners = listeners::Listeners::bind(&config)?;
-        let (node_address, admin_socket) = (listeners.node_address(), config.data_dir.admin_socket());
+        let (node_address, bundle_address) = (listeners.node_address(), listeners.bundle_address());
+        let admin_socket = config.data_dir.admin_socket();
 
         let health = HealthHandle::starting();
         let counters = telemetry::Metrics::default();
@@ -92,7 +95,7 @@ impl Server {
             shutdown: stop.clone(),
         };
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
-        listeners.serve(&rooms, &context, &tls);
+        listeners.serve(&rooms, &context, &tls, &config)?;
         rooms.tasks.close();
 
         health.set_ready();
@@ -102,6 +105,7 @@ impl Server {
             trust_domain: rooms.trust_domain,
             node_address,
             telemetry_address,
+            bundle_address,
             admin_socket,
             health,
             shutdown: stop,
@@ -126,6 +130,12 @@ impl Server {
     #[must_use]
     pub const fn telemetry_address(&self) -> Option<SocketAddr> {
         self.telemetry_address
+    }
+
+    /// Returns the address of the bundle endpoint, if it is served.
+    #[must_use]
+    pub const fn bundle_address(&self) -> Option<SocketAddr> {
+        self.bundle_address
     }
 
     /// Returns the socket of the admin API.
@@ -188,6 +198,7 @@ impl Rooms {
             );
         }
         let recorder: Arc<dyn Recorder> = Arc::new(journal.clone());
+        let registry = Registry::load(store.as_ref()).await?;
         let authorities = Authorities::load(
             opened.trust_domain.clone(),
             Arc::clone(&store),
@@ -195,13 +206,13 @@ impl Rooms {
             Arc::clone(&recorder),
             Arc::clone(clock),
             config.authority_settings(),
+            registry.clone(),
         )
         .await?;
         // The issuing CA may have ended while the server was off.
         if let Err(error) = authorities.look().await {
             tracing::warn!(%error, "a step in the life of an authority failed; it is tried again");
         }
-        let registry = Registry::load(store.as_ref()).await?;
         let tasks = TaskTracker::new();
         tasks.spawn(follow(Arc::clone(&registry), Arc::clone(&store), shutdown.clone()));
 
@@ -233,7 +244,10 @@ impl Rooms {
         });
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
-            config.max_class,
+            Allowed {
+                max_class: config.max_class,
+                claims: config.jwt_claims.clone(),
+            },
             Arc::clone(&store),
             Arc::clone(&registry),
             Arc::clone(&tokens),

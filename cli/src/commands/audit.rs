@@ -93,6 +93,14 @@ fn record_text(record: &AuditRecord) -> String {
             "{head}  issued   {}  serial {}  until {}  by {}",
             issuance.spiffe_id, issuance.serial, issuance.not_after, issuance.actor
         ),
+        AuditEvent::TokenIssued(issuance) => format!(
+            "{head}  token    {}  for {}  id {}  until {}  by {}",
+            issuance.spiffe_id,
+            issuance.audience.join(", "),
+            issuance.jti,
+            issuance.not_after,
+            issuance.actor
+        ),
         AuditEvent::Decided(decision) => {
             let reason = decision.reason.as_deref().map(|reason| format!("  ({reason})")).unwrap_or_default();
             format!("{head}  {}  {}  by {}{reason}", decision.action, decision.subject, decision.actor)

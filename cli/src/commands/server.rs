@@ -17,7 +17,7 @@ use crate::output::fields;
 /// Makes a trust domain and runs its server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServerCommand {
-    /// Makes a trust domain in an empty data directory: root, first issuing CA, sealed keys, recovery key.
+    /// Makes a trust domain in an empty data directory: root, first issuing CA and JWT key, sealed keys, recovery key.
     Init(InitArgs),
     /// Runs the server until it is told to end.
     Run(Box<RunArgs>),
@@ -72,6 +72,30 @@ pub(crate) struct RunArgs {
     /// The life of a node SVID [default: 24h].
     #[arg(long, value_name = "D")]
     node_ttl: Option<String>,
+    /// The life of a key that signs JWT-SVIDs [default: 7d].
+    #[arg(long, value_name = "D")]
+    jwt_key_ttl: Option<String>,
+    /// How long a new key waits for nodes to acknowledge it before it signs [default: 24h].
+    #[arg(long, value_name = "D")]
+    ack_deadline: Option<String>,
+    /// The issuer that JWT-SVIDs name, for OpenID Connect relying parties [default: none].
+    #[arg(long, value_name = "URL")]
+    jwt_issuer: Option<String>,
+    /// Claims that entries may have beside those of the standard; names separated by commas, or repeat it [default: none].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    jwt_claims: Vec<String>,
+    /// The bundle endpoint's address, as 0.0.0.0:8444 [default: none].
+    #[arg(long, value_name = "ADDR")]
+    bundle_listen: Option<String>,
+    /// The certificate chain of the bundle endpoint, in PEM; read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    bundle_cert: Option<String>,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, value_name = "FILE")]
+    bundle_key: Option<String>,
+    /// How often relying parties shall fetch the bundle [default: 5m].
+    #[arg(long, value_name = "D")]
+    bundle_refresh_hint: Option<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -157,6 +181,14 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         telemetry_listen: args.telemetry_listen,
         issuing_ttl: args.issuing_ttl,
         node_ttl: args.node_ttl,
+        jwt_key_ttl: args.jwt_key_ttl,
+        ack_deadline: args.ack_deadline,
+        jwt_issuer: args.jwt_issuer,
+        jwt_claims: (!args.jwt_claims.is_empty()).then_some(args.jwt_claims),
+        bundle_listen: args.bundle_listen,
+        bundle_cert: args.bundle_cert,
+        bundle_key: args.bundle_key,
+        bundle_refresh_hint: args.bundle_refresh_hint,
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };

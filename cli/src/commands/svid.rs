@@ -1,7 +1,8 @@
-//! `troth svid`: fetches, watches and checks SVIDs.
+//! `troth svid`: fetches, watches, mints and checks SVIDs.
 
 mod fetch;
 mod lint;
+mod mint;
 pub(crate) mod received;
 mod received_token;
 mod socket;
@@ -14,7 +15,7 @@ use clap::Subcommand;
 use crate::args::Global;
 use crate::failure::Failure;
 
-/// Fetches, watches and checks SVIDs.
+/// Fetches, watches, mints and checks SVIDs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SvidCommand {
     /// Fetches what this process is entitled to, over the Workload API.
@@ -22,6 +23,9 @@ pub(crate) enum SvidCommand {
     Fetch(fetch::FetchCommand),
     /// Prints each update of this process's X509-SVIDs, one line an update, until it is interrupted.
     Watch(fetch::WatchArgs),
+    /// Mints a token as an operator, without an entry.
+    #[command(subcommand)]
+    Mint(mint::MintCommand),
     /// Checks a certificate file against every rule of the X509-SVID standard.
     Lint(lint::LintArgs),
 }
@@ -31,6 +35,7 @@ pub(crate) async fn run(command: SvidCommand, global: &Global) -> Result<ExitCod
     match command {
         SvidCommand::Fetch(command) => fetch::fetch(command, global).await?,
         SvidCommand::Watch(args) => fetch::watch(args, global).await?,
+        SvidCommand::Mint(command) => mint::mint(command, global).await?,
         SvidCommand::Lint(args) => return lint::run(&args, global),
     }
     Ok(ExitCode::SUCCESS)

@@ -185,7 +185,8 @@ impl TlsServer {
     }
 }
 
-async fn pause_after(error: &io::Error) {
+/// Waits a moment where the system refused to accept and would again.
+pub(crate) async fn pause_after(error: &io::Error) {
     // A client that went away before it was accepted is no reason to wait.
     if !matches!(
         error.kind(),

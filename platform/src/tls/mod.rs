@@ -13,6 +13,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use accept::pause_after;
 pub use accept::{ConnectionInfo, TlsServer};
 pub use admission::AcceptLimits;
 pub use config::{TlsConfigError, TlsIdentity, client_config, provider, server_config};

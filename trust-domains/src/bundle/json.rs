@@ -10,6 +10,9 @@ use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::bundle::TrustBundle;
+use crate::jwk::EcJwk;
+use crate::plan::authority::AuthorityId;
+use crate::public_key::PublicKey as P256Key;
 
 /// `use` of a root of X509-SVIDs (BUN-09).
 pub(super) const USE_X509: &str = "x509-svid";
@@ -17,6 +20,8 @@ pub(super) const USE_X509: &str = "x509-svid";
 pub(super) const USE_JWT: &str = "jwt-svid";
 /// `use` of a key of WIT-SVIDs.
 pub(super) const USE_WIT: &str = "wit-svid";
+/// `use` of a key that verifies signatures, in a JWK set for those who know nothing of SPIFFE (RFC 7517 section 4.2).
+const USE_SIGNATURE: &str = "sig";
 
 /// The first octet of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: u8 = 0x04;
@@ -38,6 +43,17 @@ pub struct PublicJwk {
 }
 
 impl PublicJwk {
+    /// Returns the members of a key that signs ES256 tokens under this identifier (JWT-14).
+    #[must_use]
+    pub fn es256(kid: &AuthorityId, key: &P256Key) -> Self {
+        let EcJwk { kty, crv, x, y } = EcJwk::of(key);
+        Self {
+            kid: Some(kid.to_string()),
+            alg: Some("ES256".to_owned()),
+            ..Self::with_members(&kty, [("crv", crv), ("x", x), ("y", y)])
+        }
+    }
+
     /// Returns the members that state a key of this type (RFC 7518 section 6, RFC 8037 section 2).
     fn member_names(kty: &str) -> Option<&'static [&'static str]> {
         match kty {
@@ -198,7 +214,25 @@ impl<'a> Document<'a> {
     }
 }
 
+/// A plain JWK set (RFC 7517 section 5).
+#[derive(Serialize)]
+struct JwkSet<'a> {
+    keys: Vec<Entry<'a>>,
+}
+
 impl TrustBundle {
+    /// Returns the keys of JWT-SVIDs, and no others, as a JWK set for OpenID Connect relying parties, without line breaks.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]
+    pub fn to_oidc_jwks(&self) -> String {
+        let keys = self.jwt_authorities.iter().map(|key| Entry {
+            purpose: USE_SIGNATURE,
+            key,
+            x5c: None,
+        });
+        serde_json::to_string(&JwkSet { keys: keys.collect() }).expect("a JWK set is always JSON")
+    }
+
     /// Returns the bundle as a SPIFFE bundle document, without line breaks.
     #[must_use]
     #[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]

@@ -345,3 +345,28 @@ proptest! {
         assert_eq!(again, ParsedBundle { bundle: parsed.bundle, skipped: Vec::new() });
     }
 }
+
+#[test]
+fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back() {
+    let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
+    let key = {
+        use p256::elliptic_curve::sec1::ToSec1Point as _;
+        crate::public_key::PublicKey::from_sec1(secret.public_key().to_sec1_point(false).as_bytes()).unwrap()
+    };
+    let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
+    let domain: TrustDomain = "example.org".parse().unwrap();
+    let bundle = TrustBundle::new(domain.clone()).with_jwt_authority(&kid, &key).with_jwt_authority(&kid, &key);
+    let document: Value = serde_json::from_str(&bundle.to_spiffe_json()).unwrap();
+    let keys = document["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 1, "one JWK a key");
+    assert_eq!(
+        (&keys[0]["use"], &keys[0]["kid"], &keys[0]["alg"], &keys[0]["kty"], &keys[0]["crv"]),
+        (&"jwt-svid".into(), &"ab".repeat(20).into(), &"ES256".into(), &"EC".into(), &"P-256".into())
+    );
+    assert_eq!(TrustBundle::parse_spiffe_json(&domain, document.to_string().as_bytes()).unwrap(), bundle);
+
+    let plain: Value = serde_json::from_str(&bundle.to_oidc_jwks()).unwrap();
+    let members: Vec<_> = plain["keys"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+    assert_eq!((&plain["keys"][0]["use"], plain.as_object().unwrap().len()), (&"sig".into(), 1));
+}

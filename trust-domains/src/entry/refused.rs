@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ParseHintError;
 use crate::class::CredentialClass;
 use crate::duration::format_duration;
+use crate::jwt_svid::ClaimRefused;
 use crate::problem::{Code, Coded};
 use crate::selector::{ParseSelectorError, UnixKey};
 use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
@@ -13,6 +14,9 @@ use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryRefused {
+    /// The claims.
+    #[error(transparent)]
+    Claims(#[from] ClaimRefused),
     /// A life above that of the class.
     #[error("{field} of {} is above the {} of class {class}", format_duration(*asked), format_duration(class.longest_life()))]
     ClassExceeded {
@@ -106,6 +110,7 @@ pub enum EntryRefused {
 impl Coded for EntryRefused {
     fn code(&self) -> Code {
         match self {
+            Self::Claims(reason) => reason.code(),
             Self::ClassExceeded { .. } => Code::ClassExceeded,
             Self::Hint(reason) => reason.code(),
             Self::NotImplemented { .. } => Code::NotImplemented,
@@ -126,6 +131,7 @@ impl Coded for EntryRefused {
                 let longest = CredentialClass::Slow.longest_life();
                 format!("ask for at most {}: no class allows more", format_duration(longest))
             }
+            Self::Claims(reason) => reason.hint(),
             Self::Hint(reason) => reason.hint(),
             Self::NoSelectors => "name at least one, like --selector unix:uid:1000".to_owned(),
             Self::NotImplemented { field } => format!("write the entry without {field}"),

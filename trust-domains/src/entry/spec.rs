@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{EntryRefused, Hint};
 use crate::class::{CredentialClass, outage_price};
+use crate::jwt_svid::ExtraClaims;
 use crate::selector::{Selector, SelectorSet, UnixKey};
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
@@ -21,6 +22,7 @@ pub struct EntrySpec {
     pub(super) parent_id: SpiffeId,
     pub(super) selectors: SelectorSet,
     pub(super) hint: Option<Hint>,
+    pub(super) claims: ExtraClaims,
     pub(super) expires_at: Option<Timestamp>,
     // Seconds in 32 bits: a server holds a million of these.
     pub(super) x509_ttl_s: u32,
@@ -49,6 +51,7 @@ impl EntrySpec {
             parent_id: parent,
             selectors: parse_selectors(&draft.selectors)?,
             hint: parse_hint(draft.hint.as_deref())?,
+            claims: ExtraClaims::new(draft.claims.clone())?,
             expires_at: draft.expires_at,
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -78,6 +81,7 @@ impl EntrySpec {
             parent_id: parent.unwrap_or_else(|| self.parent_id.clone()),
             selectors: change.selectors.as_deref().map_or(Ok(self.selectors.clone()), parse_selectors)?,
             hint: change.hint.as_deref().map_or(Ok(self.hint.clone()), |text| parse_hint(Some(text)))?,
+            claims: change.claims.clone().map_or(Ok(self.claims.clone()), ExtraClaims::new)?,
             expires_at: change.expires_at.or(self.expires_at),
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -140,6 +144,12 @@ impl EntrySpec {
         self.hint.as_ref()
     }
 
+    /// Returns the claims of its JWT-SVIDs beside those of the standard.
+    #[must_use]
+    pub fn claims(&self) -> &ExtraClaims {
+        &self.claims
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -162,6 +172,7 @@ impl EntrySpec {
             ("class", self.class != other.class),
             ("x509_ttl_s", self.x509_ttl_s != other.x509_ttl_s),
             ("jwt_ttl_s", self.jwt_ttl_s != other.jwt_ttl_s),
+            ("claims", self.claims != other.claims),
             ("hint", self.hint != other.hint),
             ("expires_at", self.expires_at != other.expires_at),
         ];

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EntryId, EntryRefused, EntrySpec, Hint, RegistrationEntry};
 use crate::class::CredentialClass;
+use crate::jwt_svid::ExtraClaims;
 use crate::selector::SelectorSet;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
@@ -20,6 +21,8 @@ pub(super) struct StoredEntry {
     jwt_ttl_s: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<Hint>,
+    #[serde(default, skip_serializing_if = "ExtraClaims::is_empty")]
+    claims: ExtraClaims,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -35,6 +38,7 @@ impl From<RegistrationEntry> for StoredEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            claims,
             expires_at,
         } = entry.spec;
         Self {
@@ -46,6 +50,7 @@ impl From<RegistrationEntry> for StoredEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            claims,
             expires_at,
             created_at: entry.created_at,
         }
@@ -65,6 +70,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            claims,
             expires_at,
             created_at,
         } = stored;
@@ -76,6 +82,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             x509_ttl_s,
             jwt_ttl_s,
             hint,
+            claims,
             expires_at,
         }
         .checked()?;

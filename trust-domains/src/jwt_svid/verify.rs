@@ -13,7 +13,7 @@ use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
 
-/// The longest token that is read: one with the longest audience that we issue (16 values of 2,048 bytes) has 44 KB. Checked before anything is decoded.
+/// The longest token that is read: several times what fits into an HTTP header, where tokens travel. Checked before anything is decoded.
 pub const MAX_JWT_SVID_BYTES: usize = 64 * 1024;
 
 /// How far clocks may differ when nothing else is said: machines with NTP differ by far less, and a token of five minutes lives a tenth longer at most.

@@ -1,8 +1,8 @@
 //! The life of the authorities (design section 6): *prepared* -> *active* -> *old* -> gone; *tainted* on the way out in an emergency, then *revoked*.
 //!
-//! The plan, for the root and the issuing CA of one replica:
+//! The plan, for the root, the issuing CA and the token keys of one replica:
 //! - A root is made once, by `server init`. When too little of it is left the plan says so, early; it never makes do with leaves clipped below their TTL.
-//! - An issuing CA signs while it has at least twice the longest life that it may grant; by then its successor is active.
+//! - An authority signs while it has at least twice the longest life that it may grant; by then its successor is active.
 //! - A successor is prepared `2 * handover_lead` ahead of that moment and activated `handover_lead` ahead, so that a failure at either step has time to be mended.
 //! - Without an authority that can sign, one is prepared and activated at once.
 //! - Activation comes before retirement: at each step at least one authority is active, and with two of them the one that ends last signs.
@@ -10,21 +10,32 @@
 //! - Forgetting cannot be undone: it waits until the clock is believed. A clock behind the last stored time signs nothing.
 //! - An issuing CA whose root is not the active one is replaced at once, and signs until then if that root is old and still valid.
 //!
+//! A token key has no certificate, and no chain brings it along: who verifies must know it from the bundle before it signs. So, beyond the above:
+//! - It is in the bundle from its preparation on. A commit of its own then marks it as published, and everything after that commit tells of it.
+//! - It is activated once every node with an unexpired SVID has acknowledged that commit, or the deadline passed; the nodes that are left behind are named.
+//! - While another key signs, five refresh hints pass as well where relying parties fetch the keys. Without a key that signs nobody is waited for but nodes.
+//! - Both waits are over only by a clock that is believed: one that jumped ahead activates nothing early.
+//!
 //! The loop performs the actions in their order, then asks again, until there are none. Each action is one commit; after a crash the plan goes on from what is stored.
 
 mod action;
 mod id;
+mod line;
 mod policy;
 mod state;
 
 pub use action::{AuthorityAction, AuthorityPlan, AuthorityProblem, ForgetReason, PrepareReason, Signing};
 pub use id::{AuthorityId, ParseAuthorityIdError};
-pub use policy::{AuthorityPolicy, DEFAULT_ROOT_NOTICE, PolicyRefused};
-pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Phase};
+pub use policy::{
+    AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_ROOT_NOTICE, DEFAULT_TOKEN_KEY_LIFE, KeyLife, PolicyRefused, REFRESHES_BEFORE_USE, TokenPolicy,
+    TokenPolicyRefused,
+};
+pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication};
+
+use line::{Line, Succession, longest};
 
 use crate::clock::Reading;
 use crate::plan::clock_evidence::ClockVerdict;
-use crate::plan::validity::SHORTEST_LIFE;
 use crate::timestamp::Timestamp;
 
 /// Returns what is to be done now; see the head of this file for the policy.
@@ -37,75 +48,78 @@ pub fn plan(now: Reading, state: &AuthoritiesState, policy: &AuthorityPolicy) ->
             actions: Vec::new(),
             problems,
             signing: Signing::Stopped,
+            jwt_signing: Signing::Stopped,
         };
     }
-    let mut planning = Planning::new(now.wall, state, policy);
+    let mut planning = Planning::new(now.wall, verdict, state, policy);
+    let (issuing, jwt) = (planning.issuing(), planning.tokens(AuthorityKind::Jwt, &policy.jwt));
     planning.judge_root();
-    planning.hand_over();
-    planning.forget(verdict);
-    planning.finish()
+    planning.hand_over_issuing(&issuing);
+    planning.hand_over_tokens(&jwt, &policy.jwt);
+    planning.forget(&[&issuing, &jwt]);
+    let signing = planning.issuing_signer(&issuing);
+    let jwt_signing = planning.token_signer(&jwt);
+    AuthorityPlan {
+        actions: planning.actions,
+        problems: planning.problems,
+        signing,
+        jwt_signing,
+    }
 }
 
 struct Planning<'a> {
     now: Timestamp,
+    verdict: ClockVerdict,
     policy: &'a AuthorityPolicy,
     state: &'a AuthoritiesState,
-    issuing: Vec<&'a AuthorityState>,
     root: Option<&'a AuthorityState>,
-    /// The issuing CA that is active and valid under the active root.
-    active: Option<&'a AuthorityState>,
     actions: Vec<AuthorityAction>,
     problems: Vec<AuthorityProblem>,
 }
 
 impl<'a> Planning<'a> {
-    fn new(now: Timestamp, state: &'a AuthoritiesState, policy: &'a AuthorityPolicy) -> Self {
-        let of_kind = |kind| state.authorities.iter().filter(move |authority| authority.kind == kind);
-        let root = longest(of_kind(AuthorityKind::X509Root).filter(|root| root.phase == Phase::Active && root.is_valid_at(now)));
-        let issuing = of_kind(AuthorityKind::X509Issuing).collect();
-        let mut planning = Self {
+    fn new(now: Timestamp, verdict: ClockVerdict, state: &'a AuthoritiesState, policy: &'a AuthorityPolicy) -> Self {
+        let roots = state.authorities.iter().filter(|authority| authority.kind == AuthorityKind::X509Root);
+        Self {
             now,
+            verdict,
             policy,
             state,
-            issuing,
-            root,
-            active: None,
+            root: longest(roots.filter(|root| root.phase == Phase::Active && root.is_valid_at(now))),
             actions: Vec::new(),
             problems: Vec::new(),
-        };
-        planning.active = planning.usable(Phase::Active);
-        planning
+        }
     }
 
-    /// Returns the issuing CA in this phase that is valid now under the active root, and ends last.
-    fn usable(&self, phase: Phase) -> Option<&'a AuthorityState> {
-        longest(self.issuing.iter().copied().filter(|issuing| issuing.phase == phase && self.can_sign(issuing)))
+    /// Returns the line of the issuing CAs: usable are those under the active root.
+    fn issuing(&self) -> Line<'a> {
+        let is_under_root = |issuing: &AuthorityState| self.root.is_some_and(|root| issuing.issuer.as_ref() == Some(&root.id));
+        Line {
+            ceiling: self.root.map(|root| root.not_after),
+            ..self.line(AuthorityKind::X509Issuing, self.policy.issuing, is_under_root)
+        }
     }
 
-    fn can_sign(&self, issuing: &AuthorityState) -> bool {
-        self.is_under_active_root(issuing) && issuing.is_valid_at(self.now)
+    /// Returns the line of the keys that sign one kind of token.
+    fn tokens(&self, kind: AuthorityKind, policy: &TokenPolicy) -> Line<'a> {
+        self.line(kind, policy.life, |_| true)
     }
 
-    fn is_under_active_root(&self, issuing: &AuthorityState) -> bool {
-        self.root.is_some_and(|root| issuing.issuer.as_ref() == Some(&root.id))
-    }
-
-    /// Returns who signs as things are: the active issuing CA, or one under a root that is on its way out while there is no other.
-    fn signer(&self) -> Option<&'a AuthorityState> {
-        self.active.or_else(|| {
-            longest(
-                self.issuing
-                    .iter()
-                    .copied()
-                    .filter(|issuing| issuing.phase == Phase::Active && self.is_under_old_root(issuing)),
-            )
-        })
-    }
-
-    fn is_under_old_root(&self, issuing: &AuthorityState) -> bool {
-        let is_its_root = |root: &&AuthorityState| root.kind == AuthorityKind::X509Root && issuing.issuer.as_ref() == Some(&root.id);
-        let root = self.state.authorities.iter().find(is_its_root);
-        root.is_some_and(|root| root.phase == Phase::Old && root.is_valid_at(self.now)) && issuing.is_valid_at(self.now)
+    fn line(&self, kind: AuthorityKind, life: KeyLife, may_sign: impl Fn(&AuthorityState) -> bool) -> Line<'a> {
+        let members: Vec<_> = self.state.authorities.iter().filter(|authority| authority.kind == kind).collect();
+        let usable = members
+            .iter()
+            .copied()
+            .filter(|member| member.is_valid_at(self.now) && may_sign(member))
+            .collect();
+        Line {
+            kind,
+            now: self.now,
+            life,
+            members,
+            usable,
+            ceiling: None,
+        }
     }
 
     fn judge_root(&mut self) {
@@ -123,85 +137,110 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Prepares, activates and retires.
-    fn hand_over(&mut self) {
-        let signer = match (self.root, self.successor_reason()) {
-            (Some(root), Some(reason)) => self.succeed(root, reason).or(self.active),
-            _ => self.active,
+    /// Prepares, activates and retires issuing CAs. Without an active root nothing is made and nothing takes over.
+    fn hand_over_issuing(&mut self, line: &Line<'a>) {
+        let active = line.active();
+        let Some(root) = self.root else {
+            self.retire(line, active);
+            return;
         };
+        let mut signer = active;
+        match line.succession() {
+            Succession::Activate(prepared, reason) => {
+                self.activate(prepared, reason, Missing::default());
+                signer = Some(prepared);
+            }
+            Succession::Nothing => {}
+            Succession::Prepare(not_after, reason) => self.actions.push(AuthorityAction::PrepareIssuing {
+                root: root.id.clone(),
+                not_after,
+                reason,
+            }),
+            Succession::TooShort => {
+                let refused_from = active.map_or(self.now, |active| active.not_after - line.life.longest());
+                self.problems.push(AuthorityProblem::RootTooShort {
+                    root: root.id.clone(),
+                    not_after: root.not_after,
+                    refused_from,
+                });
+            }
+        }
+        self.retire(line, signer);
+    }
+
+    /// Prepares, publishes, activates and retires the keys of one kind of token.
+    fn hand_over_tokens(&mut self, line: &Line<'a>, policy: &TokenPolicy) {
+        if let Some(unpublished) = line.prepared().filter(|prepared| prepared.publication.is_none()) {
+            self.actions.push(AuthorityAction::Publish { id: unpublished.id.clone() });
+        }
+        let mut signer = line.active();
+        match line.succession() {
+            Succession::Activate(prepared, reason) => {
+                if self.is_known(prepared, policy, signer.is_some()) {
+                    let left_behind = prepared.publication.as_ref().map(|publication| publication.missing.clone());
+                    self.activate(prepared, reason, left_behind.unwrap_or_default());
+                    signer = Some(prepared);
+                }
+            }
+            Succession::Prepare(not_after, reason) => self.actions.push(AuthorityAction::PrepareToken {
+                kind: line.kind,
+                not_after,
+                reason,
+            }),
+            // A token key has nothing above it that could be too short, but for a policy that its own type rules out.
+            Succession::Nothing | Succession::TooShort => {}
+        }
+        self.retire(line, signer);
+    }
+
+    /// Returns whether everybody who is waited for knows a prepared key.
+    fn is_known(&mut self, prepared: &AuthorityState, policy: &TokenPolicy, another_signs: bool) -> bool {
+        let Some(publication) = &prepared.publication else { return false };
+        // A clock that jumped says nothing about how long anybody had.
+        let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
+        let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
+        let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
+        if !by_nodes {
+            self.problems.push(AuthorityProblem::Unacknowledged {
+                kind: prepared.kind,
+                key: prepared.id.clone(),
+                missing: publication.missing.clone(),
+                signs_from: publication.at + policy.ack_deadline,
+            });
+        }
+        by_nodes && by_relying_parties
+    }
+
+    fn activate(&mut self, prepared: &AuthorityState, reason: PrepareReason, left_behind: Missing) {
+        self.actions.push(AuthorityAction::Activate {
+            id: prepared.id.clone(),
+            reason,
+            left_behind,
+        });
+    }
+
+    /// Retires all active ones but the one that signs from now on.
+    fn retire(&mut self, line: &Line<'_>, signer: Option<&AuthorityState>) {
         let Some(signer) = signer else { return };
-        for other in self.issuing.iter().filter(|other| other.phase == Phase::Active && other.id != signer.id) {
-            self.actions.push(AuthorityAction::RetireIssuing {
+        for other in line.members.iter().filter(|other| other.phase == Phase::Active && other.id != signer.id) {
+            self.actions.push(AuthorityAction::Retire {
                 id: other.id.clone(),
                 replaced_by: signer.id.clone(),
             });
         }
     }
 
-    /// Returns why a successor must be prepared by now.
-    fn successor_reason(&self) -> Option<PrepareReason> {
-        let Some(active) = self.active else {
-            return Some(PrepareReason::NoneActive);
+    fn forget(&mut self, lines: &[&Line<'_>]) {
+        let due = |line: &Line<'_>| {
+            let reasons = line
+                .members
+                .iter()
+                .filter_map(|member| Some((member.id.clone(), self.forget_reason(line, member)?)));
+            reasons.collect::<Vec<_>>()
         };
-        let left = self.now.duration_until(active.not_after);
-        let prepare_at = self.policy.signing_margin().saturating_add(self.policy.handover_lead() * 2);
-        (left <= prepare_at).then_some(PrepareReason::EndsSoon { not_after: active.not_after })
-    }
-
-    /// Takes the next step towards a successor, and returns it if that is its activation.
-    fn succeed(&mut self, root: &AuthorityState, reason: PrepareReason) -> Option<&'a AuthorityState> {
-        let prepared = self.usable(Phase::Prepared).filter(|prepared| self.is_worth(prepared.not_after));
-        if let Some(prepared) = prepared {
-            if !self.must_activate() {
-                return None;
-            }
-            self.actions.push(AuthorityAction::ActivateIssuing {
-                id: prepared.id.clone(),
-                reason,
-            });
-            return Some(prepared);
-        }
-        let not_after = (self.now + self.policy.issuing_life()).min(root.not_after);
-        if self.is_worth(not_after) {
-            self.actions.push(AuthorityAction::PrepareIssuing {
-                root: root.id.clone(),
-                not_after,
-                reason,
-            });
-        } else {
-            let refused_from = self.active.map_or(self.now, |active| active.not_after - self.policy.longest_life());
-            self.problems.push(AuthorityProblem::RootTooShort {
-                root: root.id.clone(),
-                not_after: root.not_after,
-                refused_from,
-            });
-        }
-        None
-    }
-
-    fn must_activate(&self) -> bool {
-        let activate_at = self.policy.signing_margin().saturating_add(self.policy.handover_lead());
-        self.active.is_none_or(|active| self.now.duration_until(active.not_after) <= activate_at)
-    }
-
-    /// An issuing CA is worth its key if it outlasts the active one by the lead: near the root's end all would end with the root.
-    fn is_worth(&self, not_after: Timestamp) -> bool {
-        match self.active {
-            Some(active) => not_after >= active.not_after + self.policy.handover_lead(),
-            None => not_after > self.now + SHORTEST_LIFE,
-        }
-    }
-
-    fn forget(&mut self, verdict: ClockVerdict) {
-        let due: Vec<_> = self
-            .issuing
-            .iter()
-            .filter_map(|issuing| self.forget_reason(issuing).map(|reason| (issuing.id.clone(), reason)))
-            .collect();
-        match verdict {
-            ClockVerdict::Agreed => self
-                .actions
-                .extend(due.into_iter().map(|(id, reason)| AuthorityAction::ForgetIssuing { id, reason })),
+        let due: Vec<_> = lines.iter().flat_map(|line| due(line)).collect();
+        match self.verdict {
+            ClockVerdict::Agreed => self.actions.extend(due.into_iter().map(|(id, reason)| AuthorityAction::Forget { id, reason })),
             ClockVerdict::Jumped { last_stored, by_s } | ClockVerdict::Behind { last_stored, by_s } => {
                 self.problems.push(AuthorityProblem::ClockJumped {
                     last_stored,
@@ -212,52 +251,64 @@ impl<'a> Planning<'a> {
         }
     }
 
-    fn forget_reason(&self, issuing: &AuthorityState) -> Option<ForgetReason> {
-        let not_after = issuing.not_after;
-        match issuing.phase {
+    fn forget_reason(&self, line: &Line<'_>, member: &AuthorityState) -> Option<ForgetReason> {
+        let not_after = member.not_after;
+        match member.phase {
             Phase::Active => None,
             Phase::Prepared => {
                 // While no root is active nothing can be judged; one that begins in a moment was made before the clock was set back a little.
-                let is_useful = issuing.not_before <= self.now + self.policy.clock.skew && self.is_under_active_root(issuing) && self.is_worth(not_after);
-                (self.root.is_some() && !is_useful && !self.is_activated(issuing)).then_some(ForgetReason::NotNeeded)
+                let (is_under_root, can_judge) = match member.kind {
+                    AuthorityKind::X509Issuing => (self.root.is_some_and(|root| member.issuer.as_ref() == Some(&root.id)), self.root.is_some()),
+                    AuthorityKind::X509Root | AuthorityKind::Jwt => (true, true),
+                };
+                let is_useful = is_under_root && member.not_before <= self.now + self.policy.clock.skew && line.is_worth(not_after);
+                (can_judge && !is_useful && !self.is_activated(member)).then_some(ForgetReason::NotNeeded)
             }
             Phase::Old | Phase::Tainted | Phase::Revoked => (self.now > not_after + self.policy.clock.skew).then_some(ForgetReason::Ended { not_after }),
         }
     }
 
-    fn is_activated(&self, issuing: &AuthorityState) -> bool {
+    fn is_activated(&self, authority: &AuthorityState) -> bool {
         self.actions
             .iter()
-            .any(|action| matches!(action, AuthorityAction::ActivateIssuing { id, .. } if *id == issuing.id))
+            .any(|action| matches!(action, AuthorityAction::Activate { id, .. } if *id == authority.id))
     }
 
-    fn finish(mut self) -> AuthorityPlan {
-        let signing = match self.signer() {
-            None => {
-                self.problems.push(AuthorityProblem::NoIssuing);
-                Signing::Stopped
-            }
-            Some(signer) => {
-                if self.now.duration_until(signer.not_after) < self.policy.signing_margin() {
-                    self.problems.push(AuthorityProblem::SuccessorLate {
-                        issuing: signer.id.clone(),
-                        not_after: signer.not_after,
-                    });
-                }
-                Signing::With(signer.id.clone())
-            }
+    /// Returns who signs leaves as things are: the active issuing CA, or one under a root that is on its way out while there is no other.
+    fn issuing_signer(&mut self, line: &Line<'a>) -> Signing {
+        let under_old_root = line
+            .members
+            .iter()
+            .copied()
+            .filter(|issuing| issuing.phase == Phase::Active && self.is_under_old_root(issuing));
+        let signer = line.active().or_else(|| longest(under_old_root));
+        self.signing(line, signer, AuthorityProblem::NoIssuing)
+    }
+
+    fn is_under_old_root(&self, issuing: &AuthorityState) -> bool {
+        let is_its_root = |root: &&AuthorityState| root.kind == AuthorityKind::X509Root && issuing.issuer.as_ref() == Some(&root.id);
+        let root = self.state.authorities.iter().find(is_its_root);
+        root.is_some_and(|root| root.phase == Phase::Old && root.is_valid_at(self.now)) && issuing.is_valid_at(self.now)
+    }
+
+    fn token_signer(&mut self, line: &Line<'a>) -> Signing {
+        self.signing(line, line.active(), AuthorityProblem::NoTokenKey { kind: line.kind })
+    }
+
+    fn signing(&mut self, line: &Line<'_>, signer: Option<&AuthorityState>, none: AuthorityProblem) -> Signing {
+        let Some(signer) = signer else {
+            self.problems.push(none);
+            return Signing::Stopped;
         };
-        AuthorityPlan {
-            actions: self.actions,
-            problems: self.problems,
-            signing,
+        if line.is_late(signer) {
+            self.problems.push(AuthorityProblem::SuccessorLate {
+                kind: line.kind,
+                authority: signer.id.clone(),
+                not_after: signer.not_after,
+            });
         }
+        Signing::With(signer.id.clone())
     }
-}
-
-/// Returns the authority that ends last; of several the one with the greatest identifier, so that every look picks the same.
-fn longest<'a>(authorities: impl Iterator<Item = &'a AuthorityState>) -> Option<&'a AuthorityState> {
-    authorities.max_by(|one, other| (one.not_after, &one.id).cmp(&(other.not_after, &other.id)))
 }
 
 #[cfg(test)]

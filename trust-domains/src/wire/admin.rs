@@ -17,22 +17,28 @@
 //! | `GET /v1/admin/nodes/{name}` | - | [`NodeView`] |
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
+//! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!
 //! `{id}` of an entry is its id, or its SPIFFE ID percent-encoded where that is unique; `{name}` of a node is its name or its SPIFFE ID percent-encoded.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
 use crate::join_link::JoinLink;
+use crate::jwt_svid::TokenId;
 use crate::revision::Revision;
 use crate::selector::Selector;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
+use crate::wire::tokens::TokenText;
 
 /// A part of a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -111,6 +117,9 @@ pub struct EntryDraft {
     /// The life of its JWT-SVIDs, in seconds; 300 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_ttl_s: Option<u64>,
+    /// More claims of its JWT-SVIDs, by name; the server's configuration lists the names that are allowed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Value>,
     /// A label for workloads with several identities, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -192,6 +201,9 @@ pub struct EntryView {
     pub dns_names: Vec<String>,
     /// Trust domains whose bundles it gets.
     pub federates_with: Vec<TrustDomain>,
+    /// More claims of its JWT-SVIDs, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Value>,
     /// A label.
     pub hint: Option<String>,
     /// When the entry ends.
@@ -227,6 +239,9 @@ pub struct EntryChange {
     /// Replaces the life of JWT-SVIDs, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_ttl_s: Option<u64>,
+    /// Replaces all claims; an empty object removes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<BTreeMap<String, Value>>,
     /// Replaces the hint; an empty one removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -365,6 +380,37 @@ pub struct NodeView {
     pub joined_at: Timestamp,
     /// The commit it shows; absent when not connected.
     pub acknowledged: Option<Revision>,
+}
+
+/// Asks for a JWT-SVID that no node asks for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MintJwtRequest {
+    /// The identity: a SPIFFE ID, or its path. No entry is needed.
+    pub spiffe_id: String,
+    /// Whom the token is for, as in [`JwtRequest`](super::tokens::JwtRequest).
+    pub audience: Vec<String>,
+    /// Its life in seconds: at most that of the server's longest class; 300 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
+    /// Whether it says from when on it is good (`nbf`).
+    #[serde(default)]
+    pub not_before: bool,
+}
+
+/// A JWT-SVID that an operator minted.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MintedToken {
+    /// The identity.
+    pub spiffe_id: SpiffeId,
+    /// Its own id, by which the journal names it.
+    pub jti: TokenId,
+    /// The token: a bearer secret.
+    pub token: TokenText,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// How a process is.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::entry::EntryId;
+use crate::jwt_svid::TokenId;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
@@ -28,6 +29,8 @@ pub struct AuditRecord {
 pub enum AuditEvent {
     /// A certificate is about to be signed: the record is durable before the key is used.
     Issued(Issuance),
+    /// A token is about to be signed: the record is durable before the key is used.
+    TokenIssued(TokenIssuance),
     /// Something was decided or changed.
     Decided(Decision),
     /// A torn or damaged tail was cut when the journal was opened.
@@ -53,6 +56,31 @@ pub struct Issuance {
     /// The authority that signs: its key id in hex.
     pub issuer: String,
     /// When the certificate ends.
+    pub not_after: Timestamp,
+    /// Who caused it.
+    pub actor: String,
+    /// The request's trace id (W3C trace context), in hex.
+    pub trace_id: String,
+}
+
+/// The issuance of one token. The token itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenIssuance {
+    /// The token's own id (`jti`).
+    pub jti: TokenId,
+    /// The identity.
+    pub spiffe_id: SpiffeId,
+    /// Whom it is for.
+    pub audience: Vec<String>,
+    /// The entry; absent for one that an operator minted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<EntryId>,
+    /// The node that asked; absent for one that an operator minted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<SpiffeId>,
+    /// The key that signs (`kid`).
+    pub issuer: String,
+    /// When the token ends.
     pub not_after: Timestamp,
     /// Who caused it.
     pub actor: String,

@@ -21,6 +21,9 @@ pub const MAX_AUDIENCES: usize = 16;
 /// The longest value of an audience, in bytes: room for any URL or SPIFFE ID.
 pub const MAX_AUDIENCE_LEN: usize = 2_048;
 
+/// The most bytes of all values of an audience together: a token travels in a header, and servers take 8 KiB of those.
+pub const MAX_AUDIENCE_TOTAL: usize = 8_192;
+
 /// A batch of JWT-SVIDs to issue.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +38,8 @@ pub struct IssueJwtRequest {
 pub struct JwtRequest {
     /// The entry to issue for.
     pub entry_id: EntryId,
-    /// Whom the token is for: 1 to [`MAX_AUDIENCES`] values of 1 to [`MAX_AUDIENCE_LEN`] bytes, each once.
+    /// Whom the token is for: 1 to [`MAX_AUDIENCES`] values of 1 to [`MAX_AUDIENCE_LEN`] bytes, each once, at most
+    /// [`MAX_AUDIENCE_TOTAL`] bytes in all.
     pub audience: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod caller;
 mod entries;
+mod mint;
 mod nodes;
 mod page;
 mod status;
@@ -24,8 +25,10 @@ use trust_domains::{TrustBundle, TrustDomain};
 use super::admission::{Gate, admit};
 use crate::attestation::JoinTokens;
 use crate::decisions::DecisionLog;
+use crate::issuance::Issuance;
 use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
+use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
 
 /// What the admin API asks.
@@ -38,6 +41,10 @@ pub struct AdminApi {
     pub editor: Arc<Editor>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
+    /// Mints tokens.
+    pub issuance: Arc<Issuance>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The journal, to be read.
     pub journal: Journal,
     /// Takes decisions.
@@ -97,6 +104,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}", get(nodes::show))
         .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
+        .route("/v1/admin/mint-jwt", post(mint::jwt))
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/health", get(status::health))

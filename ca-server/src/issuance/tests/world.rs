@@ -13,6 +13,7 @@ use trust_domains::class::CredentialClass;
 use trust_domains::clock::{Clock, ManualClock};
 use trust_domains::entry::EntrySpec;
 use trust_domains::node::{NodeRecord, NodeSvid};
+use trust_domains::plan::authority::Missing;
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::audit::AuditEvent;
@@ -20,7 +21,7 @@ use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueResponse, IssueResult, IssuedLeaf, KeyRequest};
 use trust_domains::{EntryId, RegistrationEntry, Revision, SelectorSet, Serial, SpiffeId, Timestamp, TrustDomain};
 
-use crate::authority::{Authorities, AuthoritySettings};
+use crate::authority::{Authorities, AuthoritySettings, BundleWitness};
 use crate::config::{DataDir, RawServerConfig, ServerConfig};
 use crate::init::{InitParams, RecoveryChoice, init};
 use crate::issuance::{AuthenticatedCaller, EntryLookup, Issuance, IssueError, Recorder};
@@ -48,6 +49,15 @@ impl Recorder for Tap {
             self.taken.lock().unwrap().extend(events);
             Ok(seq)
         })
+    }
+}
+
+/// Every node has seen everything.
+pub(crate) struct NobodyAway;
+
+impl BundleWitness for NobodyAway {
+    fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
+        Missing::default()
     }
 }
 
@@ -183,6 +193,7 @@ impl World {
             Arc::clone(&recorder),
             clock.shared(),
             settings(),
+            Arc::new(NobodyAway),
         )
         .await
         .unwrap();

@@ -62,7 +62,7 @@ impl Editor {
     fn check_one(&self, draft: &EntryDraft, parents: &mut Parents<'_>, warnings: &mut BTreeSet<String>) -> Result<EntrySpec, EditError> {
         let parent = parents.of(draft)?;
         let spec = EntrySpec::check(draft, &self.trust_domain, parent.spiffe_id.clone())?;
-        self.refuse_class(spec.class())?;
+        self.refuse_what_is_not_allowed(&spec)?;
         warnings.extend(parent.note.clone());
         warnings.extend(spec.warnings());
         Ok(spec)

@@ -1,7 +1,7 @@
 //! Finding what an operator names: an entry by id or identity, a node by name or SPIFFE ID.
 
-use trust_domains::class::CredentialClass;
-use trust_domains::entry::EntrySpec;
+use trust_domains::entry::{EntryRefused, EntrySpec};
+use trust_domains::jwt_svid::ClaimRefused;
 use trust_domains::node::{NodeAttestor, NodeName};
 use trust_domains::{SpiffeId, TrustDomain};
 
@@ -63,15 +63,16 @@ impl Editor {
         self.registry.view(|state| twin(state, spec).cloned())
     }
 
-    /// Refuses a class that no certificate of this server could have.
-    pub(super) fn refuse_class(&self, class: CredentialClass) -> Result<(), EditError> {
-        if class.longest_life() > self.max_class.longest_life() {
-            return Err(EditError::ClassNotGranted {
-                class,
-                max_class: self.max_class,
-            });
+    /// Refuses a class that no certificate of this server could have, and claims that no token of it says.
+    pub(super) fn refuse_what_is_not_allowed(&self, spec: &EntrySpec) -> Result<(), EditError> {
+        let (class, max_class) = (spec.class(), self.allowed.max_class);
+        if class.longest_life() > max_class.longest_life() {
+            return Err(EditError::ClassNotGranted { class, max_class });
         }
-        Ok(())
+        match spec.claims().not_in(&self.allowed.claims) {
+            Some(name) => Err(EntryRefused::Claims(ClaimRefused::NotAllowed { name: name.to_owned() }).into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns the parent that is named: a node's SPIFFE ID, known or not (its entries wait for it), or the name of a node that joined or is announced by a

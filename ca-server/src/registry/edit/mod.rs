@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
+use trust_domains::jwt_svid::ClaimNames;
 use trust_domains::wire::admin::{EntryChange, EntryDeleted, EntryResult, EntryView};
 use trust_domains::{RegistrationEntry, TrustDomain};
 
@@ -29,10 +30,19 @@ use crate::attestation::JoinTokens;
 use crate::decisions::{Cause, DecisionLog};
 use crate::store::SharedStore;
 
+/// What the server's configuration allows entries.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    /// The longest class.
+    pub max_class: CredentialClass,
+    /// The names of claims.
+    pub claims: ClaimNames,
+}
+
 /// Changes entries and nodes on behalf of an operator, or of a node that leaves.
 pub struct Editor {
     trust_domain: TrustDomain,
-    max_class: CredentialClass,
+    allowed: Allowed,
     store: SharedStore,
     registry: Arc<Registry>,
     tokens: Arc<JoinTokens>,
@@ -48,7 +58,7 @@ impl Editor {
     #[must_use]
     pub fn new(
         trust_domain: TrustDomain,
-        max_class: CredentialClass,
+        allowed: Allowed,
         store: SharedStore,
         registry: Arc<Registry>,
         tokens: Arc<JoinTokens>,
@@ -57,7 +67,7 @@ impl Editor {
     ) -> Self {
         Self {
             trust_domain,
-            max_class,
+            allowed,
             store,
             registry,
             tokens,
@@ -76,7 +86,7 @@ impl Editor {
         let before = self.find(id)?;
         let parent = change.parent_id.as_deref().map(|text| self.parent_named(text)).transpose()?;
         let spec = before.entry.change(change, &self.trust_domain, parent.map(|parent| parent.spiffe_id))?;
-        self.refuse_class(spec.class())?;
+        self.refuse_what_is_not_allowed(&spec)?;
         let _locked = self.locks.lock([before.entry.spiffe_id(), spec.spiffe_id()]).await;
         let held = self.find(before.entry.id().as_str())?;
         let differences = held.entry.differences(&spec);

@@ -3,8 +3,10 @@
 mod admin;
 mod attackers;
 mod attestation;
+mod bundle_endpoint;
 mod issuing;
 mod openapi;
 mod restart;
 mod sync;
+mod tokens;
 mod world;

@@ -9,6 +9,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use platform::client::{CallError, JsonLines};
 use platform::paths::Environment;
+use platform::sealing::FileKeySource;
 use platform::sockets::SocketPath;
 use platform::tls::{ConnectError, Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
 use platform::unix_http::UnixHttpClient;
@@ -24,9 +25,12 @@ use trust_domains::wire::node::{
 };
 use trust_domains::{EntryId, Revision, Timestamp, TrustBundle};
 
-use crate::config::{RawServerConfig, ServerConfig};
+use crate::config::{DataDir, RawServerConfig, ServerConfig};
 use crate::init::{InitParams, RecoveryChoice, init};
+use crate::seal::open_store;
 use crate::server::Server;
+use crate::store::SledStore;
+use crate::store::disk::Disk;
 
 const NOW: i64 = 1_795_338_000;
 
@@ -56,12 +60,18 @@ impl World {
             clock: clock.shared(),
         };
         init(params).await.unwrap();
-        Self::start(directory, clock).await
+        Self::start(directory, clock, RawServerConfig::default()).await
     }
 
-    async fn start(directory: tempfile::TempDir, clock: ManualClock) -> Self {
+    /// A server with these options beside the tests' own.
+    pub(super) async fn with(raw: RawServerConfig) -> Self {
+        Self::new().await.restarted_with(raw).await
+    }
+
+    async fn start(directory: tempfile::TempDir, clock: ManualClock, raw: RawServerConfig) -> Self {
         let shutdown = CancellationToken::new();
-        let server = Server::start(config(directory.path()), clock.shared(), shutdown.clone()).await.unwrap();
+        let config = config(directory.path(), raw);
+        let server = Server::start(config, clock.shared(), shutdown.clone()).await.unwrap();
         let admin = UnixHttpClient::new(SocketPath::new(server.admin_socket()).unwrap(), DEADLINE);
         let address = server.node_address().to_string().parse().unwrap();
         Self {
@@ -82,8 +92,28 @@ impl World {
     }
 
     pub(super) async fn restarted(self) -> Self {
+        self.restarted_with(RawServerConfig::default()).await
+    }
+
+    pub(super) async fn restarted_with(self, raw: RawServerConfig) -> Self {
         let (directory, clock) = self.stopped().await;
-        Self::start(directory, clock).await
+        Self::start(directory, clock, raw).await
+    }
+
+    /// The same server as if it had been made before there were JWT keys.
+    pub(super) async fn as_of_version_1(self) -> Self {
+        let (directory, clock) = self.stopped().await;
+        let data_dir = DataDir::new(directory.path().join("server"));
+        let store = SledStore::open(&data_dir.store(), Disk::real()).unwrap();
+        let opened = open_store(&store, &FileKeySource::open(&data_dir.default_key_file()).unwrap()).await.unwrap();
+        crate::authority::forget_token_keys(&store, &opened.records).await;
+        drop(store);
+        Self::start(directory, clock, RawServerConfig::default()).await
+    }
+
+    /// Where the bundle endpoint is.
+    pub(super) fn bundle_address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().unwrap().bundle_address()
     }
 
     pub(super) async fn token(&self, name: &str) -> TokenCreated {
@@ -123,12 +153,12 @@ impl World {
     }
 }
 
-fn config(directory: &Path) -> ServerConfig {
+fn config(directory: &Path, raw: RawServerConfig) -> ServerConfig {
     let raw = RawServerConfig {
         data_dir: Some(directory.join("server").display().to_string()),
         listen: Some("127.0.0.1:0".to_owned()),
         telemetry_listen: Some("off".to_owned()),
-        ..RawServerConfig::default()
+        ..raw
     };
     ServerConfig::new(raw, &Environment::default()).unwrap()
 }

@@ -1,12 +1,13 @@
 //! `troth entry create` and `troth entry update`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::timestamp::Timestamp;
@@ -58,6 +59,9 @@ struct FieldArgs {
     /// The life of its JWT-SVIDs [default: 5m].
     #[arg(long, value_name = "D")]
     jwt_ttl: Option<TextDuration>,
+    /// A claim of its JWT-SVIDs beside those of the standard, as tier="gold"; repeat it for more. The server's jwt_claims lists the names.
+    #[arg(long = "claim", value_name = "NAME=JSON", value_parser = parse_claim)]
+    claims: Vec<(String, Value)>,
     /// A label that tells a workload's identities apart, at most 1,024 bytes.
     #[arg(long, value_name = "TEXT")]
     hint: Option<String>,
@@ -75,6 +79,9 @@ pub(crate) struct UpdateArgs {
     /// Another identity.
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<String>,
+    /// Takes all claims away; those of --claim replace all as well.
+    #[arg(long, conflicts_with = "claims")]
+    no_claims: bool,
     /// Other selectors: they replace all that are there.
     #[arg(long = "selector", value_name = "TYPE:VALUE")]
     selectors: Vec<String>,
@@ -84,6 +91,24 @@ pub(crate) struct UpdateArgs {
     wait: WaitArgs,
     #[command(flatten)]
     place: ServerPlace,
+}
+
+/// Reads `NAME=JSON`. A value that is no JSON is a slip of the quotes: `tier=gold` would otherwise be told as a riddle.
+fn parse_claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=JSON")?;
+    let value = serde_json::from_str(value).map_err(|_| format!("the value is not JSON; a text is written in quotes: '{name}=\"{value}\"'"))?;
+    Ok((name.to_owned(), value))
+}
+
+/// Joins claims by name; one that is there twice is a mistake.
+fn claims(claims: Vec<(String, Value)>) -> Result<BTreeMap<String, Value>, Failure> {
+    let mut joined = BTreeMap::new();
+    for (name, value) in claims {
+        if joined.insert(name.clone(), value).is_some() {
+            return Err(usage(format!("the claim {name} is there twice")).with_hint("write each claim once"));
+        }
+    }
+    Ok(joined)
 }
 
 fn seconds(duration: Option<&TextDuration>) -> Option<u64> {
@@ -130,6 +155,7 @@ fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
         class: args.fields.class,
         x509_ttl_s: seconds(args.fields.x509_ttl.as_ref()),
         jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
+        claims: claims(args.fields.claims.clone())?,
         hint: args.fields.hint.clone(),
         expires_at: args.fields.expires_at,
         ..EntryDraft::default()
@@ -139,7 +165,10 @@ fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
 /// Changes one entry.
 pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.place, global)?;
+    let replaced = args.no_claims || !args.fields.claims.is_empty();
+    let claims = claims(args.fields.claims)?;
     let change = EntryChange {
+        claims: replaced.then_some(claims),
         spiffe_id: args.spiffe_id,
         parent_id: args.fields.parent,
         selectors: (!args.selectors.is_empty()).then_some(args.selectors),
@@ -158,9 +187,9 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Document {
-    List { items: Vec<serde_json::Value> },
-    Plain(Vec<serde_json::Value>),
-    One(serde_json::Map<String, serde_json::Value>),
+    List { items: Vec<Value> },
+    Plain(Vec<Value>),
+    One(serde_json::Map<String, Value>),
 }
 
 /// Reads an entry file, naming the entry that is wrong.
@@ -170,7 +199,7 @@ pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
     let values = match document {
         Document::List { items } => items,
         Document::Plain(items) => items,
-        Document::One(entry) => vec![serde_json::Value::Object(entry)],
+        Document::One(entry) => vec![Value::Object(entry)],
     };
     values
         .into_iter()

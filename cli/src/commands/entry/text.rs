@@ -18,6 +18,10 @@ pub(crate) fn entry(entry: &EntryView) -> String {
         ("X.509 life", life(entry.x509_ttl_s)),
         ("JWT life", life(entry.jwt_ttl_s)),
     ];
+    if !entry.claims.is_empty() {
+        let claims: Vec<_> = entry.claims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.push(("claims", claims.join(", ")));
+    }
     if let Some(hint) = &entry.hint {
         pairs.push(("hint", hint.clone()));
     }

@@ -1,6 +1,6 @@
 //! What the authority plan decides: steps, problems, and who signs.
 
-use crate::plan::authority::AuthorityId;
+use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
 use crate::timestamp::Timestamp;
 
 /// What is to be done, what is wrong, and who signs meanwhile.
@@ -12,9 +12,11 @@ pub struct AuthorityPlan {
     pub problems: Vec<AuthorityProblem>,
     /// Who signs leaves as things are now, before the actions.
     pub signing: Signing,
+    /// Who signs JWT-SVIDs as things are now, before the actions.
+    pub jwt_signing: Signing,
 }
 
-/// A step in the life of an issuing CA.
+/// A step in the life of an authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthorityAction {
     /// Make a key, have the root sign its certificate, store both as prepared.
@@ -26,22 +28,38 @@ pub enum AuthorityAction {
         /// Why.
         reason: PrepareReason,
     },
+    /// Make a key that signs tokens, store it as prepared: from then on the bundle holds it.
+    PrepareToken {
+        /// What it signs.
+        kind: AuthorityKind,
+        /// When it ends.
+        not_after: Timestamp,
+        /// Why.
+        reason: PrepareReason,
+    },
+    /// Note that the bundle with it is handed out: each node's next acknowledgement is of this commit or a later one, and so of the key.
+    Publish {
+        /// Which.
+        id: AuthorityId,
+    },
     /// Let it sign: prepared becomes active.
-    ActivateIssuing {
+    Activate {
         /// Which.
         id: AuthorityId,
         /// Why.
         reason: PrepareReason,
+        /// Who has not acknowledged it: the deadline passed.
+        left_behind: Missing,
     },
     /// Let it sign no more: active becomes old.
-    RetireIssuing {
+    Retire {
         /// Which.
         id: AuthorityId,
         /// The one that signs in its place.
         replaced_by: AuthorityId,
     },
     /// Destroy its key and its record.
-    ForgetIssuing {
+    Forget {
         /// Which.
         id: AuthorityId,
         /// Why.
@@ -49,7 +67,7 @@ pub enum AuthorityAction {
     },
 }
 
-/// Why an issuing CA is needed.
+/// Why an authority is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrepareReason {
     /// The active one reaches its signing margin soon.
@@ -57,7 +75,7 @@ pub enum PrepareReason {
         /// When the active one ends.
         not_after: Timestamp,
     },
-    /// None is active and valid under the active root.
+    /// None is active and valid; of issuing CAs, under the active root.
     NoneActive,
 }
 
@@ -73,12 +91,12 @@ pub enum ForgetReason {
     NotNeeded,
 }
 
-/// Who signs leaves.
+/// Who signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signing {
     /// Nobody, as the problems say.
     Stopped,
-    /// This issuing CA.
+    /// This authority.
     With(AuthorityId),
 }
 
@@ -129,13 +147,33 @@ pub enum AuthorityProblem {
         /// From when leaves of the longest life are refused.
         refused_from: Timestamp,
     },
-    /// The active issuing CA is within its signing margin: a handover failed or is late.
-    #[error("issuing CA {issuing} ends at {not_after} and should sign no more, but it has no successor yet")]
+    /// No key that signs tokens is active and valid.
+    #[error("no {kind} key is active and valid: no such token is signed")]
+    NoTokenKey {
+        /// What it would sign.
+        kind: AuthorityKind,
+    },
+    /// The active authority is within its signing margin: a handover failed or is late.
+    #[error("{kind} authority {authority} ends at {not_after} and should sign no more, but it has no successor yet")]
     SuccessorLate {
+        /// What it signs.
+        kind: AuthorityKind,
         /// Which.
-        issuing: AuthorityId,
+        authority: AuthorityId,
         /// When it ends.
         not_after: Timestamp,
+    },
+    /// A key is due to sign, and some nodes have not acknowledged it.
+    #[error("{kind} key {key} should sign by now, and {missing} did not acknowledge it; it signs without them from {signs_from}")]
+    Unacknowledged {
+        /// What it signs.
+        kind: AuthorityKind,
+        /// Which.
+        key: AuthorityId,
+        /// Who is missing.
+        missing: Missing,
+        /// When the deadline passes.
+        signs_from: Timestamp,
     },
 }
 
@@ -150,7 +188,9 @@ impl AuthorityProblem {
             Self::NoRoot => "no_root",
             Self::RootEndsSoon { .. } => "root_ends_soon",
             Self::RootTooShort { .. } => "root_too_short",
-            Self::SuccessorLate { .. } => "issuing_successor_late",
+            Self::NoTokenKey { .. } => "no_token_key",
+            Self::SuccessorLate { .. } => "successor_late",
+            Self::Unacknowledged { .. } => "key_unacknowledged",
         }
     }
 }

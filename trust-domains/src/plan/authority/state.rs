@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::node::NodeName;
 use crate::plan::authority::AuthorityId;
 use crate::plan::clock_evidence::ClockEvidence;
 use crate::timestamp::Timestamp;
@@ -16,6 +17,8 @@ pub enum AuthorityKind {
     X509Root,
     /// Signs leaves; travels in their chain.
     X509Issuing,
+    /// Signs JWT-SVIDs; a key without a certificate, which the bundle holds.
+    Jwt,
 }
 
 impl fmt::Display for AuthorityKind {
@@ -23,6 +26,7 @@ impl fmt::Display for AuthorityKind {
         f.write_str(match self {
             Self::X509Root => "x509-root",
             Self::X509Issuing => "x509-issuing",
+            Self::Jwt => "jwt",
         })
     }
 }
@@ -70,6 +74,64 @@ pub struct AuthorityState {
     pub not_before: Timestamp,
     /// The last second of its validity.
     pub not_after: Timestamp,
+    /// When the bundle with it was handed to every node; none for issuing CAs, which travel in the chain, and for what is not published yet.
+    pub publication: Option<Publication>,
+}
+
+/// An authority that is in the bundle, and who does not know it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// When it was published.
+    pub at: Timestamp,
+    /// The nodes with an unexpired SVID that have not acknowledged it.
+    pub missing: Missing,
+}
+
+/// Nodes that have not acknowledged something: their number, and some of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    count: usize,
+    some: Vec<NodeName>,
+}
+
+impl Missing {
+    /// The most names that are kept: enough for a person to begin with.
+    pub const MOST_NAMED: usize = 10;
+
+    /// Adds a node.
+    pub fn push(&mut self, node: &NodeName) {
+        self.count += 1;
+        if self.some.len() < Self::MOST_NAMED {
+            self.some.push(node.clone());
+        }
+    }
+
+    /// Returns how many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl fmt::Display for Missing {
+    /// `3 nodes (web-1, web-2, web-3)`, or with `...` where there are more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.some.iter().map(NodeName::as_str).collect();
+        let (noun, more) = (
+            if self.count == 1 { "node" } else { "nodes" },
+            if self.count > names.len() { ", ..." } else { "" },
+        );
+        match self.count {
+            0 => f.write_str("no node"),
+            count => write!(f, "{count} {noun} ({}{more})", names.join(", ")),
+        }
+    }
 }
 
 impl AuthorityState {
@@ -81,7 +143,7 @@ impl AuthorityState {
 /// Everything that the plan looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthoritiesState {
-    /// The roots of the trust domain and the issuing CAs of this replica.
+    /// The roots of the trust domain, and the issuing CAs and token keys of this replica.
     pub authorities: Vec<AuthorityState>,
     /// What is known about the clock.
     pub clock: ClockEvidence,

@@ -3,13 +3,15 @@ use std::time::Duration;
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 
 use super::{
-    AuthoritiesState, AuthorityAction, AuthorityId, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, ForgetReason, Phase,
-    PrepareReason, Signing, plan,
+    AuthoritiesState, AuthorityAction, AuthorityId, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, ForgetReason, Missing,
+    Phase, PrepareReason, Publication, Signing, plan,
 };
 use crate::clock::Reading;
 use crate::plan::clock_evidence::{ClockEvidence, ClockVerdict};
 use crate::plan::validity::Validity;
 use crate::timestamp::Timestamp;
+
+mod tokens;
 
 const START: Timestamp = Timestamp::from_unix(1_795_338_000);
 const DAY: u64 = 86_400;
@@ -40,6 +42,7 @@ fn root(number: u8, phase: Phase, not_after: Timestamp) -> AuthorityState {
         issuer: None,
         not_before: START - days(1),
         not_after,
+        publication: None,
     }
 }
 
@@ -51,7 +54,29 @@ fn issuing(number: u8, phase: Phase, not_after: Timestamp) -> AuthorityState {
         issuer: Some(id(1)),
         not_before: START - days(1),
         not_after,
+        publication: None,
     }
+}
+
+/// A key of JWT-SVIDs that every node knows.
+fn jwt(number: u8, phase: Phase, left: Duration) -> AuthorityState {
+    AuthorityState {
+        id: id(number),
+        kind: AuthorityKind::Jwt,
+        phase,
+        issuer: None,
+        not_before: START - days(1),
+        not_after: START + left,
+        publication: Some(Publication {
+            at: START - days(1),
+            missing: Missing::default(),
+        }),
+    }
+}
+
+/// One that signs for longer than any test of issuing CAs.
+fn good_jwt() -> AuthorityState {
+    jwt(200, Phase::Active, days(20_000))
 }
 
 fn at(wall: Timestamp) -> Reading {
@@ -61,7 +86,9 @@ fn at(wall: Timestamp) -> Reading {
     }
 }
 
-fn decide(authorities: Vec<AuthorityState>) -> AuthorityPlan {
+/// Asks the plan about these roots and issuing CAs, beside a JWT key that needs nothing.
+fn decide(mut authorities: Vec<AuthorityState>) -> AuthorityPlan {
+    authorities.push(good_jwt());
     plan(
         at(START),
         &AuthoritiesState {
@@ -92,18 +119,22 @@ fn prepare(reason: PrepareReason) -> AuthorityAction {
 }
 
 fn activate(number: u8, reason: PrepareReason) -> AuthorityAction {
-    AuthorityAction::ActivateIssuing { id: id(number), reason }
+    AuthorityAction::Activate {
+        id: id(number),
+        reason,
+        left_behind: Missing::default(),
+    }
 }
 
 fn retire(number: u8, replaced_by: u8) -> AuthorityAction {
-    AuthorityAction::RetireIssuing {
+    AuthorityAction::Retire {
         id: id(number),
         replaced_by: id(replaced_by),
     }
 }
 
 fn forget(number: u8, reason: ForgetReason) -> AuthorityAction {
-    AuthorityAction::ForgetIssuing { id: id(number), reason }
+    AuthorityAction::Forget { id: id(number), reason }
 }
 
 #[test]
@@ -256,7 +287,7 @@ fn a_short_root_is_told_early_and_never_clips_leaves() {
     let last_hours = with_root(hours(2), hours(2));
     assert_eq!(last_hours.signing, Signing::With(id(2)));
     let words: Vec<_> = last_hours.problems.iter().map(AuthorityProblem::word).collect();
-    assert_eq!(words, ["root_ends_soon", "root_too_short", "issuing_successor_late"]);
+    assert_eq!(words, ["root_ends_soon", "root_too_short", "successor_late"]);
     assert!(Validity::plan(START, days(1), START + hours(2), None, SKEW).is_err());
     assert!(Validity::plan(START, hours(1), START + hours(2), None, SKEW).is_ok());
 }
@@ -270,7 +301,12 @@ fn without_a_root_nothing_is_made_and_nothing_destroyed() {
 
 #[test]
 fn a_clock_that_is_behind_signs_nothing_and_one_that_jumped_destroys_nothing() {
-    let authorities = vec![good_root(), issuing(2, Phase::Old, START - days(1)), ends(3, Phase::Active, days(6))];
+    let authorities = vec![
+        good_root(),
+        good_jwt(),
+        issuing(2, Phase::Old, START - days(1)),
+        ends(3, Phase::Active, days(6)),
+    ];
     let with_stored = |last_stored| {
         plan(
             at(START),
@@ -331,7 +367,12 @@ struct Server {
     now: Reading,
     state: AuthoritiesState,
     policy: AuthorityPolicy,
+    /// The issuing CAs that were made.
     made: u64,
+    /// The token keys that were made.
+    made_tokens: u64,
+    /// Who does not know a key when it is published.
+    nodes: Missing,
 }
 
 impl Server {
@@ -340,12 +381,14 @@ impl Server {
             accepted: None,
             last_stored: Some(START),
         };
-        let authorities = vec![root(1, Phase::Active, START + root_life)];
+        let authorities = vec![root(1, Phase::Active, START + root_life), jwt(200, Phase::Active, days(7))];
         Self {
             now: at(START),
             state: AuthoritiesState { authorities, clock },
             policy,
             made: 0,
+            made_tokens: 0,
+            nodes: Missing::default(),
         }
     }
 
@@ -372,24 +415,22 @@ impl Server {
         match action {
             AuthorityAction::PrepareIssuing { root, not_after, .. } => {
                 self.made += 1;
-                let id = AuthorityId::from_key_id(&self.made.to_be_bytes()).unwrap();
-                let not_before = self.now.wall - SKEW;
-                let made = AuthorityState {
-                    id,
-                    kind: AuthorityKind::X509Issuing,
-                    phase: Phase::Prepared,
-                    issuer: Some(root),
-                    not_before,
-                    not_after,
-                };
-                self.state.authorities.push(made);
+                self.make(AuthorityKind::X509Issuing, Some(root), not_after);
             }
-            AuthorityAction::ActivateIssuing { id, .. } => self.phase(&id, Phase::Prepared, Phase::Active),
-            AuthorityAction::RetireIssuing { id, replaced_by } => {
+            AuthorityAction::PrepareToken { kind, not_after, .. } => {
+                self.made_tokens += 1;
+                self.make(kind, None, not_after);
+            }
+            AuthorityAction::Publish { id } => {
+                let (at, missing) = (self.now.wall, self.nodes.clone());
+                self.find(&id).publication = Some(Publication { at, missing });
+            }
+            AuthorityAction::Activate { id, .. } => self.phase(&id, Phase::Prepared, Phase::Active),
+            AuthorityAction::Retire { id, replaced_by } => {
                 assert_eq!(self.find(&replaced_by).phase, Phase::Active, "the successor is active first");
                 self.phase(&id, Phase::Active, Phase::Old);
             }
-            AuthorityAction::ForgetIssuing { id, .. } => {
+            AuthorityAction::Forget { id, .. } => {
                 assert_ne!(self.find(&id).phase, Phase::Active);
                 assert_eq!(
                     self.state.clock.judge(self.now, self.policy.clock()),
@@ -399,6 +440,20 @@ impl Server {
                 self.state.authorities.retain(|authority| authority.id != id);
             }
         }
+    }
+
+    fn make(&mut self, kind: AuthorityKind, issuer: Option<AuthorityId>, not_after: Timestamp) {
+        let number = self.made + self.made_tokens;
+        let made = AuthorityState {
+            id: AuthorityId::from_key_id(&number.to_be_bytes()).unwrap(),
+            kind,
+            phase: Phase::Prepared,
+            issuer,
+            not_before: self.now.wall - SKEW,
+            not_after,
+            publication: None,
+        };
+        self.state.authorities.push(made);
     }
 
     fn find(&mut self, id: &AuthorityId) -> &mut AuthorityState {
@@ -416,10 +471,14 @@ impl Server {
     }
 
     fn count(&self, phase: Phase) -> usize {
+        self.count_of(AuthorityKind::X509Issuing, phase)
+    }
+
+    fn count_of(&self, kind: AuthorityKind, phase: Phase) -> usize {
         self.state
             .authorities
             .iter()
-            .filter(|authority| authority.kind == AuthorityKind::X509Issuing && authority.phase == phase)
+            .filter(|authority| authority.kind == kind && authority.phase == phase)
             .count()
     }
 
@@ -463,6 +522,7 @@ fn any_authorities() -> impl Strategy<Value = Vec<AuthorityState>> {
             issuer: (!is_root).then(|| id(issuer)),
             not_before: Timestamp::from_unix(START.unix() + begins),
             not_after: Timestamp::from_unix(START.unix() + ends),
+            publication: None,
         };
         (1_u8..).zip(authorities).map(make).collect()
     })
@@ -472,7 +532,7 @@ proptest! {
     #[test]
     fn from_any_state_the_plan_comes_to_rest_with_at_most_one_active(authorities in any_authorities(), policy in any_policy(), stored in proptest::option::of(-3_i64 * 86_400..3 * 86_400)) {
         let last_stored = stored.map(|offset| Timestamp::from_unix(START.unix() + offset));
-        let mut server = Server { now: at(START), state: AuthoritiesState { authorities, clock: ClockEvidence { accepted: None, last_stored } }, policy, made: 0 };
+        let mut server = Server { now: at(START), state: AuthoritiesState { authorities, clock: ClockEvidence { accepted: None, last_stored } }, policy, made: 0, made_tokens: 0, nodes: Missing::default() };
         let before = server.plan();
         server.perform(100);
         let after = server.plan();
@@ -519,7 +579,7 @@ proptest! {
         let mut server = Server::new(policy, days(3_650));
         server.perform(usize::MAX);
         // The loop wakes eight times within a lead: a crash or two in a row cost nothing.
-        let tick = policy.handover_lead() / 8;
+        let tick = policy.issuing().handover_lead() / 8;
         for crash in crashes.iter().cycle().take(400) {
             server.pass(tick, 0);
             // A crash lets one tick pass undone; then it runs to its end.
@@ -534,11 +594,14 @@ proptest! {
             assert_eq!((decided.actions, decided.problems), (vec![], vec![]));
             let Signing::With(signer) = decided.signing else { panic!("nobody signs") };
             let issuer = server.find(&signer).clone();
-            assert!(server.now.wall.duration_until(issuer.not_after) >= policy.signing_margin(), "the margin is kept");
-            let leaf = Validity::plan(server.now.wall, policy.longest_life(), issuer.not_after, None, SKEW).expect("never clipped");
+            assert!(server.now.wall.duration_until(issuer.not_after) >= policy.issuing().signing_margin(), "the margin is kept");
+            let leaf = Validity::plan(server.now.wall, policy.issuing().longest(), issuer.not_after, None, SKEW).expect("never clipped");
             assert!(leaf.not_after() <= issuer.not_after);
-            assert!(server.state.authorities.len() <= 12, "what has ended is forgotten");
-            assert_eq!(server.count(Phase::Active), 1);
+            assert!(server.state.authorities.len() <= 18, "what has ended is forgotten");
+            assert_eq!((server.count(Phase::Active), server.count_of(AuthorityKind::Jwt, Phase::Active)), (1, 1));
+            let Signing::With(signer) = decided.jwt_signing else { panic!("nobody signs tokens") };
+            let key = server.find(&signer).clone();
+            assert!(server.now.wall.duration_until(key.not_after) >= policy.jwt().life().signing_margin(), "the margin is kept");
         }
     }
 

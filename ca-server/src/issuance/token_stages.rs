@@ -1,0 +1,124 @@
+//! The three stages of a token as types: prepared, recorded, signed; as those of a certificate in [`stages`](super::stages).
+
+use std::sync::Arc;
+
+use trust_domains::jwt_svid::{Claims, SigningInput, TokenId};
+use trust_domains::wire::audit::{AuditEvent, TokenIssuance};
+use trust_domains::wire::tokens::TokenText;
+use trust_domains::{SpiffeId, Timestamp};
+
+use super::error::{PrepareError, SignError};
+use super::recorder::Recorder;
+use super::stages::Cause;
+use crate::authority::TokenKey;
+use crate::journal::JournalError;
+
+/// A token that is complete but for its signature, and not yet in the journal.
+#[derive(Debug)]
+pub struct PreparedToken {
+    to_be_signed: SigningInput,
+    issued_at: Timestamp,
+    key: Arc<TokenKey>,
+    record: TokenIssuance,
+}
+
+impl PreparedToken {
+    /// Writes what will be recorded and signed. The key is not touched.
+    ///
+    /// # Errors
+    /// When the token would be good when its key is not.
+    pub(crate) fn new(key: Arc<TokenKey>, claims: &Claims, cause: Cause) -> Result<Self, PrepareError> {
+        let (issued_at, not_after) = (claims.validity.issued_at(), claims.validity.not_after());
+        if not_after > key.not_after() || issued_at < key.not_before() {
+            return Err(PrepareError::OutlivesIssuer {
+                issuer_not_after: key.not_after(),
+                not_after,
+            });
+        }
+        let record = TokenIssuance {
+            jti: claims.jti,
+            spiffe_id: claims.sub.clone(),
+            audience: claims.aud.values().to_vec(),
+            entry: cause.entry,
+            node: cause.node,
+            issuer: key.id().to_string(),
+            not_after,
+            actor: cause.actor,
+            trace_id: cause.trace_id,
+        };
+        Ok(Self {
+            to_be_signed: SigningInput::es256(key.id(), claims),
+            issued_at,
+            key,
+            record,
+        })
+    }
+}
+
+/// A token whose record is durable: the only thing that can be signed.
+#[derive(Debug)]
+pub struct RecordedToken(PreparedToken);
+
+/// Records what is about to be signed; all of it or nothing.
+///
+/// # Errors
+/// When the journal does not take the records: what was prepared ends with this call, unsigned.
+pub async fn record(recorder: &dyn Recorder, prepared: Vec<PreparedToken>) -> Result<Vec<RecordedToken>, JournalError> {
+    if prepared.is_empty() {
+        return Ok(Vec::new());
+    }
+    recorder
+        .append(prepared.iter().map(|token| AuditEvent::TokenIssued(token.record.clone())).collect())
+        .await?;
+    Ok(prepared.into_iter().map(RecordedToken).collect())
+}
+
+/// Records one token that is about to be signed.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_one(recorder: &dyn Recorder, prepared: PreparedToken) -> Result<RecordedToken, JournalError> {
+    recorder.append(vec![AuditEvent::TokenIssued(prepared.record.clone())]).await?;
+    Ok(RecordedToken(prepared))
+}
+
+impl RecordedToken {
+    /// Signs the token with its key.
+    ///
+    /// # Errors
+    /// When the key fails.
+    pub fn sign(self) -> Result<SignedToken, SignError> {
+        let Self(PreparedToken {
+            to_be_signed,
+            issued_at,
+            key,
+            record,
+        }) = self;
+        let signature = key.key().sign_es256(to_be_signed.as_bytes()).map_err(|source| SignError {
+            issuer: key.id().to_string(),
+            source,
+        })?;
+        Ok(SignedToken {
+            text: to_be_signed.signed(&signature),
+            jti: record.jti,
+            spiffe_id: record.spiffe_id,
+            issued_at,
+            expires_at: record.not_after,
+        })
+    }
+}
+
+/// A token that is recorded and signed.
+#[derive(Debug)]
+pub struct SignedToken {
+    /// The token: a bearer secret.
+    pub text: TokenText,
+    /// Its own id.
+    pub jti: TokenId,
+    /// The identity.
+    pub spiffe_id: SpiffeId,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}

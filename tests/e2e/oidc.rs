@@ -1,0 +1,114 @@
+//! Relying parties that know nothing of SPIFFE: OpenID Connect discovery and the keys, on the bundle endpoint.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use tests::domain::{Domain, path_text};
+use tests::ports::free_port;
+use tests::python::run_script;
+use tests::wait::until;
+
+const AUDIENCE: &str = "https://storage.example.org";
+
+/// A web CA in a directory, and the files of the certificate that it issued for loopback.
+struct Web {
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Web {
+    fn issue(folder: &Path, name: &str) -> Self {
+        let ca_key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        let ca = params.self_signed(&ca_key).expect("a CA");
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        let leaf = leaf.signed_by(&key, &Issuer::new(params, ca_key)).expect("a certificate");
+        let web = Self {
+            ca: folder.join(format!("{name}.ca.pem")),
+            certificate: folder.join("web.pem"),
+            key: folder.join("web.key"),
+        };
+        std::fs::write(&web.ca, ca.pem()).expect("a file");
+        std::fs::write(&web.certificate, leaf.pem()).expect("a file");
+        std::fs::write(&web.key, key.serialize_pem()).expect("a file");
+        web
+    }
+}
+
+/// A trust domain whose tokens name an issuer with this path, on its own bundle endpoint.
+fn domain(name: &str, path: &str) -> (Domain, Web, String) {
+    let mut domain = Domain::init(name);
+    let web = Web::issue(domain.folder(), "first");
+    let address = format!("127.0.0.1:{}", free_port());
+    let issuer = format!("https://{address}{path}");
+    let options = [
+        "--bundle-listen",
+        &address,
+        "--bundle-cert",
+        path_text(&web.certificate),
+        "--bundle-key",
+        path_text(&web.key),
+    ];
+    domain.options = options.map(str::to_owned).to_vec();
+    domain
+        .options
+        .extend(["--jwt-issuer".to_owned(), issuer.clone(), "--jwt-claims".to_owned(), "tier".to_owned()]);
+    domain.start_server();
+    (domain, web, issuer)
+}
+
+fn minted(domain: &Domain) -> Value {
+    domain.told(&["svid", "mint", "jwt", "--spiffe-id", "/backup", "--audience", AUDIENCE, "--ttl", "2m"])
+}
+
+fn accepted(issuer: &str, ca: &Path, token: &str) -> Option<Value> {
+    let run = run_script("jwt", "oidc_relying_party.py", &[issuer, path_text(ca), AUDIENCE], token);
+    (run.code == 0).then(|| serde_json::from_str(&run.stdout).expect("claims"))
+}
+
+#[test]
+fn a_relying_party_in_python_finds_the_keys_and_verifies_a_token() {
+    for path in ["", "/td/prod"] {
+        let (domain, web, issuer) = domain("oidc.test", path);
+        let minted = minted(&domain);
+        let token = minted["token"].as_str().expect("a token");
+        // The certificate is read a moment after the server is ready.
+        let claims = until("the bundle endpoint", || accepted(&issuer, &web.ca, token));
+        assert_eq!(claims["sub"], "spiffe://oidc.test/backup");
+        assert_eq!(
+            (&claims["iss"], &claims["aud"], &claims["jti"]),
+            (&json!(issuer), &json!(AUDIENCE), &minted["jti"])
+        );
+        let journal = domain.operator(&["audit", "export"]).exits(0).stdout;
+        assert!(
+            journal.contains(minted["jti"].as_str().expect("an id")) && !journal.contains(token),
+            "{journal}"
+        );
+    }
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_and_a_bad_one_is_told() {
+    let (domain, first, issuer) = domain("reload.test", "");
+    let minted = minted(&domain);
+    let token = minted["token"].as_str().expect("a token");
+    let _ = until("the bundle endpoint", || accepted(&issuer, &first.ca, token));
+    std::fs::write(&first.key, "junk").expect("a file");
+    let health = until("the problem", || {
+        let health: Value = domain.operator(&["health", "server"]).json();
+        (health["state"] == "degraded").then_some(health)
+    });
+    assert!(health["problems"].to_string().contains("web.key"), "{health}");
+    assert!(accepted(&issuer, &first.ca, token).is_some(), "what was good is still shown");
+    let second = Web::issue(domain.folder(), "second");
+    let _ = until("the new certificate", || accepted(&issuer, &second.ca, token));
+    assert!(accepted(&issuer, &first.ca, token).is_none());
+    until("the problem to go", || {
+        (domain.operator(&["health", "server"]).json()["state"] == "ready").then_some(())
+    });
+}
