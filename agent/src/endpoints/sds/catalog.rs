@@ -37,11 +37,6 @@ impl Version {
     pub(super) fn claimed(text: &str) -> Self {
         Self(text.chars().take(2 * VERSION_OCTETS + 1).collect::<String>().into())
     }
-
-    /// Returns it as text.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Version {
@@ -97,7 +92,7 @@ mod tests {
     fn a_version_is_of_the_contents_and_of_where_they_are_parted() {
         let version = |parts: &[&[u8]]| Version::of(parts.iter().copied());
         assert_eq!(version(&[b"leaf", b"issuer"]), version(&[b"leaf", b"issuer"]));
-        assert_eq!(version(&[b"leaf"]).as_str().len(), 2 * VERSION_OCTETS);
+        assert_eq!(version(&[b"leaf"]).to_string().len(), 2 * VERSION_OCTETS);
         for other in [
             &[&b"leafi"[..], b"ssuer"][..],
             &[b"issuer", b"leaf"],
