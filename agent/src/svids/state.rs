@@ -317,7 +317,6 @@ impl State {
                 let changed = slot.change(entry.clone());
                 if !changed && before.federates_with != entry.federates_with {
                     // Its bundles change, and its SVID does not.
-                    self.changes += 1;
                     self.mark(&id);
                 }
                 if changed {
@@ -373,7 +372,6 @@ impl State {
         if changed.is_empty() {
             return;
         }
-        self.changes += 1;
         let federates = |id: &EntryId| {
             let slot = self.slots.get(id);
             slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))
