@@ -8,6 +8,7 @@ use agent::workload_api::client::{WorkloadApiClient, connect};
 use agent::workload_api::messages::{JwtsvidRequest, ValidateJwtsvidRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use conformance::covers;
 use serde_json::{Value, json};
 use tests::command::Run;
 use tests::domain::{Agent, Domain, path_text};
@@ -63,7 +64,7 @@ fn part(token: &str, number: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }
 
-// JWT-02, JWT-05, JWT-06, JWT-07, JWT-08, JWT-10, WAPI-16
+#[covers("JWT-02", "JWT-05", "JWT-06", "JWT-07", "JWT-08", "JWT-10", "WAPI-16")]
 #[test]
 fn the_command_line_fetches_a_token_for_each_identity_and_writes_it() {
     let (domain, agent) = domain_with_tokens("tokens.test", "5m");
@@ -126,7 +127,7 @@ fn the_command_line_fetches_a_token_for_each_identity_and_writes_it() {
     assert!(keys.contains(part(&token, 0)["kid"].as_str().expect("a key ID")));
 }
 
-// WAPI-18, JWT-04, JWT-06, JWT-15
+#[covers("JWT-04", "JWT-06", "JWT-15", "WAPI-18")]
 #[tokio::test]
 async fn the_agent_validates_its_own_domains_tokens_and_refuses_what_is_none() {
     let (_domain, agent) = domain_with_tokens("valid.test", "5m");

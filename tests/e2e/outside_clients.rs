@@ -106,6 +106,7 @@ fn the_rust_source_follows_an_entry_that_changes_and_goes() {
 }
 
 // JWT-11, WAPI-16, WAPI-18: by the agent, and with its keys by the client's own verification.
+#[covers("JWT-11", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_rust_client_fetches_and_verifies_tokens() {
     let (_domain, agent) = domain_with_workload("rust-jwt.test", "180s");
@@ -124,6 +125,7 @@ fn the_rust_client_fetches_and_verifies_tokens() {
 }
 
 // WAPI-17, T6: a plain key set, by which a library checks tokens that knows nothing of SPIFFE.
+#[covers("WAPI-17")]
 #[test]
 fn the_python_client_and_pyjwt_verify_tokens_with_the_keys_of_the_workload_api() {
     let (_domain, agent) = domain_with_workload("python-jwt.test", "180s");
@@ -169,6 +171,7 @@ fn run_go(arguments: &[&str]) -> Run {
 }
 
 // WAPI-03, WAPI-05, X509-17: by the library that the programs of SPIRE's users have.
+#[covers("X509-17", "WAPI-03", "WAPI-05")]
 #[test]
 fn the_go_client_verifies_and_watches_rotations() {
     let (domain, agent) = domain_with_workload("go.test", "10s");
@@ -186,7 +189,7 @@ fn the_go_client_verifies_and_watches_rotations() {
     assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
 }
 
-// JWT-11, WAPI-16, WAPI-18
+#[covers("JWT-11", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_go_client_fetches_and_verifies_tokens() {
     let (_domain, agent) = domain_with_workload("go-jwt.test", "180s");

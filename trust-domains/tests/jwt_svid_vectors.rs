@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use conformance::covers;
 use serde::Deserialize;
 use serde_json::Value;
 use trust_domains::jwt_svid::{Expectation, JwtAlgorithm, JwtSvidError, MAX_JWT_SVID_BYTES, UnverifiedJwtSvid, VerifiedJwtSvid, verify_jwt_svid};
@@ -56,6 +57,7 @@ impl Vectors {
     }
 }
 
+#[covers("JWT-03", "JWT-06", "JWT-09", "JWT-10", "JWT-11", "JWT-12", "JWT-15")]
 #[test]
 fn what_is_a_jwt_svid_is_accepted_with_its_subject_and_claims() {
     let vectors = Vectors::read();
@@ -71,6 +73,9 @@ fn what_is_a_jwt_svid_is_accepted_with_its_subject_and_claims() {
     }
 }
 
+#[covers(
+    "ID-15", "JWT-01", "JWT-04", "JWT-05", "JWT-06", "JWT-07", "JWT-09", "JWT-10", "JWT-11", "JWT-15", "BUN-10", "WAPI-19"
+)]
 #[test]
 fn what_is_none_is_refused_for_its_reason_and_the_reason_does_not_show_it() {
     let vectors = Vectors::read();
@@ -94,7 +99,7 @@ fn the_vectors_have_every_reason_that_a_validator_can_give() {
     assert!(!reasons.contains(NOT_OF_A_TOKEN));
 }
 
-// JWT-11
+#[covers("JWT-11")]
 #[test]
 fn one_changed_octet_makes_every_accepted_token_a_refused_one() {
     let vectors = Vectors::read();

@@ -43,12 +43,13 @@ fn depth(json: &Json) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
     use prost::Message as _;
     use serde_json::json;
 
     use super::*;
 
-    // WAPI-18
+    #[covers("WAPI-18")]
     #[test]
     fn claims_of_every_type_are_returned_and_what_nests_too_deep_is_left_out() {
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({ "in": [inner] }));

@@ -195,6 +195,7 @@ impl hyper::body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+
     use conformance::covers;
 
     use super::*;

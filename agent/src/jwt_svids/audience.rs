@@ -34,6 +34,7 @@ impl Audience {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
     use trust_domains::wire::tokens::{MAX_AUDIENCE_LEN, MAX_AUDIENCES};
 
     use super::*;
@@ -42,7 +43,7 @@ mod tests {
         Audience::of(values.iter().map(|&value| value.to_owned()).collect())
     }
 
-    // JWT-08
+    #[covers("JWT-08")]
     #[test]
     fn order_and_repetition_make_no_other_audience() {
         assert_eq!(of(&["b", "a", "b"]), of(&["a", "b"]));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use conformance::covers;
 use platform::paths::Environment;
 use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
@@ -205,7 +206,7 @@ async fn tokens(socket: &str, audience: &str) -> Result<String, tonic::Status> {
     Ok(fetching.await.unwrap()?.into_inner().svids.remove(0).svid)
 }
 
-// JWT-10, WAPI-16
+#[covers("JWT-10", "WAPI-16")]
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_issued_once_for_all_who_ask_and_answered_while_the_server_is_away() {
     let (server, place) = (TestServer::start().await, Place::new());

@@ -139,8 +139,9 @@ impl Coded for ParseSocketPathError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use conformance::covers;
+
+    use super::*;
     use proptest::prelude::*;
 
     #[covers("EP-08")]

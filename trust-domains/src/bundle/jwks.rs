@@ -76,10 +76,12 @@ impl TrustBundle {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
     use serde_json::{Value, json};
 
     use super::*;
 
+    #[covers("WAPI-17")]
     #[test]
     fn wapi_17_a_jwks_holds_the_keys_of_jwts_only() {
         let key = |purpose: &str, kid: &str| {
@@ -94,7 +96,7 @@ mod tests {
         assert_eq!(empty.to_jwks(), r#"{"keys":[]}"#);
     }
 
-    // WAPI-17, T6
+    #[covers("WAPI-17")]
     #[test]
     fn a_key_set_has_the_jwt_keys_alone_and_names_no_use() {
         let key = |purpose: &str, kid: &str| {

@@ -130,6 +130,8 @@ impl PartnerBundle {
 mod tests {
     use std::time::Duration;
 
+    use conformance::covers;
+
     use super::*;
     use crate::x509::testing::TestCa;
 
@@ -141,6 +143,7 @@ mod tests {
         PartnerBundle::new(bundle, BundleSource::Manual, Timestamp::from_unix(1_000), "local:uid:0".to_owned())
     }
 
+    #[covers("FED-05")]
     #[test]
     fn fed_05_the_sequence_number_orders_bundles() {
         let (one, two) = (TestCa::root("one", "partner.test"), TestCa::root("two", "partner.test"));

@@ -357,6 +357,7 @@ proptest! {
     }
 }
 
+#[covers("JWT-14")]
 #[test]
 fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back() {
     let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();

@@ -149,9 +149,11 @@ fn point(key: &PublicJwk, coordinate: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
+
     use super::*;
 
-    // JWT-03
+    #[covers("JWT-03", "JWT-04")]
     #[test]
     fn there_are_nine_algorithms_and_names_are_exact() {
         for algorithm in JwtAlgorithm::ALL {

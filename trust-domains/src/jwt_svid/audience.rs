@@ -105,12 +105,15 @@ impl Coded for AudienceRefused {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
+
     use super::*;
 
     fn audience(values: &[&str]) -> Result<Audience, AudienceRefused> {
         Audience::new(values.iter().map(|value| (*value).to_owned()).collect())
     }
 
+    #[covers("JWT-08")]
     #[test]
     fn jwt_08_an_audience_has_one_value_or_more_and_none_is_empty() {
         assert_eq!(audience(&[]), Err(AudienceRefused::None));

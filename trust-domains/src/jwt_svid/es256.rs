@@ -73,6 +73,7 @@ pub struct NotEcdsaDer;
 mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey};
+    use conformance::covers;
     use proptest::prelude::*;
 
     use super::*;
@@ -125,6 +126,7 @@ mod tests {
         }
     }
 
+    #[covers("JWT-11")]
     #[test]
     fn jwt_11_what_a_key_signed_is_the_same_to_two_other_implementations() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();

@@ -70,6 +70,7 @@ mod tests {
 
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use conformance::covers;
     use p256::ecdsa::signature::Verifier as _;
     use serde_json::{Value, json};
 
@@ -106,11 +107,13 @@ mod tests {
         (decoded(header), decoded(payload))
     }
 
+    #[covers("JWT-02", "JWT-03", "JWT-05", "JWT-06")]
     #[test]
     fn jwt_02_jwt_03_jwt_05_jwt_06_the_header_has_three_parameters_and_no_other() {
         assert_eq!(parts(&claims()).0, json!({ "alg": "ES256", "kid": "ab".repeat(20), "typ": "JWT" }));
     }
 
+    #[covers("JWT-07", "JWT-08", "JWT-10")]
     #[test]
     fn jwt_07_jwt_08_jwt_10_the_claims_are_those_of_the_standard() {
         let plain = json!({
@@ -123,6 +126,7 @@ mod tests {
         assert_eq!(parts(&claims()).1, plain);
     }
 
+    #[covers("JWT-12")]
     #[test]
     fn jwt_12_more_claims_are_there_when_they_are_asked_for() {
         let full = Claims {
@@ -140,6 +144,7 @@ mod tests {
         assert_eq!(written.as_object().unwrap().len(), 8);
     }
 
+    #[covers("JWT-01", "JWT-11")]
     #[test]
     fn jwt_01_jwt_11_a_token_is_in_compact_form_and_a_second_implementation_verifies_it() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();

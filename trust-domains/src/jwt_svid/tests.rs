@@ -6,6 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use conformance::covers;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -56,7 +57,7 @@ fn expected(now: Timestamp, leeway_s: u64) -> Expectation<'static> {
     }
 }
 
-// BUN-10
+#[covers("BUN-10", "WAPI-19")]
 #[test]
 fn a_bundle_of_another_trust_domain_is_never_used_even_if_it_has_the_key() {
     let issuer = Issuer::new();
@@ -87,7 +88,7 @@ fn what_a_token_says_is_shown_short_and_cannot_play_with_a_terminal() {
     assert_eq!(Excerpt::of("k1").to_string(), "\"k1\"");
 }
 
-// JWT-10
+#[covers("JWT-10")]
 #[test]
 fn the_leeway_moves_the_end_by_itself_and_no_more() {
     let issuer = Issuer::new();
@@ -118,6 +119,7 @@ proptest! {
         }
     }
 
+    #[covers("JWT-09", "JWT-10")]
     #[test]
     fn whatever_the_claims_only_a_token_for_us_and_now_is_accepted(
         exp in -400i64..400, iat in proptest::option::of(-400i64..400), nbf in proptest::option::of(-400i64..400), aud in "d?b", leeway in 0u64..60,
@@ -136,6 +138,7 @@ proptest! {
         prop_assert_eq!(accepted, right);
     }
 
+    #[covers("ID-14", "JWT-11")]
     #[test]
     fn every_changed_octet_is_refused(at in any::<prop::sample::Index>(), octet in any::<u8>()) {
         let issuer = Issuer::new();

@@ -58,7 +58,7 @@ impl Secrets {
     /// they could vouch for names of ours.
     fn add_roots(&mut self, own: &Arc<TrustBundle>, partners: &[Arc<TrustBundle>]) {
         if has_roots(own) {
-            self.add(&own.trust_domain().id().to_string(), Sent::ToAll, Contents::Roots(Arc::clone(own)));
+            self.add(own.trust_domain().id().as_ref(), Sent::ToAll, Contents::Roots(Arc::clone(own)));
             self.add(OWN_ROOTS, Sent::OnRequest, Contents::Roots(Arc::clone(own)));
         }
         let partners = || partners.iter().filter(|bundle| has_roots(bundle));
@@ -114,6 +114,7 @@ fn has_roots(bundle: &TrustBundle) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
     use trust_domains::TrustDomain;
     use trust_domains::clock::Reading;
 
@@ -168,7 +169,7 @@ mod tests {
         }
     }
 
-    // BUN-07
+    #[covers("BUN-07")]
     #[test]
     fn an_empty_bundle_is_no_secret() {
         let secrets = Secrets::of(&view(&["web"], TrustBundle::new("td.example".parse().unwrap())));

@@ -1,5 +1,6 @@
 //! Partners' bundles on X.509 streams.
 
+use conformance::covers;
 use trust_domains::TrustBundle;
 
 use super::*;
@@ -30,7 +31,7 @@ async fn next_bundles(stream: &mut Streaming<workload_api::messages::X509Bundles
     message.unwrap().unwrap().unwrap().bundles
 }
 
-// FED-06, FED-10, WAPI-14
+#[covers("FED-06", "FED-10", "WAPI-14")]
 #[tokio::test]
 async fn partners_come_under_their_ids_beside_the_own_bundle_and_go_when_they_are_withdrawn() {
     let world = World::new();

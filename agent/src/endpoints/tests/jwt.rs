@@ -1,5 +1,6 @@
 //! JWT-SVIDs over the Workload API.
 
+use conformance::covers;
 use serde_json::{Value, json};
 use trust_domains::clock::Clock as _;
 use trust_domains::wire::tokens::{MAX_AUDIENCE_LEN, MAX_AUDIENCES};
@@ -55,7 +56,7 @@ fn names(response: &JwtsvidResponse) -> Vec<&str> {
     response.svids.iter().map(|svid| &svid.spiffe_id["spiffe://td.example/".len()..]).collect()
 }
 
-// WAPI-07, JWT-08
+#[covers("JWT-08", "WAPI-07")]
 #[tokio::test]
 async fn an_audience_that_no_token_may_have_is_refused_at_once_even_if_the_process_has_no_identity() {
     let world = world();
@@ -78,7 +79,7 @@ async fn an_audience_that_no_token_may_have_is_refused_at_once_even_if_the_proce
     assert_eq!(world.jwt(request).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
-// WAPI-10, WAPI-16, WAPI-23
+#[covers("WAPI-10", "WAPI-16", "WAPI-23")]
 #[tokio::test]
 async fn every_identity_of_the_process_gets_a_token_in_the_stable_order() {
     let world = world();
@@ -99,7 +100,7 @@ async fn every_identity_of_the_process_gets_a_token_in_the_stable_order() {
     assert_eq!(again, response, "from the cache");
 }
 
-// WAPI-11
+#[covers("WAPI-11")]
 #[tokio::test]
 async fn one_identity_may_be_asked_for_and_one_that_is_not_granted_is_denied() {
     let world = world();
@@ -114,7 +115,7 @@ async fn one_identity_may_be_asked_for_and_one_that_is_not_granted_is_denied() {
     }
 }
 
-// WAPI-11, WAPI-18
+#[covers("WAPI-11", "WAPI-18")]
 #[tokio::test]
 async fn a_process_without_an_identity_gets_no_token_no_keys_and_no_validation() {
     let world = world();
@@ -131,7 +132,7 @@ async fn a_process_without_an_identity_gets_no_token_no_keys_and_no_validation()
     }
 }
 
-// WAPI-14, WAPI-17, WAPI-05
+#[covers("WAPI-05", "WAPI-14", "WAPI-17")]
 #[tokio::test]
 async fn jwt_bundles_are_plain_key_sets_and_are_sent_again_only_when_the_keys_change() {
     let world = world();
@@ -168,7 +169,7 @@ async fn jwt_bundles_are_plain_key_sets_and_are_sent_again_only_when_the_keys_ch
     assert!(roots.bundles["spiffe://td.example"].is_empty(), "the new JWT key was no news to this stream");
 }
 
-// JWT-04, JWT-06, JWT-09, JWT-10, JWT-15, WAPI-18, WAPI-19
+#[covers("JWT-04", "JWT-06", "JWT-09", "JWT-10", "JWT-15", "WAPI-18", "WAPI-19")]
 #[tokio::test]
 async fn validation_refuses_what_is_no_jwt_svid_for_this_audience_now_and_says_why() {
     let world = world();

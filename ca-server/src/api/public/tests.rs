@@ -1,5 +1,6 @@
 //! What strangers get.
 
+use conformance::covers;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use platform::trace::edge;
@@ -69,6 +70,7 @@ async fn without_an_issuer_there_is_the_bundle_only() {
     }
 }
 
+#[covers("JWT-15")]
 #[tokio::test]
 async fn jwt_15_the_keys_are_those_of_jwt_svids_for_readers_who_know_nothing_of_spiffe() {
     let (bundle, api) = api(Some("https://id.example.org"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use conformance::covers;
 use p256::ecdsa::signature::Verifier as _;
 use platform::client::CallError;
 use platform::tls::Connection;
@@ -90,6 +91,7 @@ async fn entry_with(world: &World, path: &str, claims: Value) -> Result<EntryVie
     world.create(vec![draft]).await.map(|mut created| created.entries.remove(0))
 }
 
+#[covers("JWT-02", "JWT-07", "JWT-08", "JWT-10", "JWT-14")]
 #[tokio::test]
 async fn jwt_02_jwt_07_jwt_08_jwt_10_jwt_14_a_node_gets_tokens_that_the_bundle_verifies() {
     let world = world().await;
@@ -145,6 +147,7 @@ async fn a_foreign_entry_and_one_that_is_not_there_are_refused_alike_and_leave_n
     assert_eq!(subjects, ["spiffe://example.org/web"]);
 }
 
+#[covers("JWT-08")]
 #[tokio::test]
 async fn jwt_08_an_audience_that_is_empty_oversized_or_repeated_is_refused_alone() {
     let world = world().await;
@@ -199,6 +202,7 @@ async fn a_batch_of_tokens_has_its_limit() {
     assert!(full.results.iter().all(|result| refusal(result).is_none()));
 }
 
+#[covers("JWT-12")]
 #[tokio::test]
 async fn jwt_12_a_claim_is_registered_allowed_or_refused() {
     let world = world().await;
@@ -312,7 +316,7 @@ async fn a_server_of_version_1_gets_a_jwt_key_that_signs_once_its_nodes_know_it(
     let world = world().await;
     let node = world.node("a").await;
     let id = world.entry("/web", "a").await.id;
-    let world = world.as_of_version_1().await;
+    let world = world.into_version_1().await;
     let connection = node.connect(&world).await;
     assert_eq!(
         code(ask(&connection, &[(id.clone(), &[DB])]).await),

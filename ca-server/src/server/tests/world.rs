@@ -101,7 +101,7 @@ impl World {
     }
 
     /// The same server as if it had been made before there were JWT keys.
-    pub(super) async fn as_of_version_1(self) -> Self {
+    pub(super) async fn into_version_1(self) -> Self {
         let (directory, clock) = self.stopped().await;
         let data_dir = DataDir::new(directory.path().join("server"));
         let store = SledStore::open(&data_dir.store(), Disk::real()).unwrap();

@@ -173,7 +173,9 @@ mod tests {
     #[test]
     fn a_message_without_a_mandatory_field_is_reported_and_not_used() {
         assert!(read(vec![]).is_err(), "no SVIDs");
-        let table: [(&str, fn(&mut X509svid)); 5] = [
+        /// Takes one field from a message.
+        type Spoil = fn(&mut X509svid);
+        let table: [(&str, Spoil); 5] = [
             ("no SPIFFE ID", |svid| svid.spiffe_id.clear()),
             ("another SPIFFE ID", |svid| svid.spiffe_id.push('x')),
             ("no chain", |svid| svid.x509_svid.clear()),
