@@ -1,5 +1,7 @@
 //! Two trust domains that trust each other by hand, and workloads of one that call those of the other.
 
+mod impostor;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use tests::domain::{Agent, Domain, path_text};
 use tests::wait::{PATIENCE, until};
 use tests::workload::{Watch, fetch_as};
 
+use self::impostor::Authority;
 use super::mtls_service::{Caller, serve_under, source};
 
 /// A workload user that has an entry without partners.
@@ -202,4 +205,30 @@ fn an_agent_without_its_server_serves_the_bundles_of_partners() {
         (run.code == 0).then(|| run.json())
     });
     assert_eq!(fetched["federates_with"][0], "eight.test");
+}
+
+// FED-06, BUN-10, WAPI-08
+#[test]
+fn a_partners_root_vouches_for_the_partners_names_and_never_for_ours() {
+    let service = Side::new("nine.test", "/service", None);
+    let partner = Authority::of("ten.test");
+    let file = service.domain.folder().join("partner.pem");
+    std::fs::write(&file, partner.pem()).expect("the partner's root");
+    let _ = service
+        .domain
+        .told(&["bundle", "set", "--trust-domain", "ten.test", "--format", "pem", path_text(&file)]);
+    service.domain.fast_entry("n1", "/caller", ALONE, "180s");
+    let _ = service.domain.told(&["entry", "update", "/service", "--federates-with", "ten.test", "--wait"]);
+    let attempts = async {
+        let ours = source(&service.agent).await;
+        shows_roots(&ours, "ten.test", 1).await;
+        let as_partner = serve_under(ours.clone(), TrustDomainPolicy::AnyInBundleSet, "spiffe://ten.test/caller").await;
+        assert!(partner.is_admitted_as("spiffe://ten.test/caller", as_partner).await, "the partner's own name");
+        let as_ours = serve_under(ours, TrustDomainPolicy::AnyInBundleSet, "spiffe://nine.test/caller").await;
+        assert!(
+            !partner.is_admitted_as("spiffe://nine.test/caller", as_ours).await,
+            "the partner's root vouched for our name"
+        );
+    };
+    runtime().block_on(async { tokio::time::timeout(LIMIT, attempts).await.expect("an answer in time") });
 }

@@ -1,0 +1,101 @@
+//! A caller whose certificate somebody else's authority signed: it believes every server, so that what is refused is refused by the service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// An authority of a trust domain that no Troth server made.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+}
+
+impl Authority {
+    /// Makes the authority of a trust domain.
+    pub(super) fn of(trust_domain: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = with_id(&format!("spiffe://{trust_domain}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let root = params.self_signed(&key).expect("a root").der().clone();
+        Self {
+            issuer: Issuer::new(params, key),
+            root,
+        }
+    }
+
+    /// Returns its root as PEM.
+    pub(super) fn pem(&self) -> String {
+        pem::encode(&pem::Pem::new("CERTIFICATE", self.root.to_vec()))
+    }
+
+    /// Calls the service with a certificate for an identity; returns whether it is answered.
+    pub(super) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = with_id(spiffe_id);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = params.signed_by(&key, &self.issuer).expect("a leaf").der().clone();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("its key");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous(aws_lc_rs::default_provider())))
+            .with_client_auth_cert(vec![leaf], key)
+            .expect("a client configuration");
+        let asked = async {
+            let tcp = TcpStream::connect(address).await?;
+            let name = ServerName::try_from("service.invalid").expect("a name");
+            let mut stream = BufStream::new(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?);
+            stream.write_all(b"1\n").await?;
+            stream.flush().await?;
+            let mut line = String::new();
+            stream.read_line(&mut line).await
+        };
+        asked.await.is_ok_and(|octets| octets > 0)
+    }
+}
+
+fn with_id(spiffe_id: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().expect("a SPIFFE ID"))];
+    params
+}
+
+/// Believes every server.
+#[derive(Debug)]
+struct Credulous(CryptoProvider);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
