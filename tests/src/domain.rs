@@ -200,6 +200,8 @@ pub struct Agent {
     pub data: PathBuf,
     /// The Workload API socket.
     pub socket: PathBuf,
+    /// The secret discovery socket.
+    pub sds_socket: PathBuf,
     /// Options of `agent run` beside the directories and telemetry.
     pub options: Vec<String>,
     log: PathBuf,
@@ -213,6 +215,7 @@ impl Agent {
         Self {
             data: folder.join(format!("agent-{node}")),
             socket: folder.join(format!("{node}.sock")),
+            sds_socket: folder.join(format!("{node}.sds.sock")),
             options: Vec::new(),
             log: folder.join(format!("agent-{node}.log")),
             process: None,

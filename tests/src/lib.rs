@@ -3,9 +3,11 @@
 pub mod admin;
 pub mod command;
 pub mod domain;
+pub mod envoy;
 pub mod load;
 pub mod ports;
 pub mod process;
 pub mod python;
+pub mod sds;
 pub mod wait;
 pub mod workload;

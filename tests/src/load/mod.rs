@@ -10,6 +10,7 @@ mod memory;
 mod meter;
 mod node;
 mod report;
+mod sds;
 mod subject;
 mod tokens;
 mod workload_api;

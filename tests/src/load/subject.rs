@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, sds, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// Secret discovery: a rotation on 200 streams.
+    Sds,
 }
 
 /// How long to measure.
@@ -37,7 +39,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 8] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P6, Self::P7, Self::P8];
+    const EACH: [Self; 9] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P6, Self::P7, Self::P8, Self::Sds];
 
     /// Returns the figures that this one stands for.
     #[must_use]
@@ -58,6 +60,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Sds => vec![sds::rotations()],
         }
     }
 }

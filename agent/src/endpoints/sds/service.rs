@@ -67,14 +67,14 @@ impl SecretDiscoveryService for SecretService {
         let request = request.into_inner();
         check_type(&request.type_url)?;
         let secrets = Secrets::of(&view);
-        refuse_foreign(&request.resource_names, &secrets)?;
         let mut once = StateOfTheWorld::default();
         // What the client has from before is not asked: it is answered whole.
         let whole = DiscoveryRequest {
-            resource_names: request.resource_names,
+            resource_names: request.resource_names.clone(),
             ..DiscoveryRequest::default()
         };
         once.hear(whole).map_err(too_much)?;
+        refuse_foreign(&request.resource_names, &secrets)?;
         let response = once.push(secrets.catalog()).map(|push| StateOfTheWorld::response(push, &secrets));
         self.counts.pushed();
         Ok(Response::new(DiscoveryResponse {
