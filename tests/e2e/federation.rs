@@ -5,6 +5,7 @@ mod impostor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use conformance::covers;
 use spiffe::X509Source;
 use spiffe_rustls::TrustDomainPolicy;
 use tests::admin::runtime;
@@ -207,7 +208,7 @@ fn an_agent_without_its_server_serves_the_bundles_of_partners() {
     assert_eq!(fetched["federates_with"][0], "eight.test");
 }
 
-// FED-06, BUN-10, WAPI-08
+#[covers("BUN-10", "FED-06", "WAPI-08")]
 #[test]
 fn a_partners_root_vouches_for_the_partners_names_and_never_for_ours() {
     let service = Side::new("nine.test", "/service", None);

@@ -139,6 +139,7 @@ impl Coded for ParseSocketPathError {
 
 #[cfg(test)]
 mod tests {
+
     use conformance::covers;
 
     use super::*;

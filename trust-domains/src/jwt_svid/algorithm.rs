@@ -149,6 +149,7 @@ fn point(key: &PublicJwk, coordinate: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+
     use conformance::covers;
 
     use super::*;

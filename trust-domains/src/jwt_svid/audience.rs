@@ -105,6 +105,7 @@ impl Coded for AudienceRefused {
 
 #[cfg(test)]
 mod tests {
+
     use conformance::covers;
 
     use super::*;
