@@ -376,8 +376,8 @@ fn an_entry_ends_at_its_end() {
 
 #[test]
 fn an_entry_is_small_in_memory() {
-    // A server holds a million: the fixed part, without the texts.
-    assert!(size_of::<RegistrationEntry>() <= 128, "{}", size_of::<RegistrationEntry>());
+    // A server holds a million: the fixed part, without the texts. Claims and partners, which few have, cost a pointer each.
+    assert!(size_of::<RegistrationEntry>() <= 136, "{}", size_of::<RegistrationEntry>());
 }
 
 proptest! {

@@ -58,13 +58,16 @@ impl Secrets {
     /// they could vouch for names of ours.
     fn add_roots(&mut self, own: &Arc<TrustBundle>, partners: &[Arc<TrustBundle>]) {
         if has_roots(own) {
-            self.add(own.trust_domain().id().as_ref(), Sent::ToAll, Contents::Roots(Arc::clone(own)));
+            self.add(own.trust_domain().id().as_str(), Sent::ToAll, Contents::Roots(Arc::clone(own)));
             self.add(OWN_ROOTS, Sent::OnRequest, Contents::Roots(Arc::clone(own)));
         }
         let partners = || partners.iter().filter(|bundle| has_roots(bundle));
         for partner in partners() {
-            let id = partner.trust_domain().id().to_string();
-            self.add(&id, Sent::ToAll, Contents::RootsByDomain(vec![Arc::clone(partner)]));
+            self.add(
+                partner.trust_domain().id().as_str(),
+                Sent::ToAll,
+                Contents::RootsByDomain(vec![Arc::clone(partner)]),
+            );
         }
         let all: Vec<_> = std::iter::once(own).filter(|own| has_roots(own)).chain(partners()).cloned().collect();
         if !all.is_empty() {
