@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tests::domain::{Domain, path_text};
 use tests::ports::free_port;
@@ -24,6 +24,8 @@ impl Web {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        // Of the same name as its leaf it would look like a certificate that signed itself.
+        params.distinguished_name.push(DnType::CommonName, format!("{name} web CA"));
         let ca = params.self_signed(&ca_key).expect("a CA");
         let key = KeyPair::generate().expect("a key");
         let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
