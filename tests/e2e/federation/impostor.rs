@@ -42,6 +42,8 @@ impl Authority {
     pub(super) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
         let key = KeyPair::generate().expect("a key");
         let mut params = with_id(spiffe_id);
+        // The public client for Rust wants the extension in leaves too.
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let leaf = params.signed_by(&key, &self.issuer).expect("a leaf").der().clone();
