@@ -48,13 +48,8 @@ impl News {
 
 /// Returns whether the keys of one kind differ, of the own trust domain or of a partner; a partner that came or went differs too.
 fn keys_differ<K: PartialEq>(before: &IdentityView, now: &IdentityView, keys: fn(&TrustBundle) -> &[K]) -> bool {
-    let of = |view: &IdentityView| -> Vec<_> { view.bundles().cloned().collect() };
-    let (before, now) = (of(before), of(now));
-    before.len() != now.len()
-        || before
-            .iter()
-            .zip(&now)
-            .any(|(one, two)| one.trust_domain() != two.trust_domain() || keys(one) != keys(two))
+    let before = before.bundles().map(|bundle| (bundle.trust_domain(), keys(bundle)));
+    before.ne(now.bundles().map(|bundle| (bundle.trust_domain(), keys(bundle))))
 }
 
 /// What was proved for a feed, and what had been asked.

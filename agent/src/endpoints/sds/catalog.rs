@@ -84,6 +84,17 @@ impl Catalog {
     }
 }
 
+/// Returns the catalog of these resources, and of `default`, which is sent on request only: what tests of both kinds of streams tell.
+#[cfg(test)]
+pub(super) fn catalog(resources: &[(&str, &str)]) -> Catalog {
+    let mut catalog = Catalog::default();
+    for (name, version) in resources {
+        catalog.add(name, Version::claimed(version), Sent::ToAll);
+    }
+    catalog.add("default", Version::claimed("d"), Sent::OnRequest);
+    catalog
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -143,17 +143,8 @@ impl Delta {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::catalog::Sent;
+    use super::super::catalog::catalog;
     use super::*;
-
-    fn catalog(resources: &[(&str, &str)]) -> Catalog {
-        let mut catalog = Catalog::default();
-        for (name, version) in resources {
-            catalog.add(name, Version::claimed(version), Sent::ToAll);
-        }
-        catalog.add("default", Version::claimed("d"), Sent::OnRequest);
-        catalog
-    }
 
     fn texts(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()

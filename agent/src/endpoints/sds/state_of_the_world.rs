@@ -81,17 +81,8 @@ impl StateOfTheWorld {
 #[cfg(test)]
 mod tests {
     use super::super::super::sds_api::messages::Status;
-    use super::super::catalog::Sent;
+    use super::super::catalog::catalog;
     use super::*;
-
-    fn catalog(resources: &[(&str, &str)]) -> Catalog {
-        let mut catalog = Catalog::default();
-        for (name, version) in resources {
-            catalog.add(name, Version::claimed(version), Sent::ToAll);
-        }
-        catalog.add("default", Version::claimed("d"), Sent::OnRequest);
-        catalog
-    }
 
     fn asking(names: &[&str]) -> DiscoveryRequest {
         DiscoveryRequest {

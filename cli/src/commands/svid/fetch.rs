@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
-use super::received::{Received, ReceivedSvid, bundles_of};
+use super::received::{Received, ReceivedSvid, bundles_of, named};
 use super::received_token::{ReceivedToken, jwt_bundles_of};
 use super::socket::SocketArgs;
 use super::workload::WorkloadClient;
@@ -220,11 +220,6 @@ async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failur
         jwt_authorities: bundle.jwt_authorities().len(),
     });
     global.output().result(&FetchedBundles { bundles: bundles.collect() }, bundles_text)
-}
-
-/// Returns the trust domain of a bundle's name, `spiffe://TD`.
-pub(super) fn named(id: &str) -> Result<TrustDomain, Failure> {
-    id.strip_prefix("spiffe://").unwrap_or(id).parse().map_err(|error| Failure::of(&error))
 }
 
 /// Prints each update until it is interrupted; a refusal ends it with its reason.

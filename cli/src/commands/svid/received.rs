@@ -94,12 +94,16 @@ pub(crate) fn bundle_of(trust_domain: &TrustDomain, der: &[u8]) -> Result<TrustB
     TrustBundle::from_der_concat(trust_domain.clone(), der).map_err(|error| Failure::of(&error))
 }
 
+/// Returns the trust domain of a bundle's name, `spiffe://TD`.
+pub(crate) fn named(id: &str) -> Result<TrustDomain, Failure> {
+    id.strip_prefix("spiffe://").unwrap_or(id).parse().map_err(|error| Failure::of(&error))
+}
+
 /// Reads the X.509 bundles of a message, in the order of their trust domains.
 pub(crate) fn bundles_of(message: HashMap<String, Bytes>) -> Result<Vec<TrustBundle>, Failure> {
     let mut bundles = Vec::with_capacity(message.len());
     for (id, der) in message {
-        let trust_domain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
-        bundles.push(bundle_of(&trust_domain, &der)?);
+        bundles.push(bundle_of(&named(&id)?, &der)?);
     }
     bundles.sort_by(|one, other| one.trust_domain().cmp(other.trust_domain()));
     Ok(bundles)

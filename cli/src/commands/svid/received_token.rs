@@ -9,7 +9,7 @@ use trust_domains::problem::Code;
 use trust_domains::wire::tokens::TokenText;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
-use super::fetch::named;
+use super::received::named;
 use crate::failure::Failure;
 
 /// One token.
