@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod config;
 pub mod endpoints;
+mod issuing;
 pub mod jwt_svids;
 pub mod metrics;
 pub mod node;

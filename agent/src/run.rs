@@ -28,6 +28,7 @@ use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
 use crate::config::{AgentConfig, JoinSource};
 use crate::endpoints::{Endpoints, Served};
+use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
@@ -299,23 +300,14 @@ impl Agent {
     }
 
     fn spawn_parts(&self, tasks: &TaskTracker, ending: &CancellationToken) {
-        let issuing = Issuing {
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
-            metrics: self.metrics.clone(),
-        };
-        tasks.spawn(issuing.run(ending.clone()));
+        let upstream = Upstream::new(&self.standing, &self.cache, &self.clock);
+        let issuing = Issuing::new(self.cache.clone(), self.metrics.clone());
+        tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        tasks.spawn(issuing.run(ending.clone()));
+        tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));
         if !self.config.no_cache {
             let saver = Saver {
                 cache: self.cache.clone(),

@@ -17,7 +17,8 @@ use trust_domains::{Timestamp, TrustBundle};
 
 use super::audience::Audience;
 use super::cache::JwtCache;
-use super::state::{Held, Order, Outcome};
+use super::held::{Held, Order};
+use super::state::Outcome;
 use super::token::JwtSvid;
 
 /// The life of the tokens here.
