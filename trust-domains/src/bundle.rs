@@ -72,13 +72,27 @@ impl TrustBundle {
         self
     }
 
-    /// Adds the key of JWT-SVIDs with this identifier (JWT-14); one that is there already is not added twice.
+    /// Adds the key of JWT-SVIDs with this identifier (JWT-14); a token key with this identifier that is there already stands (WIT-22).
     #[must_use]
     pub fn with_jwt_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
-        if !self.jwt_authorities.iter().any(|known| known.key_id() == Some(kid.as_str())) {
+        if !self.has_token_key(kid.as_str()) {
             self.jwt_authorities.push(PublicJwk::es256(kid, key));
         }
         self
+    }
+
+    /// Adds the key of WIT-SVIDs with this identifier; a token key with this identifier that is there already stands (WIT-22).
+    #[must_use]
+    pub fn with_wit_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
+        if !self.has_token_key(kid.as_str()) {
+            self.wit_authorities.push(PublicJwk::es256(kid, key));
+        }
+        self
+    }
+
+    fn has_token_key(&self, key_id: &str) -> bool {
+        let mut keys = self.jwt_authorities.iter().chain(&self.wit_authorities);
+        keys.any(|known| known.key_id() == Some(key_id))
     }
 
     /// Returns the bundle with this sequence number, which must grow with every change (BUN-03).
