@@ -222,10 +222,10 @@ enum Nodes {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Each tick the loop runs, or crashes after some actions; nodes acknowledge or not.
+    /// Each tick the loop runs, or crashes after some actions (a loop that never gets to one keeps no key alive); nodes acknowledge or not.
     #[test]
     fn a_key_signs_only_what_is_known_or_past_its_deadline_and_somebody_always_signs(
-        ticks in proptest::collection::vec((proptest::option::of(0_usize..5), any::<bool>()), 1..60),
+        ticks in proptest::collection::vec((proptest::option::of(1_usize..5), any::<bool>()), 1..60),
     ) {
         let policy = quick_policy();
         let mut server = Server::new(policy, days(365));
