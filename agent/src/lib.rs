@@ -13,6 +13,7 @@ pub mod run;
 pub mod sinks;
 pub mod svids;
 pub mod sync;
+pub mod wit_svids;
 pub mod workload;
 
 pub use endpoints::{sds_api, workload_api};

@@ -123,7 +123,13 @@ mod tests {
             json!({ "use": purpose, "kid": kid, "kty": "EC", "crv": "P-256",
                 "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM" })
         };
-        let keys = json!([key("wit-svid", "a"), key("jwt-svid", "b"), key("wit-svid", "b"), key("wit-svid", "a"), key("wit-svid", "c")]);
+        let keys = json!([
+            key("wit-svid", "a"),
+            key("jwt-svid", "b"),
+            key("wit-svid", "b"),
+            key("wit-svid", "a"),
+            key("wit-svid", "c")
+        ]);
         let bundle = TrustBundle::parse_spiffe_json(&"td".parse().unwrap(), json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         let expected = json!({ "keys": [key("wit-svid", "a"), key("wit-svid", "c")] });
         assert_eq!(serde_json::from_str::<Value>(&bundle.to_wit_jwks()).unwrap(), expected);
