@@ -16,7 +16,8 @@ use super::record::{AuthorityRecord, FORMAT, StoredKey, TOKEN_FORMAT, TokenKeyRe
 use super::shape;
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
-use crate::issuance::stages::{Cause, PreparedCertificate, record_one};
+use crate::issuance::recorded::record_one;
+use crate::issuance::stages::{Cause, PreparedCertificate};
 use crate::journal::JournalError;
 
 /// An authority that was just made, before it is stored.

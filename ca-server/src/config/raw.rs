@@ -9,6 +9,7 @@ use trust_domains::duration::TextDuration;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
+use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::store_kind::StoreKind;
 
@@ -37,6 +38,10 @@ pub struct RawServerConfig {
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
+    /// The life of a key that signs WIT-SVIDs, as `7d`. Default: 7 days; bounded as `jwt_key_ttl`. It counts where `wit` is enabled.
+    pub wit_key_ttl: Option<String>,
+    /// What the server does only on demand. Default: nothing. `wit`: issue WIT-SVIDs, whose standard is incubating.
+    pub enable: Option<Vec<String>>,
     /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
     pub ack_deadline: Option<String>,
     /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
@@ -70,6 +75,8 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
+        KnownKey::text::<TextDuration>("wit_key_ttl"),
+        KnownKey::new("enable", KeyValue::Texts(as_text::<Features>)),
         KnownKey::text::<TextDuration>("ack_deadline"),
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
@@ -102,6 +109,8 @@ impl RawServerConfig {
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
+            wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
+            enable: self.enable.or(under.enable),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),
