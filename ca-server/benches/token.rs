@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use trust_domains::Timestamp;
-use trust_domains::jwt_svid::{Audience, Claims, Es256Signature, ExtraClaims, SigningInput, TokenId};
+use trust_domains::jwt_svid::{Audience, Claims, Es256Signature, ExtraClaims, SigningInput, TokenAlgorithm, TokenId, TokenSignature};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::validity::Validity;
 
@@ -46,9 +46,12 @@ fn kid() -> AuthorityId {
 
 /// The whole token: claims written, signed, and put together.
 fn es256(key: &EcdsaKeyPair, random: &SystemRandom, claims: &Claims) -> String {
-    let input = SigningInput::es256(&kid(), claims);
+    let input = SigningInput::new(TokenAlgorithm::Es256, &kid(), claims);
     let signature = key.sign(random, input.as_bytes()).unwrap();
-    input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap()).as_str().to_owned()
+    input
+        .signed(&TokenSignature::Es256(Es256Signature::from_der(signature.as_ref()).unwrap()))
+        .as_str()
+        .to_owned()
 }
 
 /// The same claims under RS256.

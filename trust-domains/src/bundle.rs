@@ -18,9 +18,7 @@ pub use parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundl
 pub use partner::{BundleOutdated, BundleSource, PartnerBundle, Replacement};
 pub use wire::SpiffeBundle;
 
-use crate::plan::authority::AuthorityId;
 use crate::problem::{Code, Coded};
-use crate::public_key::PublicKey;
 use crate::trust_domain::TrustDomain;
 use crate::x509::SvidError;
 
@@ -72,11 +70,11 @@ impl TrustBundle {
         self
     }
 
-    /// Adds the key of JWT-SVIDs with this identifier (JWT-14); one that is there already is not added twice.
+    /// Adds a key of JWT-SVIDs (JWT-14); one that is there already, by its identifier, is not added twice.
     #[must_use]
-    pub fn with_jwt_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
-        if !self.jwt_authorities.iter().any(|known| known.key_id() == Some(kid.as_str())) {
-            self.jwt_authorities.push(PublicJwk::es256(kid, key));
+    pub fn with_jwt_authority(mut self, key: PublicJwk) -> Self {
+        if !self.jwt_authorities.iter().any(|known| known.key_id() == key.key_id()) {
+            self.jwt_authorities.push(key);
         }
         self
     }

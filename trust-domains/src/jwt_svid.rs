@@ -12,6 +12,7 @@ mod issuer_url;
 mod json;
 mod mint;
 mod presented;
+mod signing;
 mod token_id;
 mod verify;
 
@@ -24,6 +25,7 @@ pub use extra::{ClaimNames, ClaimRefused, ExtraClaims};
 pub use issuer_url::{IssuerUrl, ParseIssuerUrlError};
 pub use mint::SigningInput;
 pub use presented::PresentedClaims;
+pub use signing::{ParseTokenAlgorithmError, TokenAlgorithm, TokenSignature};
 pub use token_id::{ParseTokenIdError, TokenId};
 pub use verify::{DEFAULT_JWT_LEEWAY, Expectation, MAX_JWT_SVID_BYTES, UnverifiedJwtSvid, VerifiedJwtSvid, verify_jwt_svid};
 

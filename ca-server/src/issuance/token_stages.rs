@@ -47,7 +47,7 @@ impl PreparedToken {
             trace_id: cause.trace_id,
         };
         Ok(Self {
-            to_be_signed: SigningInput::es256(key.id(), claims),
+            to_be_signed: SigningInput::new(key.algorithm(), key.id(), claims),
             issued_at,
             key,
             record,
@@ -94,7 +94,7 @@ impl RecordedToken {
             key,
             record,
         }) = self;
-        let signature = key.key().sign_es256(to_be_signed.as_bytes()).map_err(|source| SignError {
+        let signature = key.sign(to_be_signed.as_bytes()).map_err(|source| SignError {
             issuer: key.id().to_string(),
             source,
         })?;

@@ -6,7 +6,7 @@ use conformance::covers;
 use proptest::prelude::{Strategy, any, proptest};
 use serde_json::{Value, json};
 
-use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SpiffeBundle, TrustBundle};
+use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, PublicJwk, SkipReason, SpiffeBundle, TrustBundle};
 use crate::join_link::RootHash;
 use crate::trust_domain::TrustDomain;
 use crate::x509::testing::{NOW, TestCa, TestDomain};
@@ -203,7 +203,7 @@ fn token_keys_are_kept_apart_by_use_and_never_with_private_members() {
     leaked["x5t"] = json!("other");
     let keys = json!([leaked, token_entry("jwt-svid", "b"), token_entry("jwt-svid", "b"), token_entry("wit-svid", "a")]);
     let parsed = parse(&json!({ "keys": keys })).unwrap();
-    let ids = |keys: &[super::PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |keys: &[PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(
         (ids(parsed.bundle.jwt_authorities()), ids(parsed.bundle.wit_authorities())),
         (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned()])
@@ -367,7 +367,9 @@ fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back()
     };
     let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
     let domain: TrustDomain = "example.org".parse().unwrap();
-    let bundle = TrustBundle::new(domain.clone()).with_jwt_authority(&kid, &key).with_jwt_authority(&kid, &key);
+    let bundle = TrustBundle::new(domain.clone())
+        .with_jwt_authority(PublicJwk::es256(&kid, &key))
+        .with_jwt_authority(PublicJwk::es256(&kid, &key));
     let document: Value = serde_json::from_str(&bundle.to_spiffe_json()).unwrap();
     let keys = document["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 1, "one JWK a key");

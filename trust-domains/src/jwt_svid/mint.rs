@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Claims, Es256Signature};
+use super::{Claims, TokenAlgorithm, TokenSignature};
 use crate::plan::authority::AuthorityId;
 use crate::wire::tokens::TokenText;
 
@@ -24,19 +24,19 @@ struct Header<'a> {
 pub struct SigningInput(Zeroizing<String>);
 
 impl SigningInput {
-    /// Writes what an ES256 key signs.
+    /// Writes what a key signs that has this algorithm and identifier.
     #[must_use]
     #[expect(clippy::expect_used, reason = "texts, numbers and JSON values under text keys: serde_json cannot fail on them")]
-    pub fn es256(key: &AuthorityId, claims: &Claims) -> Self {
+    pub fn new(algorithm: TokenAlgorithm, key: &AuthorityId, claims: &Claims) -> Self {
         let header = Header {
-            alg: "ES256",
+            alg: algorithm.name(),
             kid: key,
             typ: "JWT",
         };
         let header = serde_json::to_vec(&header).expect("a header is always JSON");
         let claims = Zeroizing::new(serde_json::to_vec(claims).expect("claims are always JSON"));
         // Room for the signature too, so that nothing is copied.
-        let mut text = String::with_capacity((header.len() + claims.len() + 64) / 3 * 4 + 12);
+        let mut text = String::with_capacity((header.len() + claims.len() + algorithm.signature_len()) / 3 * 4 + 12);
         URL_SAFE_NO_PAD.encode_string(&header, &mut text);
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(&*claims, &mut text);
@@ -51,7 +51,7 @@ impl SigningInput {
 
     /// Joins the signature to it.
     #[must_use]
-    pub fn signed(mut self, signature: &Es256Signature) -> TokenText {
+    pub fn signed(mut self, signature: &TokenSignature) -> TokenText {
         self.0.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut self.0);
         TokenText::from(std::mem::take(&mut *self.0))
@@ -75,7 +75,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::jwt_svid::{Audience, ExtraClaims, TokenId};
+    use crate::jwt_svid::{Audience, Es256Signature, ExtraClaims, TokenId};
     use crate::plan::validity::Validity;
     use crate::timestamp::Timestamp;
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn parts(claims: &Claims) -> (Value, Value) {
-        let input = SigningInput::es256(&key(), claims);
+        let input = SigningInput::new(TokenAlgorithm::Es256, &key(), claims);
         let text = std::str::from_utf8(input.as_bytes()).unwrap();
         let (header, payload) = text.split_once('.').unwrap();
         (decoded(header), decoded(payload))
@@ -148,9 +148,9 @@ mod tests {
     #[test]
     fn jwt_01_jwt_11_a_token_is_in_compact_form_and_a_second_implementation_verifies_it() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        let input = SigningInput::es256(&key(), &claims());
+        let input = SigningInput::new(TokenAlgorithm::Es256, &key(), &claims());
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
-        let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
+        let token = input.signed(&TokenSignature::Es256(Es256Signature::from_der(signature.as_ref()).unwrap()));
         let [header, payload, signature] = token.as_str().split('.').collect::<Vec<_>>()[..] else {
             panic!("three parts")
         };
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_token() {
-        let input = SigningInput::es256(&key(), &claims());
+        let input = SigningInput::new(TokenAlgorithm::Es256, &key(), &claims());
         assert!(!format!("{input:?}").contains("eyJ"));
     }
 }

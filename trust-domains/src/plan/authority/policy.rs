@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::jwt_svid::TokenAlgorithm;
 use crate::plan::clock_evidence::ClockPolicy;
 
 /// The least handover lead: a commit, a signature and a retry or two fit into it many times over.
@@ -61,6 +62,7 @@ pub struct TokenPolicy {
     pub(super) life: KeyLife,
     pub(super) ack_deadline: Duration,
     pub(super) refreshes: Duration,
+    pub(super) algorithm: TokenAlgorithm,
 }
 
 /// A token key of this life cannot be known to everybody before it must sign.
@@ -110,7 +112,21 @@ impl TokenPolicy {
             },
             ack_deadline,
             refreshes,
+            algorithm: TokenAlgorithm::default(),
         })
+    }
+
+    /// Returns the policy for keys that sign with this algorithm. One that signs with another is replaced as soon as its successor is known.
+    #[must_use]
+    pub fn with_algorithm(mut self, algorithm: TokenAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Returns what keys sign with.
+    #[must_use]
+    pub fn algorithm(&self) -> TokenAlgorithm {
+        self.algorithm
     }
 
     /// Returns how long a key lives, and the longest life of a token.
@@ -129,6 +145,7 @@ impl Default for TokenPolicy {
             },
             ack_deadline: DEFAULT_ACK_DEADLINE,
             refreshes: Duration::ZERO,
+            algorithm: TokenAlgorithm::default(),
         }
     }
 }
