@@ -17,7 +17,7 @@ use thiserror::Error;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 use trust_domains::join_link::RootHash;
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 

@@ -70,13 +70,27 @@ impl TrustBundle {
         self
     }
 
-    /// Adds a key of JWT-SVIDs (JWT-14); one that is there already, by its identifier, is not added twice.
+    /// Adds a key of JWT-SVIDs (JWT-14); a token key with its identifier that is there already stands (WIT-22).
     #[must_use]
     pub fn with_jwt_authority(mut self, key: PublicJwk) -> Self {
-        if !self.jwt_authorities.iter().any(|known| known.key_id() == key.key_id()) {
+        if !self.has_token_key(&key) {
             self.jwt_authorities.push(key);
         }
         self
+    }
+
+    /// Adds a key of WIT-SVIDs; a token key with its identifier that is there already stands (WIT-22).
+    #[must_use]
+    pub fn with_wit_authority(mut self, key: PublicJwk) -> Self {
+        if !self.has_token_key(&key) {
+            self.wit_authorities.push(key);
+        }
+        self
+    }
+
+    fn has_token_key(&self, key: &PublicJwk) -> bool {
+        let mut keys = self.jwt_authorities.iter().chain(&self.wit_authorities);
+        keys.any(|known| known.key_id() == key.key_id())
     }
 
     /// Returns the bundle with this sequence number, which must grow with every change (BUN-03).

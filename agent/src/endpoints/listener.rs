@@ -7,7 +7,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::jwt_svid::MAX_JWT_SVID_BYTES;
+use trust_domains::token_svid::MAX_TOKEN_BYTES;
 
 use super::connection::{self, CallLimits};
 use super::sds::{self, SecretService};
@@ -30,7 +30,7 @@ const MAX_CONNECTIONS: usize = 8_192;
 const CONNECTIONS_ABOVE_CALLS: usize = 64;
 
 /// The largest request message of the Workload API: a token of the longest that is read, and the audience that it is checked for.
-const MAX_WORKLOAD_REQUEST: usize = MAX_JWT_SVID_BYTES + 4 * 1024;
+const MAX_WORKLOAD_REQUEST: usize = MAX_TOKEN_BYTES + 4 * 1024;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);

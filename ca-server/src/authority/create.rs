@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;

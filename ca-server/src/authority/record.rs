@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trust_domains::Timestamp;
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
 use zeroize::Zeroizing;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, Phase, PrepareReason};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::audit::{AuditEvent, Decision};

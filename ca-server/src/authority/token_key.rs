@@ -2,7 +2,7 @@
 
 use trust_domains::Timestamp;
 use trust_domains::bundle::PublicJwk;
-use trust_domains::jwt_svid::{TokenAlgorithm, TokenSignature};
+use trust_domains::jws::{TokenAlgorithm, TokenSignature};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::public_key::KeyHash;
 

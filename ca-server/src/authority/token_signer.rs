@@ -7,7 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use trust_domains::bundle::PublicJwk;
-use trust_domains::jwt_svid::{TokenAlgorithm, TokenSignature};
+use trust_domains::jws::{TokenAlgorithm, TokenSignature};
 use trust_domains::plan::authority::AuthorityId;
 use zeroize::Zeroizing;
 

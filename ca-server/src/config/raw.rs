@@ -7,7 +7,8 @@ use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::join_link::ServerAddress;
-use trust_domains::jwt_svid::{ClaimNames, IssuerUrl, TokenAlgorithm};
+use trust_domains::jws::TokenAlgorithm;
+use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::listen::{Listen, TelemetryListen};
 use super::store_kind::StoreKind;

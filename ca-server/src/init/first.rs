@@ -1,6 +1,6 @@
 //! The authorities that a trust domain begins with.
 
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityKind, DEFAULT_TOKEN_KEY_LIFE, Phase};
 use trust_domains::plan::validity::DEFAULT_CLOCK_SKEW;
 use trust_domains::wire::audit::{AuditEvent, Decision};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use trust_domains::jwt_svid::{Claims, SigningInput, TokenId};
+use trust_domains::jws::SigningInput;
+use trust_domains::jwt_svid::Claims;
+use trust_domains::token_svid::TokenId;
 use trust_domains::wire::audit::{AuditEvent, TokenIssuance};
 use trust_domains::wire::tokens::TokenText;
 use trust_domains::{SpiffeId, Timestamp};
@@ -47,7 +49,7 @@ impl PreparedToken {
             trace_id: cause.trace_id,
         };
         Ok(Self {
-            to_be_signed: SigningInput::new(key.algorithm(), key.id(), claims),
+            to_be_signed: claims.signing_input(key.algorithm(), key.id()),
             issued_at,
             key,
             record,

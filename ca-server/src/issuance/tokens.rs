@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trust_domains::jwt_svid::{Audience, Claims, ExtraClaims, TokenId};
+use trust_domains::jwt_svid::{Audience, Claims, ExtraClaims};
 use trust_domains::plan::validity::Validity;
 use trust_domains::problem::Problem;
+use trust_domains::token_svid::TokenId;
 use trust_domains::wire::node::MAX_ISSUE_BATCH;
 use trust_domains::wire::tokens::{IssueTokensResponse, IssuedToken, JwtRequest, TokenResult};
 use trust_domains::{SpiffeId, Timestamp};

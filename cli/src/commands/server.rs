@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use platform::paths::Environment;
 use serde::Serialize;
 use trust_domains::TrustDomain;
-use trust_domains::jwt_svid::TokenAlgorithm;
+use trust_domains::jws::TokenAlgorithm;
 
 use crate::args::Global;
 use crate::environment::{self, Role};

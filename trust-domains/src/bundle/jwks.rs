@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bundle::json::USE_JWT;
-use crate::bundle::parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, RawDocument, take_token_key};
+use crate::bundle::parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, RawDocument, TokenUse};
 use crate::bundle::{PublicJwk, TrustBundle};
 
 /// `use` of a key that verifies signatures (RFC 7517 section 4.2), as key sets for OpenID Connect have it.
@@ -47,7 +47,7 @@ impl TrustBundle {
             let purpose = jwk.get("use");
             if purpose.is_none_or(|purpose| purpose == USE_SIGNATURE || purpose == USE_JWT) {
                 // One that is not understood, or has an ID that another has, does not cost the others (BUN-06).
-                let _skipped = take_token_key(&mut self.jwt_authorities, jwk);
+                let _skipped = self.take_token_key(TokenUse::Jwt, jwk);
             }
         }
         Ok(self)

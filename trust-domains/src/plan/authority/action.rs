@@ -1,6 +1,6 @@
 //! What the authority plan decides: steps, problems, and who signs.
 
-use crate::jwt_svid::TokenAlgorithm;
+use crate::jws::TokenAlgorithm;
 use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
 use crate::timestamp::Timestamp;
 

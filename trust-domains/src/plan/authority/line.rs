@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::PrepareReason;
 use super::policy::KeyLife;
 use super::state::{AuthorityKind, AuthorityState, Phase};
-use crate::jwt_svid::TokenAlgorithm;
+use crate::jws::TokenAlgorithm;
 use crate::plan::validity::SHORTEST_LIFE;
 use crate::timestamp::Timestamp;
 

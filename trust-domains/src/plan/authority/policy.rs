@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::jwt_svid::TokenAlgorithm;
+use crate::jws::TokenAlgorithm;
 use crate::plan::clock_evidence::ClockPolicy;
 
 /// The least handover lead: a commit, a signature and a retry or two fit into it many times over.

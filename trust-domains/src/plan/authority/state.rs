@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::jwt_svid::TokenAlgorithm;
+use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
 use crate::plan::authority::AuthorityId;
 use crate::plan::clock_evidence::ClockEvidence;

@@ -7,7 +7,7 @@ use super::{
     Phase, PrepareReason, Publication, Signing, plan,
 };
 use crate::clock::Reading;
-use crate::jwt_svid::TokenAlgorithm;
+use crate::jws::TokenAlgorithm;
 use crate::plan::clock_evidence::{ClockEvidence, ClockVerdict};
 use crate::plan::validity::Validity;
 use crate::timestamp::Timestamp;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Es256Signature, JwtAlgorithm};
+use super::{Es256Signature, JwsAlgorithm};
 use crate::text::serde_as_text;
 
 /// What a key of this trust domain signs tokens with.
@@ -21,7 +21,7 @@ impl TokenAlgorithm {
     /// Returns its name, as the `alg` of a header.
     #[must_use]
     pub fn name(self) -> &'static str {
-        JwtAlgorithm::from(self).name()
+        JwsAlgorithm::from(self).name()
     }
 
     /// Returns the octets of a signature by a key of the size that is made here.
@@ -33,7 +33,7 @@ impl TokenAlgorithm {
     }
 }
 
-impl From<TokenAlgorithm> for JwtAlgorithm {
+impl From<TokenAlgorithm> for JwsAlgorithm {
     fn from(algorithm: TokenAlgorithm) -> Self {
         match algorithm {
             TokenAlgorithm::Es256 => Self::Es256,
