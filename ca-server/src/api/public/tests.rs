@@ -90,6 +90,19 @@ async fn jwt_15_the_keys_are_those_of_jwt_svids_for_readers_who_know_nothing_of_
 }
 
 #[tokio::test]
+async fn discovery_names_the_algorithms_of_the_keys_that_there_are() {
+    let (bundle, api) = api(Some("https://id.example.org"));
+    let rsa = PublicJwk::rs256(&AuthorityId::from_key_id(&[1; 20]).unwrap(), &[0xc5; 256], &[1, 0, 1]);
+    let ec = PublicJwk::es256(&AuthorityId::from_key_id(&[2; 20]).unwrap(), AuthorityKey::generate().unwrap().0.public_key());
+    for (key, expected) in [(rsa, vec!["RS256"]), (ec, vec!["ES256", "RS256"])] {
+        bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(key)));
+        let (_, _, body) = get_with(&api, "/.well-known/openid-configuration", None).await;
+        let document: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(document["id_token_signing_alg_values_supported"], serde_json::json!(expected));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_may_be_kept_for_one_refresh_and_is_not_sent_twice() {
     let (bundle, api) = api(Some("https://id.example.org"));
     let (_, headers, _) = get_with(&api, "/keys", None).await;
