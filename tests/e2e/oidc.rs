@@ -2,49 +2,17 @@
 
 mod rust_relying_party;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tests::domain::{Domain, path_text};
-use tests::ports::free_port;
 use tests::python::run_script;
 use tests::wait::until;
+use tests::web::Web;
 
 const AUDIENCE: &str = "https://storage.example.org";
-
-/// A web CA in a directory, and the files of the certificate that it issued for loopback.
-struct Web {
-    ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Web {
-    fn issue(folder: &Path, name: &str) -> Self {
-        let ca_key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-        // Of the same name as its leaf it would look like a certificate that signed itself.
-        params.distinguished_name.push(DnType::CommonName, format!("{name} web CA"));
-        let ca = params.self_signed(&ca_key).expect("a CA");
-        let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-        let leaf = leaf.signed_by(&key, &Issuer::new(params, ca_key)).expect("a certificate");
-        let web = Self {
-            ca: folder.join(format!("{name}.ca.pem")),
-            certificate: folder.join("web.pem"),
-            key: folder.join("web.key"),
-        };
-        std::fs::write(&web.ca, ca.pem()).expect("a file");
-        std::fs::write(&web.certificate, leaf.pem()).expect("a file");
-        std::fs::write(&web.key, key.serialize_pem()).expect("a file");
-        web
-    }
-}
 
 /// A trust domain whose tokens name an issuer with this path, on its own bundle endpoint.
 fn domain(name: &str, path: &str) -> (Domain, Web, String) {
@@ -54,17 +22,8 @@ fn domain(name: &str, path: &str) -> (Domain, Web, String) {
 /// Starts the server of a trust domain with its bundle endpoint.
 fn start(mut domain: Domain, path: &str) -> (Domain, Web, String) {
     let web = Web::issue(domain.folder(), "first");
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = web.endpoint(&mut domain);
     let issuer = format!("https://{address}{path}");
-    let options = [
-        "--bundle-listen",
-        &address,
-        "--bundle-cert",
-        path_text(&web.certificate),
-        "--bundle-key",
-        path_text(&web.key),
-    ];
-    domain.options.extend(options.map(str::to_owned));
     domain
         .options
         .extend(["--jwt-issuer".to_owned(), issuer.clone(), "--jwt-claims".to_owned(), "tier".to_owned()]);
