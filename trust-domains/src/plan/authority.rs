@@ -34,6 +34,7 @@ pub use policy::{
 pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication};
 
 use line::{Line, Succession, longest};
+use policy::ACK_NOTICE;
 
 use crate::clock::Reading;
 use crate::plan::clock_evidence::ClockVerdict;
@@ -206,7 +207,7 @@ impl<'a> Planning<'a> {
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
         let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
         let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
-        if !by_nodes {
+        if !by_nodes && publication.at + ACK_NOTICE <= self.now {
             self.problems.push(AuthorityProblem::Unacknowledged {
                 kind: prepared.kind,
                 key: prepared.id.clone(),

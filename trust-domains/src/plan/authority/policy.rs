@@ -20,6 +20,9 @@ const DEFAULT_LONGEST_TOKEN: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a published key waits for nodes to acknowledge it: a node that is off overnight is waited for, one that is gone is not.
 pub const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long nodes that are connected may take to acknowledge a key before an operator hears of it: they do within seconds.
+pub(super) const ACK_NOTICE: Duration = Duration::from_secs(60);
+
 /// How many refresh hints pass between the publication of a key and its first signature: relying parties that miss a fetch or two know it in time.
 pub const REFRESHES_BEFORE_USE: u32 = 5;
 
