@@ -24,6 +24,7 @@ pub mod timestamp;
 pub mod token_svid;
 pub mod trust_domain;
 pub mod wire;
+pub mod wit_svid;
 pub mod x509;
 
 pub use bundle::{SpiffeBundle, TrustBundle};

@@ -18,7 +18,8 @@ use super::shape;
 use super::token_signer::TokenSigner;
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
-use crate::issuance::stages::{Cause, PreparedCertificate, record_one};
+use crate::issuance::recorded::record_one;
+use crate::issuance::stages::{Cause, PreparedCertificate};
 use crate::journal::JournalError;
 
 /// An authority that was just made, before it is stored.

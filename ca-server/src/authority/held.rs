@@ -97,7 +97,7 @@ impl Held {
         let Header { format, kind } = records.open_item(item).map_err(sealed)?;
         let known = match kind {
             AuthorityKind::X509Root | AuthorityKind::X509Issuing => FORMAT,
-            AuthorityKind::Jwt => TOKEN_FORMAT,
+            AuthorityKind::Jwt | AuthorityKind::Wit => TOKEN_FORMAT,
         };
         if !(OLDEST_FORMAT..=known).contains(&format) {
             return Err(ReadAuthorityError::FormatUnknown {
@@ -114,7 +114,7 @@ impl Held {
                 let issuer = issuer.map_err(|source| ReadAuthorityError::Issuer { record: name(), source })?;
                 Authority::Ca(record, Arc::new(issuer))
             }
-            AuthorityKind::Jwt => {
+            AuthorityKind::Jwt | AuthorityKind::Wit => {
                 let record: TokenKeyRecord = records.open_item(item).map_err(sealed)?;
                 let signer = TokenSigner::from_pkcs8(record.algorithm, &record.private_key.0).map_err(unreadable)?;
                 let key = TokenKey::new(signer, record.not_before, record.not_after).map_err(unreadable)?;
@@ -227,7 +227,7 @@ impl Held {
     /// Returns whether the bundle holds it: from its preparation on, so that it is known before it signs; a tainted one until what it signed is replaced.
     pub(super) fn is_published(&self) -> bool {
         let is_of_bundle = match self.kind() {
-            AuthorityKind::X509Root | AuthorityKind::Jwt => true,
+            AuthorityKind::X509Root | AuthorityKind::Jwt | AuthorityKind::Wit => true,
             AuthorityKind::X509Issuing => false,
         };
         is_of_bundle
@@ -244,7 +244,10 @@ impl Held {
                 id: issuer.id().clone(),
                 source,
             }),
-            Authority::Token(_, key) => Ok(bundle.with_jwt_authority(key.jwk().clone())),
+            Authority::Token(record, key) => Ok(match record.kind {
+                AuthorityKind::Wit => bundle.with_wit_authority(key.jwk().clone()),
+                AuthorityKind::Jwt | AuthorityKind::X509Root | AuthorityKind::X509Issuing => bundle.with_jwt_authority(key.jwk().clone()),
+            }),
         }
     }
 }

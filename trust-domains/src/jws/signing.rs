@@ -93,6 +93,12 @@ impl TokenSignature {
     }
 }
 
+impl From<&Es256Signature> for TokenSignature {
+    fn from(signature: &Es256Signature) -> Self {
+        Self::Es256(*signature)
+    }
+}
+
 impl fmt::Debug for TokenSignature {
     /// A signature makes a bearer token of its signing input: it is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -52,9 +52,9 @@ impl SigningInput {
 
     /// Joins the signature to it.
     #[must_use]
-    pub fn signed(mut self, signature: &TokenSignature) -> TokenText {
+    pub fn signed(mut self, signature: impl Into<TokenSignature>) -> TokenText {
         self.0.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut self.0);
+        URL_SAFE_NO_PAD.encode_string(signature.into().as_bytes(), &mut self.0);
         TokenText::from(std::mem::take(&mut *self.0))
     }
 }

@@ -26,7 +26,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
-    use crate::jws::{Es256Signature, TokenSignature};
+    use crate::jws::Es256Signature;
     use crate::jwt_svid::{Audience, ExtraClaims};
     use crate::plan::validity::Validity;
     use crate::timestamp::Timestamp;
@@ -103,7 +103,7 @@ mod tests {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let input = claims().signing_input(TokenAlgorithm::Es256, &key());
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
-        let token = input.signed(&TokenSignature::Es256(Es256Signature::from_der(signature.as_ref()).unwrap()));
+        let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
         let [header, payload, signature] = token.as_str().split('.').collect::<Vec<_>>()[..] else {
             panic!("three parts")
         };

@@ -15,6 +15,8 @@ pub struct AuthorityPlan {
     pub signing: Signing,
     /// Who signs JWT-SVIDs as things are now, before the actions.
     pub jwt_signing: Signing,
+    /// Who signs WIT-SVIDs as things are now, before the actions; nobody where the policy has none.
+    pub wit_signing: Signing,
 }
 
 /// A step in the life of an authority.

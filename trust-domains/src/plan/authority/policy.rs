@@ -158,6 +158,7 @@ impl Default for TokenPolicy {
 pub struct AuthorityPolicy {
     pub(super) issuing: KeyLife,
     pub(super) jwt: TokenPolicy,
+    pub(super) wit: Option<TokenPolicy>,
     pub(super) root_notice: Duration,
     pub(super) clock: ClockPolicy,
 }
@@ -197,6 +198,7 @@ impl AuthorityPolicy {
                 longest: longest_life,
             },
             jwt: TokenPolicy::default(),
+            wit: None,
             root_notice: DEFAULT_ROOT_NOTICE,
             clock: ClockPolicy::default(),
         })
@@ -206,6 +208,13 @@ impl AuthorityPolicy {
     #[must_use]
     pub fn with_jwt(mut self, jwt: TokenPolicy) -> Self {
         self.jwt = jwt;
+        self
+    }
+
+    /// Returns the policy under which WIT-SVIDs are signed, with these bounds for their keys. Without it no such key is made, and none signs.
+    #[must_use]
+    pub fn with_wit(mut self, wit: TokenPolicy) -> Self {
+        self.wit = Some(wit);
         self
     }
 
@@ -233,6 +242,12 @@ impl AuthorityPolicy {
     #[must_use]
     pub fn jwt(&self) -> &TokenPolicy {
         &self.jwt
+    }
+
+    /// Returns how the keys of WIT-SVIDs live, where those are signed.
+    #[must_use]
+    pub fn wit(&self) -> Option<&TokenPolicy> {
+        self.wit.as_ref()
     }
 
     /// Returns the bounds for the clock.

@@ -20,6 +20,8 @@ pub enum AuthorityKind {
     X509Issuing,
     /// Signs JWT-SVIDs; a key without a certificate, which the bundle holds.
     Jwt,
+    /// Signs WIT-SVIDs; a key without a certificate, which the bundle holds.
+    Wit,
 }
 
 impl fmt::Display for AuthorityKind {
@@ -28,6 +30,7 @@ impl fmt::Display for AuthorityKind {
             Self::X509Root => "x509-root",
             Self::X509Issuing => "x509-issuing",
             Self::Jwt => "jwt",
+            Self::Wit => "wit",
         })
     }
 }
