@@ -18,6 +18,8 @@ use super::connection::Connection;
 use super::identity_feed::{IdentityFeed, News, not_granted};
 use super::jwt_messages::{jwt_bundles, jwt_svids, validated};
 use super::svid_messages::{x509_bundles, x509_svids};
+use super::wit_feed::WitFeed;
+use super::wit_messages::{wit_bundles, wit_svids};
 use super::workload_api::messages::{
     JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest, ValidateJwtsvidResponse, WitBundlesRequest,
     WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
@@ -25,6 +27,7 @@ use super::workload_api::messages::{
 use super::workload_api::server::SpiffeWorkloadApi;
 use crate::jwt_svids::{Audience, JwtCache, Unobtained};
 use crate::svids::{IdentityView, SvidCache, WantedFacts};
+use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
 /// What a Workload API serves from, and how it judges tokens.
@@ -40,6 +43,8 @@ pub struct Served {
     pub clock: SharedClock,
     /// How far the clocks of those who issue tokens may differ from it.
     pub jwt_leeway: Duration,
+    /// WIT-SVIDs; nothing while that profile is off.
+    pub wits: Option<WitCache>,
 }
 
 /// What says who a process is and what it gets.
@@ -49,6 +54,7 @@ pub(super) struct Authority {
     tokens: JwtCache,
     clock: SharedClock,
     jwt_leeway: Duration,
+    wits: Option<WitCache>,
     costly: CostlyEntries,
 }
 
@@ -60,6 +66,7 @@ impl Authority {
             tokens: served.tokens,
             clock: served.clock,
             jwt_leeway: served.jwt_leeway,
+            wits: served.wits,
             costly: CostlyEntries::default(),
         }
     }
@@ -86,6 +93,12 @@ impl WorkloadService {
 }
 
 impl WorkloadService {
+    /// Returns the WIT-SVIDs. While the profile is off there are none, and clients do not ask again (WAPI-20).
+    fn wits(&self) -> Result<&WitCache, Status> {
+        let off = || Status::unimplemented("the WIT-SVID profile is off on this agent; its operator switches it on: troth agent run --enable wit");
+        self.authority.wits.as_ref().ok_or_else(off)
+    }
+
     /// Returns a token for each identity of the view, or for the one that is asked for; those that cannot be had are left out unless all are (WAPI-16).
     async fn tokens(&self, view: &IdentityView, asked: Option<&SpiffeId>, audience: &Audience) -> Result<JwtsvidResponse, Status> {
         let granted = view.svids.iter().filter(|svid| asked.is_none_or(|asked| svid.spiffe_id == *asked));
@@ -129,16 +142,15 @@ fn unobtained(error: &Unobtained) -> Status {
 type States<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 /// Returns the stream of a first state and those that are news after it, until the first error, each as `message` writes it.
-async fn states<M: Send + 'static>(mut feed: IdentityFeed, news: News, message: fn(&IdentityView) -> M) -> Result<Response<States<M>>, Status> {
-    let first = Ok(message(&*feed.next(news).await?));
-    let later = stream::unfold(Some(feed), move |feed| async move {
-        let mut feed = feed?;
-        match feed.next(news).await {
-            Ok(view) => Some((Ok(message(&view)), Some(feed))),
-            Err(status) => Some((Err(status), None)),
-        }
-    });
-    Ok(Response::new(Box::pin(stream::iter([first]).chain(later))))
+async fn states<M: Send + 'static>(feed: IdentityFeed, news: News, message: fn(&IdentityView) -> M) -> Result<Response<States<M>>, Status> {
+    started(feed.changes(news).map(move |view| Ok(message(&*view?)))).await
+}
+
+/// Returns the stream of these states once the first is there: an error in its place is the answer to the call.
+async fn started<M: Send + 'static>(states: impl Stream<Item = Result<M, Status>> + Send + 'static) -> Result<Response<States<M>>, Status> {
+    let mut states = Box::pin(states);
+    let first = states.next().await.unwrap_or_else(|| Err(Status::unavailable("the agent is stopping")))?;
+    Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(states))))
 }
 
 #[tonic::async_trait]
@@ -192,18 +204,18 @@ impl SpiffeWorkloadApi for WorkloadService {
 
     type FetchWITSVIDStream = States<WitsvidResponse>;
 
-    async fn fetch_witsvid(&self, _request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_witsvid(&self, request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
+        let tokens = self.wits()?.clone();
+        let asked = asked_identity(&request.get_ref().spiffe_id)?;
+        let feed = self.feed(&request).await?;
+        let feed = WitFeed::new(feed, Connection::of(&request)?, self.authority.cache.clone(), tokens, asked);
+        started(feed.changes().map(|tokens| Ok(wit_svids(&tokens?)))).await
     }
 
     type FetchWITBundlesStream = States<WitBundlesResponse>;
 
-    async fn fetch_wit_bundles(&self, _request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_wit_bundles(&self, request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
+        self.wits()?;
+        states(self.feed(&request).await?, News::WitAuthorities, wit_bundles).await
     }
-}
-
-/// The answer for a profile that this version does not serve; clients do not retry it (WAPI-20).
-fn no_profile(profile: &str) -> Status {
-    Status::unimplemented(format!("this agent does not serve the {profile} profile"))
 }

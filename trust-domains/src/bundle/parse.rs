@@ -279,6 +279,7 @@ impl TrustBundle {
 }
 
 /// Which tokens a key signs.
+#[derive(Clone, Copy)]
 pub(super) enum TokenUse {
     Jwt,
     Wit,
