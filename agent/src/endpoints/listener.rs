@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::jwt_svid::MAX_JWT_SVID_BYTES;
 
-use super::connection::{self, CallLimits};
+use super::connection::{self, CallLimits, Connection};
 use super::sds::{self, SecretService};
 use super::sds_api;
 use super::sds_api::server::SecretDiscoveryServiceServer;
 use super::service::{Authority, Served, WorkloadService};
 use super::surface::{Metadata, OpenCalls, Surface};
-use super::workload_api::DESCRIPTORS;
 use super::workload_api::server::SpiffeWorkloadApiServer;
+use super::workload_api::{DESCRIPTORS, SECURITY_HEADER};
 use crate::metrics::SdsCounts;
 use crate::workload::{Caller, UidShares};
 
@@ -41,7 +41,7 @@ pub struct Endpoints {
     authority: Arc<Authority>,
     connections: UidShares,
     places: Arc<Semaphore>,
-    calls: CallLimits,
+    calls: CallLimits<u32>,
     workload_api: OpenCalls,
     sds: OpenCalls,
     sds_counts: SdsCounts,
@@ -66,7 +66,7 @@ impl Endpoints {
             connections: UidShares::new(connections_per_uid),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             calls: CallLimits {
-                per_uid: UidShares::new(max_streams_per_uid),
+                each: UidShares::new(max_streams_per_uid),
                 per_connection: u32::try_from(connections_per_uid).unwrap_or(u32::MAX),
             },
             workload_api: OpenCalls::default(),
@@ -88,7 +88,7 @@ impl Endpoints {
     /// returns when all connections are closed.
     pub async fn serve_workload_api(&self, listener: UnixListener, stopping: CancellationToken) {
         let service = SpiffeWorkloadApiServer::new(WorkloadService::new(Arc::clone(&self.authority))).max_decoding_message_size(MAX_WORKLOAD_REQUEST);
-        let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader, self.workload_api.clone()).await;
+        let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader(SECURITY_HEADER), self.workload_api.clone()).await;
         self.serve(surface, listener, stopping).await;
     }
 
@@ -133,6 +133,6 @@ impl Endpoints {
         let Some(_share) = self.connections.try_take(caller.uid()) else {
             return tracing::debug!(uid = caller.uid(), "workload connection refused: its user has too many open");
         };
-        connection::serve(stream, caller, surface, self.calls, &stopping).await;
+        connection::serve(stream, Connection::new(caller, stopping.child_token()), surface, self.calls).await;
     }
 }

@@ -27,8 +27,11 @@ mod listener;
 mod sds;
 pub mod sds_api;
 mod service;
+mod states;
+mod subject;
 mod surface;
 mod svid_messages;
+mod tokens;
 pub mod workload_api;
 
 pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};

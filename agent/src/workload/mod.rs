@@ -19,12 +19,12 @@ mod names;
 mod proc_status;
 mod process;
 mod rights;
-mod uid_shares;
+mod shares;
 
 pub use attestor::{AttestError, Attested, Attestor};
 pub use caller::Caller;
 pub use rights::{Rights, unprovable};
-pub use uid_shares::{Share, UidShares};
+pub use shares::{Share, Shares, UidShares};
 
 #[cfg(test)]
 pub(crate) mod testing;
