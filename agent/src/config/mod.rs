@@ -1,5 +1,6 @@
 //! The agent's configuration: [`RawAgentConfig`] is what people write, [`AgentConfig`] is what the program uses.
 
+mod feature;
 mod raw;
 mod sink;
 
@@ -16,6 +17,7 @@ use trust_domains::duration::{format_duration, parse_duration};
 use trust_domains::jwt_svid::DEFAULT_JWT_LEEWAY;
 use zeroize::Zeroizing;
 
+pub use feature::{Feature, Features, ParseFeatureError};
 pub use raw::{RawAgentConfig, RawSink};
 pub use sink::{ParseSinkError, SinkConfig, SinkId};
 
@@ -73,6 +75,8 @@ pub struct AgentConfig {
     pub jwt_leeway: Duration,
     /// Whether nothing but the node's own identity is kept on disk.
     pub no_cache: bool,
+    /// What is switched on.
+    pub features: Features,
 }
 
 impl AgentConfig {
@@ -108,6 +112,7 @@ impl AgentConfig {
         let telemetry_listen = mistakes.check("telemetry_listen", raw.telemetry_listen.as_deref().unwrap_or(DEFAULT_TELEMETRY).parse());
         let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
         let jwt_leeway = mistakes.check("jwt_leeway", jwt_leeway(raw.jwt_leeway.as_deref()));
+        let features = features(mistakes, raw.enable.as_deref().unwrap_or_default());
         let sinks = sinks(mistakes, &raw);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
@@ -132,6 +137,7 @@ impl AgentConfig {
             max_streams_per_uid: max_streams_per_uid?,
             jwt_leeway: jwt_leeway?,
             no_cache: raw.no_cache.unwrap_or(false),
+            features,
             data_dir,
         })
     }
@@ -162,6 +168,10 @@ fn jwt_leeway(said: Option<&str>) -> Result<Duration, String> {
         return Err(format!("the leeway is over {}", format_duration(LONGEST_JWT_LEEWAY)));
     }
     Ok(leeway)
+}
+
+fn features(mistakes: &mut Mistakes, named: &[String]) -> Features {
+    named.iter().filter_map(|name| mistakes.check("enable", name.parse::<Feature>())).collect()
 }
 
 fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
@@ -273,6 +283,21 @@ mod tests {
             assert_eq!(AgentConfig::new(raw, &environment()).is_ok(), accepted, "{said}");
         }
         assert_eq!(AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap().jwt_leeway.as_secs(), 30);
+    }
+
+    #[test]
+    fn features_are_off_unless_named_and_a_wrong_name_is_a_mistake() {
+        let features = |named: Option<&[&str]>| {
+            let raw = RawAgentConfig {
+                enable: named.map(|named| named.iter().map(|&name| name.to_owned()).collect()),
+                ..RawAgentConfig::default()
+            };
+            AgentConfig::new(raw, &environment()).map(|config| config.features)
+        };
+        assert_eq!(features(None).unwrap(), Features::default());
+        assert_eq!(features(Some(&["wit"])).unwrap(), Features::from_iter([Feature::Wit]));
+        let wrong = features(Some(&["wit", "wits"])).unwrap_err();
+        assert_eq!((wrong.mistakes.len(), wrong.mistakes[0].key.as_str()), (1, "enable"));
     }
 
     #[test]

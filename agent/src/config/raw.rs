@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, KeyValue, KnownKey, read_toml};
+use platform::config::{ConfigMistakes, KeyValue, KnownKey, as_text, read_toml};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
 use trust_domains::duration::TextDuration;
 
 use super::MOST_STREAMS_PER_UID;
+use super::feature::Feature;
 use super::sink::SinkId;
 use crate::sinks::{KeyMode, OnWithdraw};
 
@@ -45,6 +46,8 @@ pub struct RawAgentConfig {
     pub jwt_leeway: Option<String>,
     /// Whether workload credentials are not kept on disk: after a restart none is served until the server answers. Default: false.
     pub no_cache: Option<bool>,
+    /// What is switched on that is off by default, of `broker` and `wit`: parts of the SPIFFE standards that may still change. Default: nothing.
+    pub enable: Option<Vec<String>>,
 }
 
 /// A `[[sink]]` table.
@@ -94,6 +97,7 @@ impl RawAgentConfig {
         ),
         KnownKey::text::<TextDuration>("jwt_leeway"),
         KnownKey::new("no_cache", KeyValue::Bool),
+        KnownKey::new("enable", KeyValue::Texts(as_text::<Feature>)),
     ];
 
     /// Reads a file; without one every option is absent.
@@ -121,6 +125,7 @@ impl RawAgentConfig {
             max_streams_per_uid: self.max_streams_per_uid.or(under.max_streams_per_uid),
             jwt_leeway: self.jwt_leeway.or(under.jwt_leeway),
             no_cache: self.no_cache.or(under.no_cache),
+            enable: self.enable.or(under.enable),
         }
     }
 }
@@ -143,18 +148,19 @@ mod tests {
     #[test]
     fn a_whole_file_is_read() {
         let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\nsds_socket = '/s.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
-                    no_cache = true\njwt_leeway = '1m'\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
+                    no_cache = true\njwt_leeway = '1m'\nenable = ['wit', 'broker']\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
         let raw: RawAgentConfig = read_toml_text(text, RawAgentConfig::KNOWN_KEYS).unwrap();
         assert_eq!((raw.max_streams_per_uid, raw.no_cache, raw.sink.len()), (Some(10), Some(true), 1));
+        assert_eq!(raw.enable.unwrap(), ["wit", "broker"]);
     }
 
     #[test]
     fn a_file_with_mistakes_names_each() {
-        let text = "workload_sokcet = '/w.sock'\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
+        let text = "workload_sokcet = '/w.sock'\nenable = ['wti']\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
         let told = read_toml_text::<RawAgentConfig>(text, RawAgentConfig::KNOWN_KEYS).unwrap_err();
         let keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
-        assert_eq!(keys.len(), 4, "{told}");
-        for key in ["workload_sokcet", "join", "sink[0].spiffe_id", "sink[0].mode"] {
+        assert_eq!(keys.len(), 5, "{told}");
+        for key in ["workload_sokcet", "enable[0]", "join", "sink[0].spiffe_id", "sink[0].mode"] {
             assert!(keys.contains(&key), "{told}");
         }
     }

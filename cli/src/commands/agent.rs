@@ -73,6 +73,9 @@ pub(crate) struct RunArgs {
     /// Keeps no workload credentials on disk: after a restart none is served until the server answers.
     #[arg(long)]
     no_cache: bool,
+    /// Switches on what is off by default, of broker and wit: parts of the SPIFFE standards that may still change.
+    #[arg(long, value_name = "FEATURE,..", value_delimiter = ',')]
+    enable: Vec<String>,
     /// Ends when the process that started it ends.
     #[arg(long, hide = true)]
     die_with_parent: bool,
@@ -115,6 +118,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         max_streams_per_uid: args.max_streams_per_uid,
         jwt_leeway: args.jwt_leeway,
         no_cache: args.no_cache.then_some(true),
+        enable: (!args.enable.is_empty()).then_some(args.enable),
         ..RawAgentConfig::default()
     };
     let config = AgentConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
