@@ -14,4 +14,4 @@ pub mod svids;
 pub mod sync;
 pub mod workload;
 
-pub use endpoints::{sds_api, workload_api};
+pub use endpoints::{broker_api, sds_api, workload_api};

@@ -47,7 +47,7 @@ pub(super) struct Authority {
     pub(super) cache: SvidCache,
     pub(super) attestor: Arc<Attestor>,
     pub(super) tokens: JwtCache,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     jwt_leeway: Duration,
     costly: CostlyEntries,
 }

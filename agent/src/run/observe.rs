@@ -80,6 +80,7 @@ impl Observer {
             jwt_svids: self.tokens.held(),
             streams: streams.workload_api,
             sds_streams: streams.sds,
+            broker_streams: streams.broker,
             connected: self.standing.link.borrow().is_open(),
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });
