@@ -9,10 +9,8 @@ use agent::broker_api::messages::{
     WorkloadReference,
 };
 use conformance::covers;
-use rustls::SupportedProtocolVersion;
-use rustls::version::{TLS12, TLS13};
 use tests::admin::runtime;
-use tests::broker::{Address, Dialer, Sleeper};
+use tests::broker::{Address, Dialer, EACH_VERSION, Sleeper};
 use tests::command::run;
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::PATIENCE;
@@ -26,9 +24,6 @@ pub(super) const WORKLOAD: u32 = 4_961;
 
 /// A process that nobody made an entry for.
 const NOBODY: u32 = 4_962;
-
-/// Clients that speak one version of TLS only.
-const EACH_VERSION: [&[&SupportedProtocolVersion]; 2] = [&[&TLS13], &[&TLS12]];
 
 pub(super) fn own_uid() -> u32 {
     nix::unistd::getuid().as_raw()
@@ -49,7 +44,11 @@ impl World {
 
     /// `life` is that of the broker's SVIDs.
     pub(super) fn with(name: &str, life: &str, options: &[&str]) -> Self {
-        let domain = Domain::start(name);
+        Self::with_server(name, &[], life, options)
+    }
+
+    pub(super) fn with_server(name: &str, server: &[&str], life: &str, options: &[&str]) -> Self {
+        let domain = Domain::start_with(name, server);
         let socket = broker_socket(&domain);
         let common = ["--enable", "broker", "--broker-socket", path_text(&socket), "--broker-listen", "127.0.0.1:0"];
         let agent = domain.agent_with("n1", &[&common[..], options].concat());
@@ -110,7 +109,7 @@ pub(super) async fn next<M>(stream: &mut Streaming<M>) -> Result<M, Status> {
 }
 
 /// Waits for the end of a stream.
-async fn end<M>(stream: &mut Streaming<M>) -> Status {
+pub(super) async fn end<M>(stream: &mut Streaming<M>) -> Status {
     loop {
         if let Err(ended) = next(stream).await {
             return ended;

@@ -19,6 +19,8 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -128,6 +130,12 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// Versions of TLS.
+pub type Versions = &'static [&'static SupportedProtocolVersion];
+
+/// Clients that speak one version only: each that the standard names.
+pub const EACH_VERSION: [Versions; 2] = [&[&TLS13], &[&TLS12]];
+
 /// How a broker connects.
 #[derive(Debug, Clone)]
 pub struct Dialer {
@@ -138,7 +146,7 @@ pub struct Dialer {
     /// Whom it expects.
     pub expected: SpiffeId,
     /// What it speaks.
-    pub versions: &'static [&'static SupportedProtocolVersion],
+    pub versions: Versions,
 }
 
 impl Dialer {
@@ -204,7 +212,11 @@ impl Dialer {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match self.credential.clone() {
-            Some(Credential { chain, key }) => builder.with_client_auth_cert(chain, key).expect("a certificate with its key"),
+            Some(Credential { chain, key }) => {
+                let key = provider().key_provider.load_private_key(key).expect("a key");
+                // Whether the key is the certificate's is for the agent to find out.
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
