@@ -1,6 +1,7 @@
 //! What end-to-end tests share: the built `troth`, servers and agents as processes in directories of their own, and limits on every wait.
 
 pub mod admin;
+pub mod broker;
 pub mod command;
 pub mod domain;
 pub mod envoy;
