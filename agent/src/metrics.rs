@@ -19,6 +19,9 @@ pub struct AgentMetrics {
     jwt_issued: Counter,
     jwt_failed: Counter,
     jwt_svids: Gauge,
+    wit_issued: Counter,
+    wit_failed: Counter,
+    wit_svids: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -38,6 +41,8 @@ pub struct Levels {
     pub broker_streams: usize,
     /// Valid JWT-SVIDs held.
     pub jwt_svids: usize,
+    /// Valid WIT-SVIDs held.
+    pub wit_svids: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -67,6 +72,9 @@ impl AgentMetrics {
             jwt_issued: metrics.make("agent_jwt_svids_issued", "JWT-SVIDs obtained from the server"),
             jwt_failed: metrics.make("agent_jwt_svid_requests_failed", "JWT-SVIDs asked for and not obtained"),
             jwt_svids: metrics.make("agent_jwt_svids", "Valid JWT-SVIDs held"),
+            wit_issued: metrics.make("agent_wit_svids_issued", "WIT-SVIDs obtained from the server"),
+            wit_failed: metrics.make("agent_wit_svid_requests_failed", "WIT-SVIDs asked for and not obtained"),
+            wit_svids: metrics.make("agent_wit_svids", "Valid WIT-SVIDs held"),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -96,6 +104,12 @@ impl AgentMetrics {
         self.jwt_failed.inc_by(failed as u64);
     }
 
+    /// Counts a batch of WIT-SVIDs.
+    pub(crate) fn wit_issued(&self, issued: usize, failed: usize) {
+        self.wit_issued.inc_by(issued as u64);
+        self.wit_failed.inc_by(failed as u64);
+    }
+
     /// Sets the gauges.
     pub(crate) fn set(&self, levels: Levels) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -105,6 +119,7 @@ impl AgentMetrics {
         self.sds_streams.set(signed(levels.sds_streams));
         self.broker_streams.set(signed(levels.broker_streams));
         self.jwt_svids.set(signed(levels.jwt_svids));
+        self.wit_svids.set(signed(levels.wit_svids));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }

@@ -29,13 +29,15 @@ use self::broker::BrokerStarter;
 use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
-use crate::config::{AgentConfig, JoinSource};
+use crate::config::{AgentConfig, Feature, JoinSource};
 use crate::endpoints::{Endpoints, Served};
+use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
 use crate::sync::jitter;
+use crate::wit_svids::{WitCache, WitIssuing};
 use crate::workload::{Attestor, Rights, unprovable};
 
 /// The longest file that holds a join link.
@@ -171,6 +173,7 @@ struct Agent {
     records: Arc<SealedRecords>,
     cache: SvidCache,
     tokens: JwtCache,
+    wits: Option<WitCache>,
     standing: Standing,
     health: HealthHandle,
     metrics: Arc<AgentMetrics>,
@@ -193,6 +196,7 @@ impl Agent {
         let cache = SvidCache::new(clock.clone());
         let standing = Standing::new();
         let tokens = JwtCache::new(clock.clone(), standing.link.subscribe());
+        let wits = config.features.has(Feature::Wit).then(|| WitCache::new(clock.clone()));
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
         let metrics = Arc::new(AgentMetrics::new(&registry));
@@ -202,6 +206,7 @@ impl Agent {
             attestor: attestor.clone(),
             clock: clock.clone(),
             jwt_leeway: config.jwt_leeway,
+            wits: wits.clone(),
         };
         let endpoints = Endpoints::new(served, config.max_streams_per_uid, metrics.sds());
         let admin = bind_unix(&config.admin_socket, 0o600)?;
@@ -215,6 +220,7 @@ impl Agent {
             records,
             cache,
             tokens,
+            wits,
             standing,
             health,
             metrics,
@@ -266,6 +272,7 @@ impl Agent {
             standing: self.standing.clone(),
             cache: self.cache.clone(),
             tokens: self.tokens.clone(),
+            wits: self.wits.clone(),
             endpoints: self.endpoints,
             attestor: self.attestor,
             health: self.health.clone(),
@@ -317,23 +324,21 @@ impl Agent {
     }
 
     fn spawn_parts(&self, tasks: &TaskTracker, ending: &CancellationToken) {
-        let issuing = Issuing {
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
-            metrics: self.metrics.clone(),
-        };
-        tasks.spawn(issuing.run(ending.clone()));
+        let upstream = Upstream::new(&self.standing, &self.cache, &self.clock);
+        let issuing = Issuing::new(self.cache.clone(), self.metrics.clone());
+        tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        tasks.spawn(issuing.run(ending.clone()));
+        tasks.spawn(issuing.run(self.cache.clone(), upstream.clone(), ending.clone()));
+        if let Some(tokens) = self.wits.clone() {
+            let issuing = WitIssuing {
+                tokens,
+                metrics: self.metrics.clone(),
+            };
+            tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));
+        }
         if !self.config.no_cache {
             let saver = Saver {
                 cache: self.cache.clone(),
@@ -359,6 +364,7 @@ impl Agent {
         let observer = Observer {
             cache: self.cache.clone(),
             tokens: self.tokens.clone(),
+            wits: self.wits.clone(),
             standing: self.standing.clone(),
             endpoints: self.endpoints.clone(),
             health: self.health.clone(),

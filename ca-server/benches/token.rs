@@ -21,9 +21,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use trust_domains::Timestamp;
-use trust_domains::jwt_svid::{Audience, Claims, Es256Signature, ExtraClaims, SigningInput, TokenId};
+use trust_domains::jws::{Es256Signature, TokenAlgorithm};
+use trust_domains::jwt_svid::{Audience, Claims, ExtraClaims};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::validity::Validity;
+use trust_domains::token_svid::TokenId;
 
 /// A token of the usual size: one audience, no issuer, no extra claims.
 fn claims() -> Claims {
@@ -46,7 +48,7 @@ fn kid() -> AuthorityId {
 
 /// The whole token: claims written, signed, and put together.
 fn es256(key: &EcdsaKeyPair, random: &SystemRandom, claims: &Claims) -> String {
-    let input = SigningInput::es256(&kid(), claims);
+    let input = claims.signing_input(TokenAlgorithm::Es256, &kid());
     let signature = key.sign(random, input.as_bytes()).unwrap();
     input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap()).as_str().to_owned()
 }

@@ -7,12 +7,11 @@ Signatures are made by the `cryptography` package, which is not what Troth verif
 run; everything else stays the same.
 """
 
-import base64
 import json
 import pathlib
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import utils
+from token_vectors import b64, compact, kept_keys, new_ec, new_rsa, public, text, unb64, without
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 KEYS = FIXTURES / "jwt-svid-keys.json"
@@ -22,88 +21,21 @@ NOW = 1_900_000_000
 LEEWAY = 30
 AUDIENCE = "https://api.example.org"
 SUBJECT = "spiffe://example.org/web"
-CURVES = {"P-256": (ec.SECP256R1(), 32), "P-384": (ec.SECP384R1(), 48), "P-521": (ec.SECP521R1(), 66)}
-HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
-CURVE_OF = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 
-def b64(octets):
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+def new_keys():
+    keys = [new_ec("p256", "P-256"), new_ec("p384", "P-384"), new_ec("p521", "P-521"), new_rsa("rsa")]
+    return keys + [new_rsa("rsa-for-rs256"), new_ec("wit", "P-256"), new_ec("root", "P-256"), new_ec("other", "P-256"), new_ec("stranger", "P-256")]
 
 
-def unb64(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def number(text):
-    return int.from_bytes(unb64(text), "big")
-
-
-def octets(value, length=None):
-    return b64(value.to_bytes(length or (value.bit_length() + 7) // 8, "big"))
-
-
-def new_ec(kid, curve):
-    key, length = ec.generate_private_key(CURVES[curve][0]), CURVES[curve][1]
-    point = key.public_key().public_numbers()
-    secret = key.private_numbers().private_value
-    return {"kid": kid, "kty": "EC", "crv": curve, "x": octets(point.x, length), "y": octets(point.y, length), "d": octets(secret, length)}
-
-
-def new_rsa(kid):
-    key = rsa.generate_private_key(65537, 2048).private_numbers()
-    return {"kid": kid, "kty": "RSA", "n": octets(key.public_numbers.n), "e": octets(65537), "d": octets(key.d), "p": octets(key.p), "q": octets(key.q)}
-
-
-def kept_keys():
-    if not KEYS.exists():
-        keys = [new_ec("p256", "P-256"), new_ec("p384", "P-384"), new_ec("p521", "P-521"), new_rsa("rsa")]
-        keys += [new_rsa("rsa-for-rs256"), new_ec("wit", "P-256"), new_ec("root", "P-256"), new_ec("other", "P-256"), new_ec("stranger", "P-256")]
-        KEYS.write_text(json.dumps(keys, indent=1) + "\n")
-    return {key["kid"]: key for key in json.loads(KEYS.read_text())}
-
-
-def private(jwk):
-    if jwk["kty"] == "EC":
-        return ec.derive_private_key(number(jwk["d"]), CURVES[jwk["crv"]][0])
-    p, q, d = number(jwk["p"]), number(jwk["q"]), number(jwk["d"])
-    public = rsa.RSAPublicNumbers(number(jwk["e"]), number(jwk["n"]))
-    return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), rsa.rsa_crt_iqmp(p, q), public).private_key()
-
-
-def public(jwk, use, **more):
-    return {"use": use} | {name: value for name, value in jwk.items() if name not in ("d", "p", "q")} | more
-
-
-def signature(alg, jwk, message):
-    key, digest = private(jwk), HASHES[alg[2:]]
-    if alg.startswith("ES"):
-        der = key.sign(message, ec.ECDSA(digest, deterministic_signing=True))
-        r, s = utils.decode_dss_signature(der)
-        length = CURVES[jwk["crv"]][1]
-        return r.to_bytes(length, "big") + s.to_bytes(length, "big")
-    if alg.startswith("RS"):
-        return key.sign(message, padding.PKCS1v15(), digest)
-    return key.sign(message, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
-
-
-keys = kept_keys()
-
-
-def text(value):
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def without(base, *names):
-    return {name: value for name, value in base.items() if name not in names}
+keys = kept_keys(KEYS, new_keys)
 
 
 def token(header=None, claims=None, alg="ES256", kid="p256", key=None):
     """A token whose signature is right for `alg` and `key`, whatever its header says. Header and claims may be given as JSON text."""
     header = {"alg": alg, "kid": kid, "typ": "JWT"} if header is None else header
     claims = CLAIMS if claims is None else claims
-    signed = f"{b64(text(header).encode())}.{b64(text(claims).encode())}"
-    return f"{signed}.{b64(signature(alg, keys[key or kid], signed.encode()))}"
+    return compact(header, claims, alg, keys[key or kid])
 
 
 CLAIMS = {"sub": SUBJECT, "aud": [AUDIENCE], "exp": NOW + 300, "iat": NOW - 5, "jti": "d2b1f0a0"}

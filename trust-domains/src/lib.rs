@@ -9,6 +9,7 @@ pub mod duration;
 pub mod entry;
 pub mod join_link;
 pub mod jwk;
+pub mod jws;
 pub mod jwt_svid;
 pub mod node;
 pub mod plan;
@@ -20,8 +21,10 @@ pub mod serial;
 pub mod spiffe_id;
 mod text;
 pub mod timestamp;
+pub mod token_svid;
 pub mod trust_domain;
 pub mod wire;
+pub mod wit_svid;
 pub mod x509;
 
 pub use bundle::{SpiffeBundle, TrustBundle};

@@ -109,6 +109,8 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
     Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
     WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";
+    WitDisabled "wit_disabled" 403 1 false "This server does not issue WIT-SVIDs." "run the server with --enable wit, or leave it out on the agent";
+    WitSvidInvalid "wit_svid_invalid" 400 1 false "The token, or its proof of possession, is not a WIT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token with a proof made for this audience";
     WorkloadUnavailable "workload_unavailable" 503 1 true "The agent has nothing valid to give to this process now." "look at the agent: troth agent status";
 }
 

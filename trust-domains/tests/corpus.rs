@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("svid_chain", properties::svid_chain),
     ("wire_admin", properties::wire_admin),
     ("wire_node", properties::wire_node),
+    ("wit_svid", properties::wit_svid),
 ];
 
 fn corpus() -> &'static Path {

@@ -16,7 +16,7 @@ use platform::paths::{self, Environment};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use trust_domains::duration::{format_duration, parse_duration};
-use trust_domains::jwt_svid::DEFAULT_JWT_LEEWAY;
+use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
@@ -171,7 +171,7 @@ fn streams(said: Option<u64>) -> Result<usize, String> {
 }
 
 fn jwt_leeway(said: Option<&str>) -> Result<Duration, String> {
-    let Some(said) = said else { return Ok(DEFAULT_JWT_LEEWAY) };
+    let Some(said) = said else { return Ok(DEFAULT_LEEWAY) };
     let leeway = parse_duration(said).map_err(|error| error.to_string())?;
     if leeway > LONGEST_JWT_LEEWAY {
         return Err(format!("the leeway is over {}", format_duration(LONGEST_JWT_LEEWAY)));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
-use trust_domains::{Revision, SelectorSet, TrustBundle};
+use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle};
 
 use super::asked::reads_more;
 use super::connection::Connection;
 use super::service::Authority;
 use super::subject::Subject;
-use crate::svids::{IdentityView, Subscription, WantedFacts};
+use crate::svids::{IdentityView, IssuedSvid, Subscription, WantedFacts};
 
 /// The identities of one process, as they change.
 pub(super) struct IdentityFeed<S = Connection> {
@@ -28,8 +28,12 @@ pub(super) struct IdentityFeed<S = Connection> {
 /// What of a state counts as news to a stream: what it sends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
+    /// Which identities there are, in which order and under which labels; not how they are proved.
+    Identities,
     /// The keys of JWT-SVIDs.
     JwtAuthorities,
+    /// The keys of WIT-SVIDs.
+    WitAuthorities,
     /// The roots.
     X509Authorities,
     /// X509-SVIDs and the roots that come with them.
@@ -39,11 +43,18 @@ pub(super) enum News {
 impl News {
     fn differs(self, before: &IdentityView, now: &IdentityView) -> bool {
         match self {
+            Self::Identities => before.svids.iter().map(|svid| named(svid)).ne(now.svids.iter().map(|svid| named(svid))),
             Self::JwtAuthorities => keys_differ(before, now, TrustBundle::jwt_authorities),
+            Self::WitAuthorities => keys_differ(before, now, TrustBundle::wit_authorities),
             Self::X509Authorities => keys_differ(before, now, TrustBundle::x509_authorities),
             Self::X509Svids => !before.same_svids(now) || Self::X509Authorities.differs(before, now),
         }
     }
+}
+
+/// Returns which identity an SVID is of.
+fn named(svid: &IssuedSvid) -> (&EntryId, &SpiffeId, Option<&str>) {
+    (&svid.entry_id, &svid.spiffe_id, svid.hint.as_deref())
 }
 
 /// Returns whether the keys of one kind differ, of the own trust domain or of a partner; a partner that came or went differs too.
@@ -100,12 +111,11 @@ impl<S: Subject> IdentityFeed<S> {
         }
     }
 
-    /// Returns the changes from now on of what secret discovery sends, until one that ends the stream. What is under way stays in it when it is not polled to
-    /// the end.
-    pub(super) fn changes(self) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
-        stream::unfold(Some(self), |feed| async {
+    /// Returns each state that is news, until an error, which ends the stream. What is under way stays in it when it is not polled to the end.
+    pub(super) fn changes(self, news: News) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
+        stream::unfold(Some(self), move |feed| async move {
             let mut feed = feed?;
-            match feed.next(News::X509Svids).await {
+            match feed.next(news).await {
                 Ok(view) => Some((Ok(view), Some(feed))),
                 Err(status) => Some((Err(status), None)),
             }

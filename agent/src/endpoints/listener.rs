@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
-use trust_domains::jwt_svid::MAX_JWT_SVID_BYTES;
+use trust_domains::token_svid::MAX_TOKEN_BYTES;
 use trust_domains::wire::tokens::MAX_AUDIENCE_TOTAL;
 
 use super::broker::{AllowList, BrokerListeners, BrokerService, Gate};
@@ -37,7 +37,7 @@ const MAX_CONNECTIONS: usize = 8_192;
 const CONNECTIONS_ABOVE_CALLS: usize = 64;
 
 /// The largest request message of the Workload API: a token of the longest that is read, and the audience that it is checked for.
-const MAX_WORKLOAD_REQUEST: usize = MAX_JWT_SVID_BYTES + 4 * 1024;
+const MAX_WORKLOAD_REQUEST: usize = MAX_TOKEN_BYTES + 4 * 1024;
 
 /// The largest request message of the Broker API: the longest audience with its lengths, a SPIFFE ID, and a reference.
 const MAX_BROKER_REQUEST: usize = MAX_AUDIENCE_TOTAL + 4 * 1024;

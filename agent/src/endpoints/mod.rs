@@ -7,9 +7,9 @@
 //! | the audience is empty, or more or longer ones than a token may have; the asked `spiffe_id` is none; a token to validate is not a JWT-SVID that may be believed here and now | `InvalidArgument`, with the reason |
 //! | no entry of this node matches the process, or no longer; none gives it the `spiffe_id` that it asks for | `PermissionDenied` |
 //! | the agent is starting or stopping; the server is away and nothing valid is held; the process changed while it was looked at | `Unavailable` |
-//! | the server is away or refuses, and no valid token is held | `Unavailable` |
+//! | the server is away or refuses, and no valid token is held; it does not issue WIT-SVIDs | `Unavailable`, with what to do |
 //! | the process's user has as many calls open as it may; a call has over 16 KiB of metadata; as many tokens are waited for as may be | `ResourceExhausted` |
-//! | the WIT profile, which this version does not serve | `Unimplemented` |
+//! | the WIT profile, unless it is switched on | `Unimplemented` |
 //!
 //! The codes for a token that is refused and for an identity that is not granted are the agent's choice where the standard names none (T18).
 //!
@@ -35,6 +35,8 @@ mod subject;
 mod surface;
 mod svid_messages;
 mod tokens;
+mod wit_feed;
+mod wit_messages;
 pub mod workload_api;
 
 pub use broker::{AllowList, BrokerListeners, ParseReferenceTypeError, ReferenceType};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status};
 use trust_domains::SelectorSet;
 use trust_domains::clock::{Clock as _, SharedClock};
@@ -14,10 +15,12 @@ use super::asked::CostlyEntries;
 use super::connection::Connection;
 use super::identity_feed::{IdentityFeed, News};
 use super::jwt_messages::{jwt_bundles, jwt_svids, validated};
-use super::states::{States, states};
+use super::states::{States, started, states};
 use super::subject::Subject as _;
 use super::svid_messages::{x509_bundles, x509_svids};
-use super::tokens::Asked;
+use super::tokens::{Asked, asked_identity};
+use super::wit_feed::WitFeed;
+use super::wit_messages::{wit_bundles, wit_svids};
 use super::workload_api::messages::{
     JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest, ValidateJwtsvidResponse, WitBundlesRequest,
     WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
@@ -25,6 +28,7 @@ use super::workload_api::messages::{
 use super::workload_api::server::SpiffeWorkloadApi;
 use crate::jwt_svids::JwtCache;
 use crate::svids::{SvidCache, WantedFacts};
+use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
 /// What a Workload API serves from, and how it judges tokens.
@@ -40,6 +44,8 @@ pub struct Served {
     pub clock: SharedClock,
     /// How far the clocks of those who issue tokens may differ from it.
     pub jwt_leeway: Duration,
+    /// WIT-SVIDs; nothing while that profile is off.
+    pub wits: Option<WitCache>,
 }
 
 /// What says who a process is and what it gets.
@@ -49,6 +55,7 @@ pub(super) struct Authority {
     pub(super) tokens: JwtCache,
     pub(super) clock: SharedClock,
     jwt_leeway: Duration,
+    wits: Option<WitCache>,
     costly: CostlyEntries,
 }
 
@@ -60,6 +67,7 @@ impl Authority {
             tokens: served.tokens,
             clock: served.clock,
             jwt_leeway: served.jwt_leeway,
+            wits: served.wits,
             costly: CostlyEntries::default(),
         }
     }
@@ -82,6 +90,14 @@ impl WorkloadService {
 
     async fn feed<T>(&self, request: &Request<T>) -> Result<IdentityFeed, Status> {
         IdentityFeed::open(Arc::clone(&self.authority), Connection::of(request)?).await
+    }
+}
+
+impl WorkloadService {
+    /// Returns the WIT-SVIDs. While the profile is off there are none, and clients do not ask again (WAPI-20).
+    fn wits(&self) -> Result<&WitCache, Status> {
+        let off = || Status::unimplemented("the WIT-SVID profile is off on this agent; its operator switches it on: troth agent run --enable wit");
+        self.authority.wits.as_ref().ok_or_else(off)
     }
 }
 
@@ -134,18 +150,18 @@ impl SpiffeWorkloadApi for WorkloadService {
 
     type FetchWITSVIDStream = States<WitsvidResponse>;
 
-    async fn fetch_witsvid(&self, _request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_witsvid(&self, request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
+        let tokens = self.wits()?.clone();
+        let asked = asked_identity(&request.get_ref().spiffe_id)?;
+        let feed = self.feed(&request).await?;
+        let feed = WitFeed::new(feed, Connection::of(&request)?, self.authority.cache.clone(), tokens, asked);
+        started(feed.changes().map(|tokens| Ok(wit_svids(&tokens?)))).await
     }
 
     type FetchWITBundlesStream = States<WitBundlesResponse>;
 
-    async fn fetch_wit_bundles(&self, _request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_wit_bundles(&self, request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
+        self.wits()?;
+        states(self.feed(&request).await?, News::WitAuthorities, wit_bundles).await
     }
-}
-
-/// The answer for a profile that this version does not serve; clients do not retry it (WAPI-20).
-fn no_profile(profile: &str) -> Status {
-    Status::unimplemented(format!("this agent does not serve the {profile} profile"))
 }

@@ -13,19 +13,18 @@ use crate::svids::IdentityView;
 pub(super) type States<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 /// Returns the stream of a first state and those that are news after it, until the first error, each as `message` writes it.
-pub(super) async fn states<S, M, F>(mut feed: IdentityFeed<S>, news: News, mut message: F) -> Result<Response<States<M>>, Status>
+pub(super) async fn states<S, M, F>(feed: IdentityFeed<S>, news: News, mut message: F) -> Result<Response<States<M>>, Status>
 where
     S: Subject,
     M: Send + 'static,
     F: FnMut(&IdentityView) -> M + Send + 'static,
 {
-    let first = Ok(message(&*feed.next(news).await?));
-    let later = stream::unfold(Some((feed, message)), move |open| async move {
-        let (mut feed, mut message) = open?;
-        match feed.next(news).await {
-            Ok(view) => Some((Ok(message(&view)), Some((feed, message)))),
-            Err(status) => Some((Err(status), None)),
-        }
-    });
-    Ok(Response::new(Box::pin(stream::iter([first]).chain(later))))
+    started(feed.changes(news).map(move |view| Ok(message(&*view?)))).await
+}
+
+/// Returns the stream of these states once the first is there: an error in its place is the answer to the call.
+pub(super) async fn started<M: Send + 'static>(states: impl Stream<Item = Result<M, Status>> + Send + 'static) -> Result<Response<States<M>>, Status> {
+    let mut states = Box::pin(states);
+    let first = states.next().await.unwrap_or_else(|| Err(Status::unavailable("the agent is stopping")))?;
+    Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(states))))
 }

@@ -26,10 +26,20 @@ impl Asked {
     /// Reads a request, before anything is looked up or waited for (WAPI-07).
     pub(super) fn of(audience: &[String], spiffe_id: &str) -> Result<Self, Status> {
         let audience = Audience::of(audience.to_vec()).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let identity = (!spiffe_id.is_empty()).then(|| SpiffeId::parse(spiffe_id.as_bytes())).transpose();
-        let identity = identity.map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))?;
+        let identity = asked_identity(spiffe_id)?;
         Ok(Self { audience, identity })
     }
+}
+
+/// Reads which identity is asked for; nothing means all.
+pub(super) fn asked_identity(text: &str) -> Result<Option<SpiffeId>, Status> {
+    let parsed = (!text.is_empty()).then(|| SpiffeId::parse(text.as_bytes())).transpose();
+    parsed.map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))
+}
+
+/// Returns the status of a process that is entitled to nothing, or not to what is asked for.
+pub(super) fn refused(subject: &impl Subject, asked: Option<&SpiffeId>) -> Status {
+    asked.map_or_else(|| subject.not_entitled(), |asked| subject.not_granted(asked))
 }
 
 impl Authority {
@@ -39,18 +49,18 @@ impl Authority {
         let granted = view.svids.iter().filter(|svid| identity.is_none_or(|identity| svid.spiffe_id == *identity));
         let entries: Vec<_> = granted.filter_map(|svid| self.cache.entry(&svid.entry_id)).collect();
         if entries.is_empty() {
-            return Err(identity.map_or_else(|| subject.not_entitled(), |identity| subject.not_granted(identity)));
+            return Err(refused(subject, identity));
         }
         let obtained = join_all(entries.iter().map(|entry| self.tokens.fetch(entry, &asked.audience))).await;
         let mut tokens = Vec::with_capacity(entries.len());
-        let mut refused = None;
+        let mut failure = None;
         for (entry, obtained) in entries.into_iter().zip(obtained) {
             match obtained {
                 Ok(svid) => tokens.push((entry, svid)),
-                Err(error) => refused = refused.or(Some(error)),
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        match refused {
+        match failure {
             Some(error) if tokens.is_empty() => Err(unobtained(&error)),
             _ => Ok(tokens),
         }

@@ -19,6 +19,7 @@ use super::settlement::Settlement;
 use super::slot::{Held, Slot, differs};
 use super::subscription::{View, ViewKey};
 use super::view::WantedFacts;
+use crate::issuing;
 
 /// The most entries whose SVIDs are fetched ahead; with more, SVIDs are fetched on demand. A thousand take about 2 MB here and two requests.
 pub(crate) const PREFETCH_LIMIT: usize = 1_000;
@@ -51,24 +52,10 @@ pub(crate) enum Removed {
 }
 
 /// What came of asking for one SVID.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is there.
-    Issued(Held),
-    /// The server was not reached: the matter stays open.
-    Unreached(String),
-    /// The server refused, or answered something unusable.
-    Refused(String),
-}
+pub(crate) type Outcome = issuing::Outcome<Held>;
 
-/// What the rotation plan asks for now.
-#[derive(Debug, Default)]
-pub(crate) struct Due {
-    /// Entries to issue for, at most a batch: those in use first, then those whose SVID ends first.
-    pub(crate) issue: Vec<Arc<NodeEntry>>,
-    /// When to look again, since boot; `None` for when something changes.
-    pub(crate) next: Option<Duration>,
-}
+/// What the rotation plan asks for now: those in use first, then those whose SVID ends first.
+pub(crate) type Due = issuing::Due<Arc<NodeEntry>>;
 
 /// Entries, SVIDs and views.
 pub(crate) struct State {

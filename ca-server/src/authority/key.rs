@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use thiserror::Error;
-use trust_domains::jwt_svid::Es256Signature;
+use trust_domains::jws::Es256Signature;
 use trust_domains::public_key::PublicKey;
 use zeroize::Zeroizing;
 

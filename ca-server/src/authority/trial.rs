@@ -16,7 +16,8 @@ use super::key::{AuthorityKey, KeyError};
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
 use crate::issuance::prepare::{Leaf, prepare};
-use crate::issuance::stages::{Cause, record_one};
+use crate::issuance::recorded::record_one;
+use crate::issuance::stages::Cause;
 use crate::journal::JournalError;
 
 /// The path of the trial's leaf: reserved, so that it is nobody's identity, and it ends after the shortest life there is.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::join_link::ServerAddress;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::listen::{Listen, TelemetryListen};
@@ -37,6 +38,8 @@ pub struct RawServerConfig {
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
+    /// What JWT-SVIDs are signed with: `ES256` or `RS256`. Default: `ES256`. After a change the next key takes over as soon as it is known everywhere.
+    pub jwt_algorithm: Option<String>,
     /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
     pub ack_deadline: Option<String>,
     /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
@@ -70,6 +73,7 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
+        KnownKey::text::<TokenAlgorithm>("jwt_algorithm"),
         KnownKey::text::<TextDuration>("ack_deadline"),
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
@@ -102,6 +106,7 @@ impl RawServerConfig {
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
+            jwt_algorithm: self.jwt_algorithm.or(under.jwt_algorithm),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),

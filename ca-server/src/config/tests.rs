@@ -48,6 +48,7 @@ fn every_option_can_stand_in_the_file() {
         issuing_ttl = "1h"
         node_ttl = "10m"
         jwt_key_ttl = "20m"
+        jwt_algorithm = "RS256"
         ack_deadline = "1m"
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
@@ -75,6 +76,7 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
+    assert_eq!(config.authority_settings().policy.jwt().algorithm(), TokenAlgorithm::Rs256);
     assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
     assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);
 }
@@ -91,6 +93,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         issuing_ttl,
         node_ttl,
         jwt_key_ttl,
+        jwt_algorithm,
         ack_deadline,
         jwt_issuer,
         jwt_claims,
@@ -111,6 +114,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         issuing_ttl,
         node_ttl,
         jwt_key_ttl,
+        jwt_algorithm,
         ack_deadline,
         jwt_issuer,
         jwt_claims.map(|_| String::new()),

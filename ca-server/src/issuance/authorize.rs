@@ -14,22 +14,14 @@ use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp, T
 
 use super::caller::{AuthenticatedCaller, EntryLookup};
 use super::error::{IssueError, KeyRefused, RequestRefused};
+use super::service::Issuance;
 use crate::authority::Authorities;
 
-/// What one request of a batch may have.
+/// The entry that a request may have something for, as it is now.
 #[derive(Debug)]
-pub(super) struct Grant {
+pub(super) struct EntryGrant {
     pub(super) entry: Arc<RegistrationEntry>,
     pub(super) revision: Revision,
-    pub(super) public_key: PublicKey,
-}
-
-/// What one request for a token may have.
-#[derive(Debug)]
-pub(super) struct TokenGrant {
-    pub(super) entry: Arc<RegistrationEntry>,
-    pub(super) revision: Revision,
-    pub(super) audience: Audience,
 }
 
 /// Returns the record of the node that asks, if it may ask now.
@@ -61,48 +53,43 @@ pub(super) struct Judge<'a> {
     max_class: CredentialClass,
     pub(super) node: &'a NodeRecord,
     pub(super) now: Timestamp,
+    pub(super) trace_id: &'a str,
     keys: HashSet<KeyHash>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(
-        entries: &'a dyn EntryLookup,
-        authorities: &'a Authorities,
-        max_class: CredentialClass,
-        node: &'a NodeRecord,
-        now: Timestamp,
-        batch: usize,
-    ) -> Self {
+    pub(super) fn new(issuance: &'a Issuance, node: &'a NodeRecord, now: Timestamp, trace_id: &'a str, batch: usize) -> Self {
         Self {
-            entries,
-            authorities,
-            max_class,
+            entries: issuance.entries.as_ref(),
+            authorities: &issuance.authorities,
+            max_class: issuance.policy.max_class,
             node,
             now,
+            trace_id,
             keys: HashSet::with_capacity(batch),
         }
     }
 
     /// Judges one request for a certificate.
-    pub(super) fn judge(&mut self, request: &KeyRequest) -> Result<Grant, RequestRefused> {
-        let (entry, revision) = self.entry(&request.entry_id)?;
-        class(&entry, entry.x509_ttl(), self.max_class)?;
+    pub(super) fn judge(&mut self, request: &KeyRequest) -> Result<(EntryGrant, PublicKey), RequestRefused> {
+        let grant = self.entry(&request.entry_id)?;
+        class(&grant.entry, grant.entry.x509_ttl(), self.max_class)?;
         let public_key = self.key(&request.public_key.0)?;
-        Ok(Grant { entry, revision, public_key })
+        Ok((grant, public_key))
     }
 
     /// Judges one request for a JWT-SVID. The claims of the entry are judged again: the configuration may have changed since it was written.
-    pub(super) fn judge_token(&self, request: &JwtRequest, claims: &ClaimNames) -> Result<TokenGrant, RequestRefused> {
-        let (entry, revision) = self.entry(&request.entry_id)?;
-        class(&entry, entry.jwt_ttl(), self.max_class)?;
-        if let Some(name) = entry.claims().not_in(claims) {
+    pub(super) fn judge_token(&self, request: &JwtRequest, claims: &ClaimNames) -> Result<(EntryGrant, Audience), RequestRefused> {
+        let grant = self.entry(&request.entry_id)?;
+        class(&grant.entry, grant.entry.jwt_ttl(), self.max_class)?;
+        if let Some(name) = grant.entry.claims().not_in(claims) {
             return Err(ClaimRefused::NotAllowed { name: name.to_owned() }.into());
         }
         let audience = Audience::new(request.audience.clone())?;
-        Ok(TokenGrant { entry, revision, audience })
+        Ok((grant, audience))
     }
 
-    fn entry(&self, id: &EntryId) -> Result<(Arc<RegistrationEntry>, Revision), RequestRefused> {
+    fn entry(&self, id: &EntryId) -> Result<EntryGrant, RequestRefused> {
         let foreign = || RequestRefused::EntryNotOfNode { entry: id.clone() };
         let (entry, revision) = self.entries.entry(self.node.spiffe_id(), id).ok_or_else(foreign)?;
         // The registry answers by parent; this is the last place that can notice if it ever does not.
@@ -116,7 +103,7 @@ impl<'a> Judge<'a> {
             });
         }
         workload_id(entry.spiffe_id(), self.authorities.trust_domain())?;
-        Ok((entry, revision))
+        Ok(EntryGrant { entry, revision })
     }
 
     fn key(&mut self, spki: &[u8]) -> Result<PublicKey, KeyRefused> {

@@ -1,16 +1,17 @@
 //! Issuing certificates and tokens: authenticate, authorize, prepare, record, sign, answer.
 //!
-//! `docs/issuance.md` explains the order; the comments in [`Issuance::issue_batch`] carry its numbers. Two rules hold it together: everything that can
-//! be refused is refused before the key is touched, and the journal record is durable before the key is used. The stages are types: only
-//! [`prepare`] makes a [`PreparedCertificate`](stages::PreparedCertificate), only the journal turns one into a
-//! [`RecordedCertificate`](stages::RecordedCertificate), and only that one can be signed.
+//! `docs/issuance.md` explains the order; the comments in `batch.rs` carry its numbers. Two rules hold it together: everything that can be refused is
+//! refused before the key is touched, and the journal record is durable before the key is used. The stages are types: only [`prepare`] makes a
+//! [`PreparedCertificate`](stages::PreparedCertificate), only the journal turns one into a [`Recorded`](recorded::Recorded), and only that one can be signed.
 
 mod authorize;
+mod batch;
 mod caller;
 mod der;
 pub mod error;
 pub mod prepare;
 mod profile;
+pub mod recorded;
 mod recorder;
 mod server_identity;
 mod service;

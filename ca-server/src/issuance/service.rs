@@ -9,20 +9,19 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::problem::Problem;
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::encoding::Base64;
-use trust_domains::wire::node::{IssueResponse, IssueResult, IssuedLeaf, KeyRequest, MAX_ISSUE_BATCH};
-use trust_domains::{SpiffeId, Timestamp};
+use trust_domains::wire::node::{IssueResponse, IssueResult, IssuedLeaf, KeyRequest};
+use trust_domains::{EntryId, Reading, SpiffeId};
 
-use super::authorize::{self, Grant, Judge};
+use super::authorize::{EntryGrant, Judge};
+use super::batch::{Kind, Moment, cause};
 use super::caller::{AuthenticatedCaller, EntryLookup};
 use super::error::{IssueError, KeyRefused, RequestRefused};
 use super::prepare::{Leaf, prepare};
+use super::recorded::record_one;
 use super::recorder::Recorder;
-use super::stages::{Cause, PreparedCertificate, SignedCertificate, record, record_one};
+use super::stages::{Cause, PreparedCertificate, SignedCertificate};
 use super::svid::{IssuedSvid, PreparedSvid};
-use crate::authority::{Authorities, Issuer};
-
-/// How many certificates are prepared or signed before other tasks of the runtime have their turn: about 0.4 ms of one core.
-const SLICE: usize = 16;
+use crate::authority::{Authorities, Issuer, IssuerUnavailable};
 
 /// How long certificates may live here, and what tokens may say.
 #[derive(Debug, Clone)]
@@ -68,90 +67,12 @@ impl Issuance {
     /// # Errors
     /// When the whole batch is refused: the node may not ask, the batch is too large, or nothing can be recorded or signed now.
     pub async fn issue_batch(&self, caller: &dyn AuthenticatedCaller, trace_id: &str, requests: Vec<KeyRequest>) -> Result<IssueResponse, IssueError> {
-        if requests.len() > MAX_ISSUE_BATCH {
-            return Err(IssueError::BatchTooLarge {
-                limit: MAX_ISSUE_BATCH,
-                actual: requests.len(),
-            });
-        }
-        // 1. Authenticate: a `caller` exists only for a connection whose node SVID and key were proved.
-        let now = self.clock.now();
-        // 2. Authorize: the node as its record is now, then each request by the entry as it is now. A server that may not sign says so before it looks.
-        let issuer = self.authorities.issuing(now)?;
-        let node = authorize::node(self.entries.as_ref(), caller, now.wall)?;
-        let mut judge = Judge::new(self.entries.as_ref(), &self.authorities, self.policy.max_class, &node, now.wall, requests.len());
-        // 3. Prepare: class, life, serial, encoding, self-check. From here on nothing is refused for what was asked.
-        let mut results = Vec::with_capacity(requests.len());
-        let mut granted = Vec::with_capacity(requests.len());
-        let mut prepared = Vec::with_capacity(requests.len());
-        for (position, request) in requests.iter().enumerate() {
-            match self.prepare_request(&mut judge, &issuer, request, trace_id) {
-                Ok((certificate, grant)) => {
-                    prepared.push(certificate);
-                    granted.push((position, grant));
-                }
-                Err(refused) => results.push((
-                    position,
-                    IssueResult::Refused {
-                        entry_id: request.entry_id.clone(),
-                        problem: Problem::of(&refused),
-                    },
-                )),
-            }
-            breathe(position).await;
-        }
-        // 4. Record: one durable append for the batch; without it nothing below happens.
-        let recorded = record(self.recorder.as_ref(), prepared).await.map_err(IssueError::Journal)?;
-        // 5. Sign: only what was recorded can be.
-        let mut signed = Vec::with_capacity(recorded.len());
-        for (position, certificate) in recorded.into_iter().enumerate() {
-            signed.push(certificate.sign()?);
-            breathe(position).await;
-        }
-        // 6. Answer, in the order of the requests.
-        let issuers = if signed.is_empty() {
-            Vec::new()
-        } else {
-            vec![Base64(issuer.certificate().to_vec())]
-        };
-        let waited = self.clock.now().since_boot.saturating_sub(now.since_boot);
-        results.extend(
-            granted
-                .into_iter()
-                .zip(signed)
-                .map(|((position, grant), certificate)| (position, answer(&grant, certificate, now.wall, waited))),
-        );
-        results.sort_by_key(|(position, _)| *position);
+        let answered = self.issue(&Certificates, caller, trace_id, &requests).await?;
+        let issuer = answered.has_signed.then(|| Base64(answered.authority.certificate().to_vec()));
         Ok(IssueResponse {
-            issuers,
-            results: results.into_iter().map(|(_, result)| result).collect(),
+            issuers: issuer.into_iter().collect(),
+            results: answered.answers,
         })
-    }
-
-    /// Steps 2 and 3 for one key of a batch.
-    fn prepare_request(
-        &self,
-        judge: &mut Judge<'_>,
-        issuer: &Arc<Issuer>,
-        request: &KeyRequest,
-        trace_id: &str,
-    ) -> Result<(PreparedCertificate, Grant), RequestRefused> {
-        let grant = judge.judge(request)?;
-        let (entry, node) = (&grant.entry, judge.node.spiffe_id());
-        let leaf = Leaf {
-            spiffe_id: entry.spiffe_id(),
-            public_key: &grant.public_key,
-            ttl: entry.x509_ttl(),
-            ends_with: entry.expires_at(),
-        };
-        let cause = Cause {
-            entry: Some(entry.id().clone()),
-            node: Some(node.clone()),
-            actor: node.as_str().to_owned(),
-            trace_id: trace_id.to_owned(),
-        };
-        let certificate = prepare(issuer, judge.now, self.policy.skew, &leaf, cause)?;
-        Ok((certificate, grant))
     }
 
     /// Prepares the SVID of a node that was attested, or that renews: the caller has authenticated it, proved possession and authorized the name.
@@ -239,23 +160,58 @@ impl Issuance {
     }
 }
 
-/// Lets other tasks of the runtime have their turn after each slice of a batch.
-pub(super) async fn breathe(position: usize) {
-    if position % SLICE == SLICE - 1 {
-        tokio::task::yield_now().await;
-    }
-}
+/// X509-SVIDs for entries.
+struct Certificates;
 
-/// The answer for one certificate; its seconds left are counted from now on, `waited` after the moment of issue.
-fn answer(grant: &Grant, certificate: SignedCertificate, issued_at: Timestamp, waited: Duration) -> IssueResult {
-    IssueResult::Issued(IssuedLeaf {
-        entry_id: grant.entry.id().clone(),
-        entry_revision: grant.revision,
-        leaf: Base64(certificate.der),
-        issuer: 0,
-        serial: certificate.serial,
-        issued_at,
-        expires_at: certificate.expires_at,
-        expires_in_s: issued_at.duration_until(certificate.expires_at).saturating_sub(waited).as_secs(),
-    })
+impl Kind for Certificates {
+    type Request = KeyRequest;
+    type Authority = Issuer;
+    type Prepared = PreparedCertificate;
+    type Answer = IssueResult;
+
+    /// About 0.4 ms of one core.
+    const SLICE: usize = 16;
+
+    fn authority(&self, authorities: &Authorities, now: Reading) -> Result<Arc<Issuer>, IssuerUnavailable> {
+        authorities.issuing(now)
+    }
+
+    fn entry_id(request: &KeyRequest) -> &EntryId {
+        &request.entry_id
+    }
+
+    fn prepare(
+        &self,
+        issuance: &Issuance,
+        judge: &mut Judge<'_>,
+        issuer: &Arc<Issuer>,
+        request: &KeyRequest,
+    ) -> Result<(PreparedCertificate, EntryGrant), RequestRefused> {
+        let (grant, public_key) = judge.judge(request)?;
+        let leaf = Leaf {
+            spiffe_id: grant.entry.spiffe_id(),
+            public_key: &public_key,
+            ttl: grant.entry.x509_ttl(),
+            ends_with: grant.entry.expires_at(),
+        };
+        let certificate = prepare(issuer, judge.now, issuance.policy.skew, &leaf, cause(judge, &grant))?;
+        Ok((certificate, grant))
+    }
+
+    fn issued(grant: EntryGrant, certificate: SignedCertificate, moment: Moment) -> IssueResult {
+        IssueResult::Issued(IssuedLeaf {
+            entry_id: grant.entry.id().clone(),
+            entry_revision: grant.revision,
+            leaf: Base64(certificate.der),
+            issuer: 0,
+            serial: certificate.serial,
+            issued_at: moment.issued_at,
+            expires_at: certificate.expires_at,
+            expires_in_s: moment.left_until(certificate.expires_at),
+        })
+    }
+
+    fn refused(entry_id: EntryId, problem: Problem) -> IssueResult {
+        IssueResult::Refused { entry_id, problem }
+    }
 }

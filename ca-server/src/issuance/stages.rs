@@ -1,7 +1,6 @@
-//! The three stages of a certificate as types: prepared, recorded, signed.
+//! The stages of a certificate as types: prepared here, recorded in [`recorded`](super::recorded), and signed here.
 //!
-//! None is `Clone` before it is signed, and each is consumed by the step to the next: one self-check, one record, one signature. The private fields
-//! are the lock: outside this file nothing makes a [`RecordedCertificate`] without the journal, and nothing but one of those reaches a key.
+//! None is `Clone` before it is signed, and each is consumed by the step to the next: one self-check, one record, one signature.
 
 use std::sync::Arc;
 
@@ -13,9 +12,8 @@ use x509_parser::prelude::FromDer;
 
 use super::der;
 use super::error::{PrepareError, SignError};
-use super::recorder::Recorder;
+use super::recorded::{Permit, Prepared};
 use crate::authority::Issuer;
-use crate::journal::JournalError;
 
 /// A certificate that is complete but for its signature, checked, and not yet in the journal.
 #[derive(Debug)]
@@ -116,40 +114,16 @@ fn self_check(
     }
 }
 
-/// A certificate whose record is durable: the only thing that can be signed.
-#[derive(Debug)]
-pub struct RecordedCertificate(PreparedCertificate);
+impl Prepared for PreparedCertificate {
+    type Signed = SignedCertificate;
 
-/// Records what is about to be signed; all of it or nothing.
-///
-/// # Errors
-/// When the journal does not take the records: what was prepared ends with this call, unsigned.
-pub async fn record(recorder: &dyn Recorder, prepared: Vec<PreparedCertificate>) -> Result<Vec<RecordedCertificate>, JournalError> {
-    if prepared.is_empty() {
-        return Ok(Vec::new());
+    fn event(&self) -> AuditEvent {
+        AuditEvent::Issued(self.record.clone())
     }
-    recorder
-        .append(prepared.iter().map(|certificate| AuditEvent::Issued(certificate.record.clone())).collect())
-        .await?;
-    Ok(prepared.into_iter().map(RecordedCertificate).collect())
-}
 
-/// Records one certificate that is about to be signed.
-///
-/// # Errors
-/// As [`record`].
-pub async fn record_one(recorder: &dyn Recorder, prepared: PreparedCertificate) -> Result<RecordedCertificate, JournalError> {
-    recorder.append(vec![AuditEvent::Issued(prepared.record.clone())]).await?;
-    Ok(RecordedCertificate(prepared))
-}
-
-impl RecordedCertificate {
     /// Signs the certificate with its issuer's key.
-    ///
-    /// # Errors
-    /// When the key fails.
-    pub fn sign(self) -> Result<SignedCertificate, SignError> {
-        let Self(PreparedCertificate { to_be_signed, issuer, record }) = self;
+    fn sign(self, _permit: Permit) -> Result<SignedCertificate, SignError> {
+        let Self { to_be_signed, issuer, record } = self;
         let signature = issuer.key().sign(&to_be_signed).map_err(|source| SignError {
             issuer: issuer.id().to_string(),
             source,

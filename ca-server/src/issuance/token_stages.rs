@@ -1,17 +1,18 @@
-//! The three stages of a token as types: prepared, recorded, signed; as those of a certificate in [`stages`](super::stages).
+//! The stages of a token as types: prepared here, recorded in [`recorded`](super::recorded), and signed here; as those of a certificate.
 
 use std::sync::Arc;
 
-use trust_domains::jwt_svid::{Claims, SigningInput, TokenId};
+use trust_domains::jws::SigningInput;
+use trust_domains::jwt_svid::Claims;
+use trust_domains::token_svid::TokenId;
 use trust_domains::wire::audit::{AuditEvent, TokenIssuance};
 use trust_domains::wire::tokens::TokenText;
 use trust_domains::{SpiffeId, Timestamp};
 
 use super::error::{PrepareError, SignError};
-use super::recorder::Recorder;
+use super::recorded::{Permit, Prepared};
 use super::stages::Cause;
 use crate::authority::TokenKey;
-use crate::journal::JournalError;
 
 /// A token that is complete but for its signature, and not yet in the journal.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl PreparedToken {
             trace_id: cause.trace_id,
         };
         Ok(Self {
-            to_be_signed: SigningInput::es256(key.id(), claims),
+            to_be_signed: claims.signing_input(key.algorithm(), key.id()),
             issued_at,
             key,
             record,
@@ -55,51 +56,27 @@ impl PreparedToken {
     }
 }
 
-/// A token whose record is durable: the only thing that can be signed.
-#[derive(Debug)]
-pub struct RecordedToken(PreparedToken);
+impl Prepared for PreparedToken {
+    type Signed = SignedToken;
 
-/// Records what is about to be signed; all of it or nothing.
-///
-/// # Errors
-/// When the journal does not take the records: what was prepared ends with this call, unsigned.
-pub async fn record(recorder: &dyn Recorder, prepared: Vec<PreparedToken>) -> Result<Vec<RecordedToken>, JournalError> {
-    if prepared.is_empty() {
-        return Ok(Vec::new());
+    fn event(&self) -> AuditEvent {
+        AuditEvent::TokenIssued(self.record.clone())
     }
-    recorder
-        .append(prepared.iter().map(|token| AuditEvent::TokenIssued(token.record.clone())).collect())
-        .await?;
-    Ok(prepared.into_iter().map(RecordedToken).collect())
-}
 
-/// Records one token that is about to be signed.
-///
-/// # Errors
-/// As [`record`].
-pub async fn record_one(recorder: &dyn Recorder, prepared: PreparedToken) -> Result<RecordedToken, JournalError> {
-    recorder.append(vec![AuditEvent::TokenIssued(prepared.record.clone())]).await?;
-    Ok(RecordedToken(prepared))
-}
-
-impl RecordedToken {
     /// Signs the token with its key.
-    ///
-    /// # Errors
-    /// When the key fails.
-    pub fn sign(self) -> Result<SignedToken, SignError> {
-        let Self(PreparedToken {
+    fn sign(self, _permit: Permit) -> Result<SignedToken, SignError> {
+        let Self {
             to_be_signed,
             issued_at,
             key,
             record,
-        }) = self;
-        let signature = key.key().sign_es256(to_be_signed.as_bytes()).map_err(|source| SignError {
+        } = self;
+        let signature = key.sign(to_be_signed.as_bytes()).map_err(|source| SignError {
             issuer: key.id().to_string(),
             source,
         })?;
         Ok(SignedToken {
-            text: to_be_signed.signed(&signature),
+            text: to_be_signed.signed(signature),
             jti: record.jti,
             spiffe_id: record.spiffe_id,
             issued_at,

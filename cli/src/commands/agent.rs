@@ -175,6 +175,7 @@ fn status_text(status: &AgentStatus) -> String {
         ("entries", status.entries.to_string()),
         ("SVIDs", status.svids.to_string()),
         ("JWT-SVIDs", status.jwt_svids.to_string()),
+        ("WIT-SVIDs", status.wit_svids.to_string()),
         ("streams", status.streams.to_string()),
         ("socket", status.workload_socket.clone()),
         ("SDS streams", status.sds_streams.to_string()),

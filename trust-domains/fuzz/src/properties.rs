@@ -15,6 +15,7 @@ use trust_domains::jwt_svid::{Expectation, UnverifiedJwtSvid, verify_jwt_svid};
 use trust_domains::node::NodeName;
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::{admin, node};
+use trust_domains::wit_svid::{BoundTokens, ProofAudience, ProofExpectation, ProofLife, UnverifiedWitSvid, WitLeeway};
 use trust_domains::x509::{Certificate, X509Svid, lint, verify_svid};
 use trust_domains::{Revision, Selector, Serial, SpiffeId, Timestamp, TrustDomain};
 
@@ -130,6 +131,43 @@ pub fn jwt_svid(data: &[u8]) {
     let jwks = br#"{"keys":[{"use":"jwt-svid","kid":"k1","kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
     if let Ok(bundle) = TrustBundle::parse_spiffe_json(empty.trust_domain(), jwks) {
         let _ = verify_jwt_svid(text, |_| Some(&bundle), &expected);
+    }
+}
+
+/// WIT-SVIDs with their proofs: the token, a line break, the proof. What is read names a workload, no bundle of nothing vouches for it, and no proof that
+/// is not its holder's makes it anybody's.
+pub fn wit_svid(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (wit, proof) = text.split_once('\n').unwrap_or((text, ""));
+    let Ok(unverified) = UnverifiedWitSvid::parse(wit) else { return };
+    assert!(!unverified.claims().subject().path().is_empty() && !unverified.claims().all().contains_key("aud"));
+    let (now, trust_domain) = (Timestamp::from_unix(1_900_000_000), unverified.trust_domain());
+    let empty = TrustBundle::new(trust_domain.clone());
+    assert!(
+        unverified.verify(&empty, now, WitLeeway::default()).is_err(),
+        "an empty bundle means trust nothing"
+    );
+    // The issuer's key of the vectors: those of the corpus get past it.
+    let keys = br#"{"keys":[{"use":"wit-svid","kid":"p256","kty":"EC","crv":"P-256","x":"LVkRrbCGfPZIYE_sSNELZL4p0D2Wy-94NxmMz-VxaLw","y":"AmNYYaFaAwR0rIG4y5rt-lxBrlf5mnDXUrqVl6m1Fmk"}]}"#;
+    let (Ok(bundle), Ok(unverified)) = (TrustBundle::parse_spiffe_json(&trust_domain, keys), UnverifiedWitSvid::parse(wit)) else {
+        return;
+    };
+    let Ok(unproven) = unverified.verify(&bundle, now, WitLeeway::default()) else {
+        return;
+    };
+    let Ok(audience) = ProofAudience::new("https://api.example.org/v1/orders") else {
+        return;
+    };
+    let (audiences, bound) = ([audience], BoundTokens::default());
+    let expected = ProofExpectation {
+        audiences: &audiences,
+        now,
+        leeway: WitLeeway::default(),
+        longest: ProofLife::default(),
+        bound: &bound,
+    };
+    if let Ok(proven) = unproven.prove(proof, &expected) {
+        assert!(!proven.proof_id().is_empty() && proven.proof_expires_at() <= now + Duration::from_secs(60 + 30));
     }
 }
 

@@ -44,11 +44,29 @@ impl PublicJwk {
     /// Returns the members of a key that signs ES256 tokens under this identifier (JWT-14).
     #[must_use]
     pub fn es256(kid: &AuthorityId, key: &P256Key) -> Self {
-        let EcJwk { kty, crv, x, y } = EcJwk::of(key);
         Self {
             kid: Some(kid.to_string()),
+            ..Self::es256_without_id(key)
+        }
+    }
+
+    /// Returns the members of a key that signs with ES256 and is named by where it stands.
+    pub(crate) fn es256_without_id(key: &P256Key) -> Self {
+        let EcJwk { kty, crv, x, y } = EcJwk::of(key);
+        Self {
             alg: Some("ES256".to_owned()),
             ..Self::with_members(&kty, [("crv", crv), ("x", x), ("y", y)])
+        }
+    }
+
+    /// Returns the members of a key that signs RS256 tokens under this identifier (JWT-14), from its modulus and exponent: big-endian, without leading
+    /// zero octets (RFC 7518 section 6.3.1).
+    #[must_use]
+    pub fn rs256(kid: &AuthorityId, modulus: &[u8], exponent: &[u8]) -> Self {
+        Self {
+            kid: Some(kid.to_string()),
+            alg: Some("RS256".to_owned()),
+            ..Self::with_members("RSA", [("n", url(modulus)), ("e", url(exponent))])
         }
     }
 
@@ -68,7 +86,7 @@ impl PublicJwk {
     }
 
     /// Takes the public members of a JWK; `None` when one is missing or is not what it should be.
-    pub(super) fn of_object(jwk: &Map<String, Value>) -> Option<Self> {
+    pub(crate) fn of_object(jwk: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
         let kty = text("kty")?;
         let mut members = Map::new();

@@ -238,8 +238,8 @@ impl TrustBundle {
         }
         match purpose.as_str() {
             Some(USE_X509) => self.take_root(jwk),
-            Some(USE_JWT) => take_token_key(&mut self.jwt_authorities, jwk),
-            Some(USE_WIT) => take_token_key(&mut self.wit_authorities, jwk),
+            Some(USE_JWT) => self.take_token_key(TokenUse::Jwt, jwk),
+            Some(USE_WIT) => self.take_token_key(TokenUse::Wit, jwk),
             _ => Err(SkipReason::UseUnknown),
         }
     }
@@ -256,18 +256,31 @@ impl TrustBundle {
         self.x509_authorities.push(root);
         Ok(())
     }
+
+    /// Takes a key of tokens. Its ID is the only one in the whole bundle, whatever the tokens (WIT-22): of two with one ID the first stands.
+    pub(super) fn take_token_key(&mut self, purpose: TokenUse, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
+        let key = PublicJwk::of_object(jwk).ok_or(SkipReason::KeyMembers)?;
+        if key.key_type() == "OKP" {
+            // No signature algorithm of JWT-SVID or WIT-SVID uses such a key.
+            return Err(SkipReason::KeyTypeUnknown);
+        }
+        if key.key_id().is_none() {
+            return Err(SkipReason::KeyIdMissing);
+        }
+        if self.has_token_key(&key) {
+            return Err(SkipReason::Duplicate);
+        }
+        match purpose {
+            TokenUse::Jwt => self.jwt_authorities.push(key),
+            TokenUse::Wit => self.wit_authorities.push(key),
+        }
+        Ok(())
+    }
 }
 
-pub(super) fn take_token_key(keys: &mut Vec<PublicJwk>, jwk: &Map<String, Value>) -> Result<(), SkipReason> {
-    let key = PublicJwk::of_object(jwk).ok_or(SkipReason::KeyMembers)?;
-    if key.key_type() == "OKP" {
-        // No signature algorithm of JWT-SVID or WIT-SVID uses such a key.
-        return Err(SkipReason::KeyTypeUnknown);
-    }
-    let key_id = key.key_id().ok_or(SkipReason::KeyIdMissing)?;
-    if keys.iter().any(|earlier| earlier.key_id() == Some(key_id)) {
-        return Err(SkipReason::Duplicate);
-    }
-    keys.push(key);
-    Ok(())
+/// Which tokens a key signs.
+#[derive(Clone, Copy)]
+pub(super) enum TokenUse {
+    Jwt,
+    Wit,
 }

@@ -6,7 +6,7 @@ use conformance::covers;
 use proptest::prelude::{Strategy, any, proptest};
 use serde_json::{Value, json};
 
-use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SpiffeBundle, TrustBundle};
+use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, PublicJwk, SkipReason, SpiffeBundle, TrustBundle};
 use crate::join_link::RootHash;
 use crate::trust_domain::TrustDomain;
 use crate::x509::testing::{NOW, TestCa, TestDomain};
@@ -201,12 +201,12 @@ fn token_keys_are_kept_apart_by_use_and_never_with_private_members() {
     let mut leaked = token_entry("jwt-svid", "a");
     leaked["d"] = json!("c2VjcmV0");
     leaked["x5t"] = json!("other");
-    let keys = json!([leaked, token_entry("jwt-svid", "b"), token_entry("jwt-svid", "b"), token_entry("wit-svid", "a")]);
+    let keys = json!([leaked, token_entry("jwt-svid", "b"), token_entry("jwt-svid", "b"), token_entry("wit-svid", "c")]);
     let parsed = parse(&json!({ "keys": keys })).unwrap();
-    let ids = |keys: &[super::PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |keys: &[PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(
         (ids(parsed.bundle.jwt_authorities()), ids(parsed.bundle.wit_authorities())),
-        (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned()])
+        (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
     );
     assert_eq!(parsed.skipped.len(), 1, "the doubled key ID");
     assert_eq!(document(&parsed.bundle)["keys"][0], token_entry("jwt-svid", "a"), "BUN-08");
@@ -357,17 +357,54 @@ proptest! {
     }
 }
 
+#[covers("WIT-22")]
+#[test]
+fn wit_22_a_key_id_stands_once_in_the_whole_bundle_whatever_the_tokens() {
+    let ids = |keys: &[PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
+    for (first, second) in [("jwt-svid", "wit-svid"), ("wit-svid", "jwt-svid"), ("wit-svid", "wit-svid")] {
+        let keys = json!([token_entry(first, "a"), token_entry(second, "a"), token_entry(second, "A")]);
+        let parsed = parse(&json!({ "keys": keys })).unwrap();
+        let skipped: Vec<_> = parsed.skipped.iter().map(|skipped| (skipped.position, &skipped.reason)).collect();
+        assert_eq!(skipped, [(1, &SkipReason::Duplicate)], "{first} {second}");
+        let all = [parsed.bundle.jwt_authorities(), parsed.bundle.wit_authorities()].concat();
+        assert_eq!(all.len(), 2, "an ID is opaque and case-sensitive");
+    }
+    let without = json!({ "keys": [{ "use": "wit-svid", "kty": "EC", "crv": "P-256", "x": X, "y": X }] });
+    assert_eq!(parse(&without).unwrap().skipped[0].reason, SkipReason::KeyIdMissing);
+
+    let key = token_key();
+    let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
+    let bundle = TrustBundle::new(td())
+        .with_wit_authority(PublicJwk::es256(&kid, &key))
+        .with_jwt_authority(PublicJwk::es256(&kid, &key))
+        .with_wit_authority(PublicJwk::es256(&kid, &key));
+    assert_eq!((ids(bundle.wit_authorities()), bundle.jwt_authorities().len()), (vec![kid.to_string()], 0));
+    let document = document(&bundle);
+    assert_eq!(
+        (&document["keys"][0]["use"], document["keys"].as_array().unwrap().len()),
+        (&json!("wit-svid"), 1)
+    );
+    assert_eq!(parse(&document).unwrap().bundle, bundle);
+    for plain in [bundle.to_jwks(), bundle.to_workload_jwks()] {
+        assert_eq!(plain, r#"{"keys":[]}"#, "a WIT key verifies no JWT");
+    }
+}
+
+fn token_key() -> crate::public_key::PublicKey {
+    use p256::elliptic_curve::sec1::ToSec1Point as _;
+    let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
+    crate::public_key::PublicKey::from_sec1(secret.public_key().to_sec1_point(false).as_bytes()).unwrap()
+}
+
 #[covers("JWT-14")]
 #[test]
 fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back() {
-    let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
-    let key = {
-        use p256::elliptic_curve::sec1::ToSec1Point as _;
-        crate::public_key::PublicKey::from_sec1(secret.public_key().to_sec1_point(false).as_bytes()).unwrap()
-    };
+    let key = token_key();
     let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
     let domain: TrustDomain = "example.org".parse().unwrap();
-    let bundle = TrustBundle::new(domain.clone()).with_jwt_authority(&kid, &key).with_jwt_authority(&kid, &key);
+    let bundle = TrustBundle::new(domain.clone())
+        .with_jwt_authority(PublicJwk::es256(&kid, &key))
+        .with_jwt_authority(PublicJwk::es256(&kid, &key));
     let document: Value = serde_json::from_str(&bundle.to_spiffe_json()).unwrap();
     let keys = document["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 1, "one JWK a key");

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Audience, ExtraClaims, IssuerUrl, TokenId};
+use super::{Audience, ExtraClaims, IssuerUrl};
 use crate::plan::validity::Validity;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::token_svid::TokenId;
 
 /// What a JWT-SVID says.
 #[derive(Debug, Clone)]

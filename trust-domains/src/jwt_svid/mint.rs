@@ -1,66 +1,14 @@
-//! Writing a JWT-SVID: header and claims, then the signature, in JWS compact form (JWT-01; RFC 7515 section 7.1).
+//! Writing a JWT-SVID (JWT-01).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use zeroize::Zeroizing;
-
-use super::{Claims, Es256Signature};
+use super::Claims;
+use crate::jws::{SigningInput, TokenAlgorithm};
 use crate::plan::authority::AuthorityId;
-use crate::wire::tokens::TokenText;
 
-/// The header: exactly these three, nothing else (JWT-02).
-#[derive(Serialize)]
-struct Header<'a> {
-    /// One of the nine algorithms (JWT-03).
-    alg: &'static str,
-    /// Which key of the bundle verifies it (JWT-05).
-    kid: &'a AuthorityId,
-    /// JWT-06.
-    typ: &'static str,
-}
-
-/// What a key signs to make a token: header and claims, complete and unsigned.
-pub struct SigningInput(Zeroizing<String>);
-
-impl SigningInput {
-    /// Writes what an ES256 key signs.
+impl Claims {
+    /// Returns what the key with this identifier and algorithm signs: a header of exactly `alg`, `kid` and `typ` (JWT-02), and these claims.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "texts, numbers and JSON values under text keys: serde_json cannot fail on them")]
-    pub fn es256(key: &AuthorityId, claims: &Claims) -> Self {
-        let header = Header {
-            alg: "ES256",
-            kid: key,
-            typ: "JWT",
-        };
-        let header = serde_json::to_vec(&header).expect("a header is always JSON");
-        let claims = Zeroizing::new(serde_json::to_vec(claims).expect("claims are always JSON"));
-        // Room for the signature too, so that nothing is copied.
-        let mut text = String::with_capacity((header.len() + claims.len() + 64) / 3 * 4 + 12);
-        URL_SAFE_NO_PAD.encode_string(&header, &mut text);
-        text.push('.');
-        URL_SAFE_NO_PAD.encode_string(&*claims, &mut text);
-        Self(Zeroizing::new(text))
-    }
-
-    /// Returns the octets that are signed (RFC 7515 section 5.1).
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    /// Joins the signature to it.
-    #[must_use]
-    pub fn signed(mut self, signature: &Es256Signature) -> TokenText {
-        self.0.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut self.0);
-        TokenText::from(std::mem::take(&mut *self.0))
-    }
-}
-
-impl std::fmt::Debug for SigningInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningInput({} bytes)", self.0.len())
+    pub fn signing_input(&self, algorithm: TokenAlgorithm, key: &AuthorityId) -> SigningInput {
+        SigningInput::new("JWT", algorithm, Some(key), self)
     }
 }
 
@@ -74,10 +22,15 @@ mod tests {
     use p256::ecdsa::signature::Verifier as _;
     use serde_json::{Value, json};
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
-    use crate::jwt_svid::{Audience, ExtraClaims, TokenId};
+    use crate::jws::Es256Signature;
+    use crate::jwt_svid::{Audience, ExtraClaims};
     use crate::plan::validity::Validity;
     use crate::timestamp::Timestamp;
+    use crate::token_svid::TokenId;
 
     fn claims() -> Claims {
         let now = Timestamp::from_unix(1_795_338_000);
@@ -101,7 +54,7 @@ mod tests {
     }
 
     fn parts(claims: &Claims) -> (Value, Value) {
-        let input = SigningInput::es256(&key(), claims);
+        let input = claims.signing_input(TokenAlgorithm::Es256, &key());
         let text = std::str::from_utf8(input.as_bytes()).unwrap();
         let (header, payload) = text.split_once('.').unwrap();
         (decoded(header), decoded(payload))
@@ -148,7 +101,7 @@ mod tests {
     #[test]
     fn jwt_01_jwt_11_a_token_is_in_compact_form_and_a_second_implementation_verifies_it() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        let input = SigningInput::es256(&key(), &claims());
+        let input = claims().signing_input(TokenAlgorithm::Es256, &key());
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
         let [header, payload, signature] = token.as_str().split('.').collect::<Vec<_>>()[..] else {
@@ -164,7 +117,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_token() {
-        let input = SigningInput::es256(&key(), &claims());
+        let input = claims().signing_input(TokenAlgorithm::Es256, &key());
         assert!(!format!("{input:?}").contains("eyJ"));
     }
 }

@@ -80,14 +80,6 @@ fn a_token_is_never_shown_by_debug() {
     }
 }
 
-#[test]
-fn what_a_token_says_is_shown_short_and_cannot_play_with_a_terminal() {
-    let long = "\u{1b}[2J\n".repeat(100);
-    let shown = Excerpt::of(&long).to_string();
-    assert!(shown.len() < 700 && shown.chars().all(|char| !char.is_control()), "{shown}");
-    assert_eq!(Excerpt::of("k1").to_string(), "\"k1\"");
-}
-
 #[covers("JWT-10")]
 #[test]
 fn the_leeway_moves_the_end_by_itself_and_no_more() {

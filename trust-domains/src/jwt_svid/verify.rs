@@ -4,20 +4,24 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use super::compact::Compact;
-use super::error::{Excerpt, JwtSvidError};
-use super::header::Header;
+use super::error::JwtSvidError;
 use super::presented::PresentedClaims;
-use crate::bundle::{PublicJwk, TrustBundle};
+use crate::bundle::TrustBundle;
+use crate::jws::{Excerpt, Types};
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::token_svid::{Profile, TokenKind, TokenSvidError, Unverified};
 use crate::trust_domain::TrustDomain;
 
-/// The longest token that is read: several times what fits into an HTTP header, where tokens travel. Checked before anything is decoded.
-pub const MAX_JWT_SVID_BYTES: usize = 64 * 1024;
-
-/// How far clocks may differ when nothing else is said: machines with NTP differ by far less, and a token of five minutes lives a tenth longer at most.
-pub const DEFAULT_JWT_LEEWAY: Duration = Duration::from_secs(30);
+/// A JWT-SVID may leave `typ` out (JWT-06). A WIT-SVID has `wit+jwt`: without its proof of possession it must pass for nothing.
+static JWT_SVID: Profile = Profile {
+    kind: TokenKind::Jwt,
+    types: Types {
+        values: &["JWT", "JOSE"],
+        optional: true,
+        described: "JWT-SVID (JWT, JOSE, or none)",
+    },
+};
 
 /// How many audiences of a token its refusal names.
 const AUDIENCES_SHOWN: usize = 4;
@@ -35,18 +39,14 @@ pub struct Expectation<'a> {
 
 /// A token whose form is right and whose signature nobody has checked: it proves nothing yet.
 pub struct UnverifiedJwtSvid<'a> {
-    compact: Compact<'a>,
-    header: Header,
+    token: Unverified<'a>,
     claims: PresentedClaims,
 }
 
 impl fmt::Debug for UnverifiedJwtSvid<'_> {
     /// Leaves the token out: it is a bearer secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedJwtSvid")
-            .field("header", &self.header)
-            .field("subject", self.claims.subject())
-            .finish_non_exhaustive()
+        f.debug_tuple("UnverifiedJwtSvid").field(&self.token).finish()
     }
 }
 
@@ -55,18 +55,11 @@ impl<'a> UnverifiedJwtSvid<'a> {
     ///
     /// # Errors
     ///
-    /// When it is not in the form of a JWT-SVID.
+    /// When it is not in the form of a JWT-SVID, or longer than [`MAX_TOKEN_BYTES`](crate::token_svid::MAX_TOKEN_BYTES).
     pub fn parse(token: &'a str) -> Result<Self, JwtSvidError> {
-        if token.len() > MAX_JWT_SVID_BYTES {
-            return Err(JwtSvidError::TooLong {
-                limit: MAX_JWT_SVID_BYTES,
-                actual: token.len(),
-            });
-        }
-        let compact = Compact::split(token)?;
-        let header = Header::read(&compact.header()?)?;
-        let claims = PresentedClaims::read(&compact.payload()?)?;
-        Ok(Self { compact, header, claims })
+        let token = Unverified::parse(token, &JWT_SVID)?;
+        let claims = PresentedClaims::new(token.claims.clone())?;
+        Ok(Self { token, claims })
     }
 
     /// Returns the claims, which nobody has vouched for.
@@ -87,69 +80,24 @@ impl<'a> UnverifiedJwtSvid<'a> {
     ///
     /// When it does not prove its subject to this audience now.
     pub fn verify(self, bundle: &TrustBundle, expected: &Expectation<'_>) -> Result<VerifiedJwtSvid, JwtSvidError> {
-        let key = self.key(bundle)?;
-        self.check_times(expected)?;
+        let key = self.token.key(bundle)?;
+        self.token.check_times(expected.now, expected.leeway)?;
+        self.check_issued(expected)?;
         self.check_audience(expected.audience)?;
-        let signature = self.compact.signature()?;
-        if !self.header.algorithm.accepts(key, self.compact.signed.as_bytes(), &signature) {
-            return Err(JwtSvidError::SignatureInvalid {
-                key_id: Excerpt::of(&self.header.key_id),
-                trust_domain: bundle.trust_domain().clone(),
-            });
-        }
+        self.token.check_signature(key, bundle)?;
         Ok(VerifiedJwtSvid { claims: self.claims })
     }
 
-    /// Returns the key that the header names: one for JWT-SVIDs (JWT-15) and for the algorithm, whatever else the bundle holds.
-    fn key<'b>(&self, bundle: &'b TrustBundle) -> Result<&'b PublicJwk, JwtSvidError> {
-        if !self.claims.subject().is_member_of(bundle.trust_domain()) {
-            return Err(JwtSvidError::WrongTrustDomain {
-                bundle: bundle.trust_domain().clone(),
-                subject: self.claims.subject().clone(),
-            });
-        }
-        let key_id = self.header.key_id.as_str();
-        let key = bundle.jwt_authorities().iter().find(|key| key.key_id() == Some(key_id));
-        let key = key.ok_or_else(|| JwtSvidError::KeyUnknown {
-            key_id: Excerpt::of(key_id),
-            trust_domain: bundle.trust_domain().clone(),
-        })?;
-        if !self.header.algorithm.fits(key) {
-            return Err(JwtSvidError::KeyMismatch {
-                key_id: Excerpt::of(key_id),
-                trust_domain: bundle.trust_domain().clone(),
-                algorithm: self.header.algorithm,
-            });
-        }
-        Ok(key)
-    }
-
-    fn check_times(&self, expected: &Expectation<'_>) -> Result<(), JwtSvidError> {
+    fn check_issued(&self, expected: &Expectation<'_>) -> Result<(), JwtSvidError> {
         let Expectation { now, leeway, .. } = *expected;
-        let subject = || self.claims.subject().clone();
-        if now >= self.claims.expires_at() + leeway {
-            return Err(JwtSvidError::Expired {
-                subject: subject(),
-                expired_at: self.claims.expires_at(),
-                now,
-            });
-        }
-        let latest = now + leeway;
-        if let Some(not_before) = self.claims.not_before().filter(|not_before| *not_before > latest) {
-            return Err(JwtSvidError::NotYetValid {
-                subject: subject(),
-                not_before,
-                now,
-            });
-        }
-        if let Some(issued_at) = self.claims.issued_at().filter(|issued_at| *issued_at > latest) {
-            return Err(JwtSvidError::IssuedInTheFuture {
-                subject: subject(),
+        match self.claims.issued_at().filter(|issued_at| *issued_at > now + leeway) {
+            Some(issued_at) => Err(JwtSvidError::IssuedInTheFuture {
+                subject: self.claims.subject().clone(),
                 issued_at,
                 now,
-            });
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn check_audience(&self, expected: &str) -> Result<(), JwtSvidError> {
@@ -197,6 +145,6 @@ where
     let trust_domain = unverified.trust_domain();
     match bundle_of(&trust_domain) {
         Some(bundle) => unverified.verify(&bundle, expected),
-        None => Err(JwtSvidError::NoBundle { trust_domain }),
+        None => Err(TokenSvidError::NoBundle { trust_domain }.into()),
     }
 }

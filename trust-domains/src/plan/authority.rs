@@ -14,7 +14,11 @@
 //! - It is in the bundle from its preparation on. A commit of its own then marks it as published, and everything after that commit tells of it.
 //! - It is activated once every node with an unexpired SVID has acknowledged that commit, or the deadline passed; the nodes that are left behind are named.
 //! - While another key signs, five refresh hints pass as well where relying parties fetch the keys. Without a key that signs nobody is waited for but nodes.
+//! - One that signs with another algorithm than is configured is replaced in the same way, as soon as its successor is known.
 //! - Both waits are over only by a clock that is believed: one that jumped ahead activates nothing early.
+//!
+//! JWT keys are planned always, WIT keys while the policy has bounds for them. Without those none is made and none signs; one that signed stays in the
+//! bundle until it has ended, for what it signed is good, and would sign again; one that signed nothing is forgotten.
 //!
 //! The loop performs the actions in their order, then asks again, until there are none. Each action is one commit; after a crash the plan goes on from what is stored.
 
@@ -33,6 +37,7 @@ pub use policy::{
 pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication};
 
 use line::{Line, Succession, longest};
+use policy::ACK_NOTICE;
 
 use crate::clock::Reading;
 use crate::plan::clock_evidence::ClockVerdict;
@@ -49,21 +54,32 @@ pub fn plan(now: Reading, state: &AuthoritiesState, policy: &AuthorityPolicy) ->
             problems,
             signing: Signing::Stopped,
             jwt_signing: Signing::Stopped,
+            wit_signing: Signing::Stopped,
         };
     }
     let mut planning = Planning::new(now.wall, verdict, state, policy);
-    let (issuing, jwt) = (planning.issuing(), planning.tokens(AuthorityKind::Jwt, &policy.jwt));
+    let issuing = planning.issuing();
+    let jwt = planning.tokens(AuthorityKind::Jwt, &policy.jwt);
+    let wit = planning.tokens(AuthorityKind::Wit, &policy.wit.unwrap_or_default());
     planning.judge_root();
     planning.hand_over_issuing(&issuing);
     planning.hand_over_tokens(&jwt, &policy.jwt);
-    planning.forget(&[&issuing, &jwt]);
+    if let Some(policy) = &policy.wit {
+        planning.hand_over_tokens(&wit, policy);
+    }
+    planning.forget(&[&issuing, &jwt, &wit]);
     let signing = planning.issuing_signer(&issuing);
     let jwt_signing = planning.token_signer(&jwt);
+    let wit_signing = match policy.wit {
+        Some(_) => planning.token_signer(&wit),
+        None => Signing::Stopped,
+    };
     AuthorityPlan {
         actions: planning.actions,
         problems: planning.problems,
         signing,
         jwt_signing,
+        wit_signing,
     }
 }
 
@@ -102,7 +118,10 @@ impl<'a> Planning<'a> {
 
     /// Returns the line of the keys that sign one kind of token.
     fn tokens(&self, kind: AuthorityKind, policy: &TokenPolicy) -> Line<'a> {
-        self.line(kind, policy.life, |_| true)
+        Line {
+            algorithm: Some(policy.algorithm),
+            ..self.line(kind, policy.life, |_| true)
+        }
     }
 
     fn line(&self, kind: AuthorityKind, life: KeyLife, may_sign: impl Fn(&AuthorityState) -> bool) -> Line<'a> {
@@ -119,6 +138,7 @@ impl<'a> Planning<'a> {
             members,
             usable,
             ceiling: None,
+            algorithm: None,
         }
     }
 
@@ -184,6 +204,7 @@ impl<'a> Planning<'a> {
             }
             Succession::Prepare(not_after, reason) => self.actions.push(AuthorityAction::PrepareToken {
                 kind: line.kind,
+                algorithm: policy.algorithm,
                 not_after,
                 reason,
             }),
@@ -200,7 +221,7 @@ impl<'a> Planning<'a> {
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
         let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
         let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
-        if !by_nodes {
+        if !by_nodes && publication.at + ACK_NOTICE <= self.now {
             self.problems.push(AuthorityProblem::Unacknowledged {
                 kind: prepared.kind,
                 key: prepared.id.clone(),
@@ -253,18 +274,30 @@ impl<'a> Planning<'a> {
 
     fn forget_reason(&self, line: &Line<'_>, member: &AuthorityState) -> Option<ForgetReason> {
         let not_after = member.not_after;
+        let ended = (self.now > not_after + self.policy.clock.skew).then_some(ForgetReason::Ended { not_after });
         match member.phase {
+            // Nobody takes its place: it goes when it has ended.
+            Phase::Active if !self.is_planned(member.kind) => ended,
             Phase::Active => None,
+            Phase::Prepared if !self.is_planned(member.kind) => Some(ForgetReason::NotNeeded),
             Phase::Prepared => {
                 // While no root is active nothing can be judged; one that begins in a moment was made before the clock was set back a little.
                 let (is_under_root, can_judge) = match member.kind {
                     AuthorityKind::X509Issuing => (self.root.is_some_and(|root| member.issuer.as_ref() == Some(&root.id)), self.root.is_some()),
-                    AuthorityKind::X509Root | AuthorityKind::Jwt => (true, true),
+                    AuthorityKind::X509Root | AuthorityKind::Jwt | AuthorityKind::Wit => (true, true),
                 };
-                let is_useful = is_under_root && member.not_before <= self.now + self.policy.clock.skew && line.is_worth(not_after);
+                let is_useful = is_under_root && member.not_before <= self.now + self.policy.clock.skew && line.is_wanted(member) && line.is_worth(not_after);
                 (can_judge && !is_useful && !self.is_activated(member)).then_some(ForgetReason::NotNeeded)
             }
-            Phase::Old | Phase::Tainted | Phase::Revoked => (self.now > not_after + self.policy.clock.skew).then_some(ForgetReason::Ended { not_after }),
+            Phase::Old | Phase::Tainted | Phase::Revoked => ended,
+        }
+    }
+
+    /// Returns whether authorities of this kind are made and sign here.
+    fn is_planned(&self, kind: AuthorityKind) -> bool {
+        match kind {
+            AuthorityKind::Wit => self.policy.wit.is_some(),
+            AuthorityKind::X509Root | AuthorityKind::X509Issuing | AuthorityKind::Jwt => true,
         }
     }
 

@@ -33,11 +33,11 @@ use utoipa::ToSchema;
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
 use crate::join_link::JoinLink;
-use crate::jwt_svid::TokenId;
 use crate::revision::Revision;
 use crate::selector::Selector;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::token_svid::TokenId;
 use crate::trust_domain::TrustDomain;
 use crate::wire::tokens::TokenText;
 

@@ -39,6 +39,9 @@ pub struct AgentStatus {
     /// JWT-SVIDs held now.
     #[serde(default)]
     pub jwt_svids: usize,
+    /// WIT-SVIDs held now.
+    #[serde(default)]
+    pub wit_svids: usize,
     /// Open Workload API streams.
     pub streams: usize,
     /// Open secret discovery streams.

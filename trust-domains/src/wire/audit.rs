@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::entry::EntryId;
-use crate::jwt_svid::TokenId;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::token_svid::TokenId;
 
 /// One record with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,13 +9,13 @@ use super::tokens::TokenText;
 use crate::bundle::SpiffeBundle;
 use crate::entry::EntryId;
 use crate::join_link::{JoinLink, JoinToken};
-use crate::jwt_svid::TokenId;
 use crate::node::NodeName;
 use crate::revision::Revision;
 use crate::selector::Selector;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::token_svid::TokenId;
 use crate::trust_domain::TrustDomain;
 
 /// Describes types that travel as text: what it says, and an example or, for secrets, none.

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _};
 use tonic::{Code, Status, Streaming};
 
 use super::super::connection::Connection;
-use super::super::identity_feed::IdentityFeed;
+use super::super::identity_feed::{IdentityFeed, News};
 use super::super::sds_api::SECRET_TYPE;
 use super::super::sds_api::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource};
 use super::super::subject::Subject as _;
@@ -60,7 +60,7 @@ impl<F: Form> Conversation<F> {
         Self {
             form: F::default(),
             requests,
-            changes: feed.changes().boxed(),
+            changes: feed.changes(News::X509Svids).boxed(),
             connection,
             secrets: Secrets::of(first),
             counts,

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use agent::workload_api::messages::{JwtBundlesResponse, Jwtsvid};
 use serde::Serialize;
-use trust_domains::jwt_svid::{DEFAULT_JWT_LEEWAY, Expectation, verify_jwt_svid};
+use trust_domains::jwt_svid::{Expectation, verify_jwt_svid};
 use trust_domains::problem::Code;
+use trust_domains::token_svid::DEFAULT_LEEWAY;
 use trust_domains::wire::tokens::TokenText;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
@@ -30,7 +31,7 @@ impl ReceivedToken {
             let expected = Expectation {
                 audience,
                 now,
-                leeway: DEFAULT_JWT_LEEWAY,
+                leeway: DEFAULT_LEEWAY,
             };
             let checked = verify_jwt_svid(token.as_str(), |trust_domain| bundles.get(trust_domain), &expected);
             verified = Some(checked.map_err(|error| Failure::of(&error))?);

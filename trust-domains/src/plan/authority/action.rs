@@ -1,5 +1,6 @@
 //! What the authority plan decides: steps, problems, and who signs.
 
+use crate::jws::TokenAlgorithm;
 use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
 use crate::timestamp::Timestamp;
 
@@ -14,6 +15,8 @@ pub struct AuthorityPlan {
     pub signing: Signing,
     /// Who signs JWT-SVIDs as things are now, before the actions.
     pub jwt_signing: Signing,
+    /// Who signs WIT-SVIDs as things are now, before the actions; nobody where the policy has none.
+    pub wit_signing: Signing,
 }
 
 /// A step in the life of an authority.
@@ -32,6 +35,8 @@ pub enum AuthorityAction {
     PrepareToken {
         /// What it signs.
         kind: AuthorityKind,
+        /// What it signs with.
+        algorithm: TokenAlgorithm,
         /// When it ends.
         not_after: Timestamp,
         /// Why.
@@ -74,6 +79,13 @@ pub enum PrepareReason {
     EndsSoon {
         /// When the active one ends.
         not_after: Timestamp,
+    },
+    /// The active one signs with another algorithm than is configured.
+    OtherAlgorithm {
+        /// What it signs with.
+        active: TokenAlgorithm,
+        /// What is configured.
+        wanted: TokenAlgorithm,
     },
     /// None is active and valid; of issuing CAs, under the active root.
     NoneActive,

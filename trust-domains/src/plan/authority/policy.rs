@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::jws::TokenAlgorithm;
 use crate::plan::clock_evidence::ClockPolicy;
 
 /// The least handover lead: a commit, a signature and a retry or two fit into it many times over.
@@ -18,6 +19,9 @@ const DEFAULT_LONGEST_TOKEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a published key waits for nodes to acknowledge it: a node that is off overnight is waited for, one that is gone is not.
 pub const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long nodes that are connected may take to acknowledge a key before an operator hears of it: they do within seconds.
+pub(super) const ACK_NOTICE: Duration = Duration::from_secs(60);
 
 /// How many refresh hints pass between the publication of a key and its first signature: relying parties that miss a fetch or two know it in time.
 pub const REFRESHES_BEFORE_USE: u32 = 5;
@@ -61,6 +65,7 @@ pub struct TokenPolicy {
     pub(super) life: KeyLife,
     pub(super) ack_deadline: Duration,
     pub(super) refreshes: Duration,
+    pub(super) algorithm: TokenAlgorithm,
 }
 
 /// A token key of this life cannot be known to everybody before it must sign.
@@ -110,7 +115,21 @@ impl TokenPolicy {
             },
             ack_deadline,
             refreshes,
+            algorithm: TokenAlgorithm::default(),
         })
+    }
+
+    /// Returns the policy for keys that sign with this algorithm. One that signs with another is replaced as soon as its successor is known.
+    #[must_use]
+    pub fn with_algorithm(mut self, algorithm: TokenAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Returns what keys sign with.
+    #[must_use]
+    pub fn algorithm(&self) -> TokenAlgorithm {
+        self.algorithm
     }
 
     /// Returns how long a key lives, and the longest life of a token.
@@ -129,6 +148,7 @@ impl Default for TokenPolicy {
             },
             ack_deadline: DEFAULT_ACK_DEADLINE,
             refreshes: Duration::ZERO,
+            algorithm: TokenAlgorithm::default(),
         }
     }
 }
@@ -138,6 +158,7 @@ impl Default for TokenPolicy {
 pub struct AuthorityPolicy {
     pub(super) issuing: KeyLife,
     pub(super) jwt: TokenPolicy,
+    pub(super) wit: Option<TokenPolicy>,
     pub(super) root_notice: Duration,
     pub(super) clock: ClockPolicy,
 }
@@ -177,6 +198,7 @@ impl AuthorityPolicy {
                 longest: longest_life,
             },
             jwt: TokenPolicy::default(),
+            wit: None,
             root_notice: DEFAULT_ROOT_NOTICE,
             clock: ClockPolicy::default(),
         })
@@ -186,6 +208,13 @@ impl AuthorityPolicy {
     #[must_use]
     pub fn with_jwt(mut self, jwt: TokenPolicy) -> Self {
         self.jwt = jwt;
+        self
+    }
+
+    /// Returns the policy under which WIT-SVIDs are signed, with these bounds for their keys. Without it no such key is made, and none signs.
+    #[must_use]
+    pub fn with_wit(mut self, wit: TokenPolicy) -> Self {
+        self.wit = Some(wit);
         self
     }
 
@@ -213,6 +242,12 @@ impl AuthorityPolicy {
     #[must_use]
     pub fn jwt(&self) -> &TokenPolicy {
         &self.jwt
+    }
+
+    /// Returns how the keys of WIT-SVIDs live, where those are signed.
+    #[must_use]
+    pub fn wit(&self) -> Option<&TokenPolicy> {
+        self.wit.as_ref()
     }
 
     /// Returns the bounds for the clock.

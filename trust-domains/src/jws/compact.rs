@@ -3,25 +3,25 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::error::JwtSvidError;
+use super::error::JwsError;
 
 /// The three parts of a token as they stand in it.
 #[derive(Clone, Copy)]
-pub(super) struct Compact<'a> {
+pub(crate) struct Compact<'a> {
     header: &'a str,
     payload: &'a str,
     signature: &'a str,
     /// Header, dot and payload: what is signed.
-    pub(super) signed: &'a str,
+    pub(crate) signed: &'a str,
 }
 
 impl<'a> Compact<'a> {
     /// Splits a token. A JWE has five parts, and JSON serialisation has no dots: both end here.
-    pub(super) fn split(token: &'a str) -> Result<Self, JwtSvidError> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(JwtSvidError::NotCompact)?;
-        let (header, payload) = signed.split_once('.').ok_or(JwtSvidError::NotCompact)?;
+    pub(crate) fn split(token: &'a str) -> Result<Self, JwsError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwsError::NotCompact)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwsError::NotCompact)?;
         if payload.contains('.') {
-            return Err(JwtSvidError::NotCompact);
+            return Err(JwsError::NotCompact);
         }
         Ok(Self {
             header,
@@ -31,16 +31,16 @@ impl<'a> Compact<'a> {
         })
     }
 
-    pub(super) fn header(&self) -> Result<Vec<u8>, JwtSvidError> {
-        decode(self.header).ok_or(JwtSvidError::HeaderUnreadable)
+    pub(crate) fn header(&self) -> Result<Vec<u8>, JwsError> {
+        decode(self.header).ok_or(JwsError::HeaderUnreadable)
     }
 
-    pub(super) fn payload(&self) -> Result<Vec<u8>, JwtSvidError> {
-        decode(self.payload).ok_or(JwtSvidError::PayloadUnreadable)
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, JwsError> {
+        decode(self.payload).ok_or(JwsError::PayloadUnreadable)
     }
 
-    pub(super) fn signature(&self) -> Result<Vec<u8>, JwtSvidError> {
-        decode(self.signature).ok_or(JwtSvidError::SignatureUnreadable)
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, JwsError> {
+        decode(self.signature).ok_or(JwsError::SignatureUnreadable)
     }
 }
 

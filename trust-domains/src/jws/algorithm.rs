@@ -1,4 +1,4 @@
-//! The signature algorithms of JWT-SVID, and the keys that each of them takes.
+//! The signature algorithms of token SVIDs, and the keys that each of them takes.
 
 use std::fmt;
 
@@ -16,9 +16,10 @@ use crate::bundle::PublicJwk;
 /// The first octet of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: u8 = 0x04;
 
-/// One of the nine algorithms of JWT-SVID section 2.1 (JWT-03); no other exists here, `none` and the HMACs least of all.
+/// One of the nine algorithms of JWT-SVID section 2.1 (JWT-03) and WIT-SVID sections 2.3 and 3.2 (WIT-04, WIT-08); no other exists here, `none` and the HMACs
+/// least of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum JwtAlgorithm {
+pub enum JwsAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
@@ -50,7 +51,7 @@ enum Scheme {
     Rsa(&'static RsaParameters),
 }
 
-impl JwtAlgorithm {
+impl JwsAlgorithm {
     /// All of them, in the order of the standard.
     pub const ALL: [Self; 9] = [
         Self::Rs256,
@@ -104,7 +105,7 @@ impl JwtAlgorithm {
     /// Returns whether the key is one for this algorithm: by type, by curve, and by its own `alg` if it has one (RFC 7517 section 4.4).
     ///
     /// The token names the algorithm and the bundle has the key: without this check the token would choose how a key is read.
-    pub(super) fn fits(self, key: &PublicJwk) -> bool {
+    pub(crate) fn fits(self, key: &PublicJwk) -> bool {
         let kind = match self.scheme() {
             Scheme::Ecdsa { curve, .. } => key.key_type() == "EC" && key.member("crv") == Some(curve),
             Scheme::Rsa(_) => key.key_type() == "RSA",
@@ -113,7 +114,7 @@ impl JwtAlgorithm {
     }
 
     /// Checks a signature; false also for a key that is none.
-    pub(super) fn accepts(self, key: &PublicJwk, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn accepts(self, key: &PublicJwk, message: &[u8], signature: &[u8]) -> bool {
         match self.scheme() {
             Scheme::Ecdsa { coordinate, algorithm, .. } => {
                 point(key, coordinate).is_some_and(|point| UnparsedPublicKey::new(algorithm, point).verify(message, signature).is_ok())
@@ -128,7 +129,7 @@ impl JwtAlgorithm {
     }
 }
 
-impl fmt::Display for JwtAlgorithm {
+impl fmt::Display for JwsAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -157,13 +158,13 @@ mod tests {
     #[covers("JWT-03", "JWT-04")]
     #[test]
     fn there_are_nine_algorithms_and_names_are_exact() {
-        for algorithm in JwtAlgorithm::ALL {
-            assert_eq!(JwtAlgorithm::from_name(algorithm.name()), Some(algorithm));
+        for algorithm in JwsAlgorithm::ALL {
+            assert_eq!(JwsAlgorithm::from_name(algorithm.name()), Some(algorithm));
         }
         for other in [
             "none", "None", "", "HS256", "HS384", "HS512", "es256", "ES256K", "EdDSA", "Ed25519", "RS1", "ES256 ",
         ] {
-            assert_eq!(JwtAlgorithm::from_name(other), None, "{other}");
+            assert_eq!(JwsAlgorithm::from_name(other), None, "{other}");
         }
     }
 }

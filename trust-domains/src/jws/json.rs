@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 /// Reads an object with nothing after it; `None` for anything else.
-pub(super) fn object(octets: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(octets: &[u8]) -> Option<Map<String, Value>> {
     let mut deserializer = serde_json::Deserializer::from_slice(octets);
     let value = Unambiguous.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
