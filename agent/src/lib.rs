@@ -16,4 +16,4 @@ pub mod sync;
 pub mod wit_svids;
 pub mod workload;
 
-pub use endpoints::{sds_api, workload_api};
+pub use endpoints::{broker_api, sds_api, workload_api};

@@ -1,5 +1,7 @@
 //! The agent's process: everything put together, started in order and ended in order.
 
+mod broker;
+mod joined;
 mod observe;
 mod sinks;
 
@@ -23,6 +25,7 @@ use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
 
+use self::broker::BrokerStarter;
 use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
@@ -181,6 +184,7 @@ struct Agent {
     workload: (UnixListener, UnixSocketGuard),
     sds: (UnixListener, UnixSocketGuard),
     admin: (UnixListener, UnixSocketGuard),
+    broker: Option<BrokerStarter>,
     shutdown: CancellationToken,
 }
 
@@ -208,6 +212,7 @@ impl Agent {
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let sds = bind_unix(&config.sds_socket, 0o777)?;
+        let broker = config.broker.clone().map(BrokerStarter::bind).transpose()?;
         serve_telemetry(config.telemetry_listen, registry, health.clone(), shutdown.child_token());
         Ok(Self {
             config,
@@ -226,6 +231,7 @@ impl Agent {
             workload,
             sds,
             admin,
+            broker,
             shutdown,
         })
     }
@@ -245,6 +251,17 @@ impl Agent {
             let (endpoints, ending) = (self.endpoints.clone(), ending.clone());
             async move { endpoints.serve_sds(sds, ending).await }
         });
+        let broker_addresses = self.broker.as_ref().map(BrokerStarter::addresses).unwrap_or_default();
+        let _broker_name = self.broker.map(|broker| {
+            let (serving, name) = broker.run(
+                self.endpoints.clone(),
+                self.standing.identity.subscribe(),
+                self.metrics.broker(),
+                ending.clone(),
+            );
+            tasks.spawn(serving);
+            name
+        });
         let leaver = Leaver {
             standing: self.standing.clone(),
             records: self.records.clone(),
@@ -263,6 +280,7 @@ impl Agent {
             leaver,
             workload_socket: self.config.workload_socket.to_string(),
             sds_socket: self.config.sds_socket.to_string(),
+            broker_addresses,
         };
         let (admin_listener, _admin_name) = self.admin;
         tasks.spawn(serve_unix(admin_listener, admin::router(admin), UnixLimits::default(), ending.clone()));

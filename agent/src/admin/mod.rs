@@ -37,6 +37,8 @@ pub(crate) struct Admin {
     pub(crate) leaver: Leaver,
     pub(crate) workload_socket: String,
     pub(crate) sds_socket: String,
+    /// Where the Broker API is served.
+    pub(crate) broker_addresses: Vec<String>,
 }
 
 /// Which process to explain.

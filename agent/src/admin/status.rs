@@ -55,6 +55,8 @@ impl Admin {
             sds_streams: streams.sds,
             workload_socket: self.workload_socket.clone(),
             sds_socket: self.sds_socket.clone(),
+            broker_streams: streams.broker,
+            broker_addresses: self.broker_addresses.clone(),
             sinks: self.sinks.now(),
             last_error,
         }

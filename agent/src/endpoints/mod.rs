@@ -1,4 +1,5 @@
-//! Where workloads are served: the SPIFFE Workload API and Envoy's secret discovery, each on a Unix socket of its own.
+//! Where workloads are served: the SPIFFE Workload API and Envoy's secret discovery, each on a Unix socket of its own. Brokers that act for them are served by
+//! the SPIFFE Broker API, if that is switched on.
 //!
 //! | situation | gRPC code |
 //! |---|---|
@@ -19,6 +20,8 @@
 
 mod asked;
 mod authority;
+mod broker;
+pub mod broker_api;
 mod claims;
 mod connection;
 mod identity_feed;
@@ -28,13 +31,17 @@ mod partner_room;
 mod sds;
 pub mod sds_api;
 mod service;
+mod states;
+mod subject;
 mod surface;
 mod svid_messages;
+mod tokens;
 mod wit_feed;
 mod wit_messages;
 pub mod workload_api;
 
-pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
+pub use broker::{AllowList, BrokerListeners, ParseReferenceTypeError, ReferenceType};
+pub use listener::{Brokers, DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
 pub use service::Served;
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
 //! The methods of the Workload API.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status};
+use trust_domains::SelectorSet;
 use trust_domains::clock::{Clock as _, SharedClock};
 use trust_domains::jwt_svid::{Expectation, verify_jwt_svid};
 use trust_domains::problem::with_causes;
 use trust_domains::wire::tokens::MAX_AUDIENCE_LEN;
-use trust_domains::{SelectorSet, SpiffeId};
 
 use super::asked::CostlyEntries;
 use super::connection::Connection;
-use super::identity_feed::{IdentityFeed, News, not_granted};
+use super::identity_feed::{IdentityFeed, News};
 use super::jwt_messages::{jwt_bundles, jwt_svids, validated};
+use super::states::{States, started, states};
+use super::subject::Subject as _;
 use super::svid_messages::{x509_bundles, x509_svids};
+use super::tokens::{Asked, asked_identity};
 use super::wit_feed::WitFeed;
 use super::wit_messages::{wit_bundles, wit_svids};
 use super::workload_api::messages::{
@@ -25,8 +26,8 @@ use super::workload_api::messages::{
     WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
 };
 use super::workload_api::server::SpiffeWorkloadApi;
-use crate::jwt_svids::{Audience, JwtCache, Unobtained};
-use crate::svids::{IdentityView, SvidCache, WantedFacts};
+use crate::jwt_svids::JwtCache;
+use crate::svids::{SvidCache, WantedFacts};
 use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
@@ -51,8 +52,8 @@ pub struct Served {
 pub(super) struct Authority {
     pub(super) cache: SvidCache,
     pub(super) attestor: Arc<Attestor>,
-    tokens: JwtCache,
-    clock: SharedClock,
+    pub(super) tokens: JwtCache,
+    pub(super) clock: SharedClock,
     jwt_leeway: Duration,
     wits: Option<WitCache>,
     costly: CostlyEntries,
@@ -98,59 +99,6 @@ impl WorkloadService {
         let off = || Status::unimplemented("the WIT-SVID profile is off on this agent; its operator switches it on: troth agent run --enable wit");
         self.authority.wits.as_ref().ok_or_else(off)
     }
-
-    /// Returns a token for each identity of the view, or for the one that is asked for; those that cannot be had are left out unless all are (WAPI-16).
-    async fn tokens(&self, view: &IdentityView, asked: Option<&SpiffeId>, audience: &Audience) -> Result<JwtsvidResponse, Status> {
-        let granted = view.svids.iter().filter(|svid| asked.is_none_or(|asked| svid.spiffe_id == *asked));
-        let entries: Vec<_> = granted.filter_map(|svid| self.authority.cache.entry(&svid.entry_id)).collect();
-        if entries.is_empty() {
-            return Err(not_granted(asked));
-        }
-        let obtained = join_all(entries.iter().map(|entry| self.authority.tokens.fetch(entry, audience))).await;
-        let mut tokens = Vec::with_capacity(entries.len());
-        let mut refused = None;
-        for (entry, obtained) in entries.into_iter().zip(obtained) {
-            match obtained {
-                Ok(svid) => tokens.push((entry, svid)),
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        match refused {
-            Some(error) if tokens.is_empty() => Err(unobtained(&error)),
-            _ => Ok(jwt_svids(&tokens)),
-        }
-    }
-}
-
-/// Reads which identity a workload asks for; nothing means all.
-fn asked_identity(text: &str) -> Result<Option<SpiffeId>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let parsed = SpiffeId::parse(text.as_bytes()).map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))?;
-    Ok(Some(parsed))
-}
-
-fn unobtained(error: &Unobtained) -> Status {
-    match error {
-        Unobtained::Full { .. } => Status::resource_exhausted(error.to_string()),
-        Unobtained::EntryChanged | Unobtained::Refused(_) | Unobtained::Unreached(_) => Status::unavailable(error.to_string()),
-    }
-}
-
-/// A server stream of whole states.
-type States<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
-
-/// Returns the stream of a first state and those that are news after it, until the first error, each as `message` writes it.
-async fn states<M: Send + 'static>(feed: IdentityFeed, news: News, message: fn(&IdentityView) -> M) -> Result<Response<States<M>>, Status> {
-    started(feed.changes(news).map(move |view| Ok(message(&*view?)))).await
-}
-
-/// Returns the stream of these states once the first is there: an error in its place is the answer to the call.
-async fn started<M: Send + 'static>(states: impl Stream<Item = Result<M, Status>> + Send + 'static) -> Result<Response<States<M>>, Status> {
-    let mut states = Box::pin(states);
-    let first = states.next().await.unwrap_or_else(|| Err(Status::unavailable("the agent is stopping")))?;
-    Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(states))))
 }
 
 #[tonic::async_trait]
@@ -168,14 +116,12 @@ impl SpiffeWorkloadApi for WorkloadService {
     }
 
     async fn fetch_jwtsvid(&self, request: Request<JwtsvidRequest>) -> Result<Response<JwtsvidResponse>, Status> {
-        // Before anything is looked up or waited for (WAPI-07).
-        let audience = Audience::of(request.get_ref().audience.clone()).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let asked = asked_identity(&request.get_ref().spiffe_id)?;
+        let asked = Asked::of(&request.get_ref().audience, &request.get_ref().spiffe_id)?;
         let mut feed = self.feed(&request).await?;
         let view = feed.next(News::X509Svids).await?;
-        let response = self.tokens(&view, asked.as_ref(), &audience).await?;
-        feed.check_caller()?;
-        Ok(Response::new(response))
+        let tokens = self.authority.tokens(feed.subject(), &view, &asked).await?;
+        feed.subject().check_unchanged()?;
+        Ok(Response::new(jwt_svids(&tokens)))
     }
 
     type FetchJWTBundlesStream = States<JwtBundlesResponse>;

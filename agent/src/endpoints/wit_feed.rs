@@ -9,7 +9,9 @@ use tonic::Status;
 use trust_domains::SpiffeId;
 
 use super::connection::Connection;
-use super::identity_feed::{IdentityFeed, News, check_caller, not_granted};
+use super::identity_feed::{IdentityFeed, News};
+use super::subject::Subject as _;
+use super::tokens::refused;
 use super::wit_messages::Labelled;
 use crate::svids::{IdentityView, SvidCache};
 use crate::wit_svids::{Followed, Look, WitCache};
@@ -59,7 +61,7 @@ impl WitFeed {
             }
             if let Some(tokens) = self.news()? {
                 // Issuing takes its time: the process that asked may be another by now.
-                check_caller(&self.connection)?;
+                self.connection.check_unchanged()?;
                 self.last.clone_from(&tokens);
                 return Ok(tokens);
             }
@@ -98,7 +100,7 @@ impl WitFeed {
             });
         }
         if self.identities.is_empty() {
-            return Err(not_granted(self.asked.as_ref()));
+            return Err(refused(&*self.connection, self.asked.as_ref()));
         }
         Ok(())
     }

@@ -83,6 +83,7 @@ impl Observer {
             wit_svids: self.wits.as_ref().map_or(0, WitCache::held),
             streams: streams.workload_api,
             sds_streams: streams.sds,
+            broker_streams: streams.broker,
             connected: self.standing.link.borrow().is_open(),
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });

@@ -76,6 +76,8 @@ pub(crate) struct State {
     /// Counts what the sealed cache would have to be written for.
     pub(super) changes: u64,
     pub(super) bundle_sender: watch::Sender<Option<Arc<TrustBundle>>>,
+    /// Told of each change of any bundle.
+    pub(super) trust_sender: watch::Sender<()>,
     pub(super) shown_sender: watch::Sender<Option<Revision>>,
     pub(super) wanted: Arc<WantedFacts>,
 }
@@ -96,6 +98,7 @@ impl State {
             settlement: Settlement::default(),
             changes: 0,
             bundle_sender: watch::Sender::new(None),
+            trust_sender: watch::Sender::new(()),
             shown_sender: watch::Sender::new(None),
             wanted: Arc::default(),
         }
@@ -269,6 +272,7 @@ impl State {
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.publish(now);
         self.bundle_sender.send_replace(None);
+        self.trust_sender.send_replace(());
         self.shown_sender.send_replace(None);
     }
 
@@ -351,6 +355,7 @@ impl State {
         self.bundle = Some(Arc::new(bundle));
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.bundle_sender.send_replace(self.bundle.clone());
+        self.trust_sender.send_replace(());
     }
 
     /// Puts all bundles of partners in place. Only views of entries that federate with a partner whose bundle changed are told.
@@ -359,6 +364,7 @@ impl State {
         if changed.is_empty() {
             return;
         }
+        self.trust_sender.send_replace(());
         let federates = |id: &EntryId| {
             let slot = self.slots.get(id);
             slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))

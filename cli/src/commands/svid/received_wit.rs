@@ -164,6 +164,8 @@ mod tests {
     use aws_lc_rs::signature::KeyPair as _;
     use conformance::covers;
     use serde_json::{Value, json};
+    use trust_domains::bundle::PublicJwk;
+    use trust_domains::jws::TokenAlgorithm;
     use trust_domains::plan::authority::AuthorityId;
     use trust_domains::plan::validity::Validity;
     use trust_domains::wit_svid::{ProofExpectation, WitClaims};
@@ -195,11 +197,11 @@ mod tests {
             jti: TokenId::new([1; 16]),
             key: holder_public,
         };
-        let input = claims.signing_input(&kid);
+        let input = claims.signing_input(TokenAlgorithm::Es256, &kid);
         let signature = issuer.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
         let domain: TrustDomain = "example.org".parse().unwrap();
-        let bundle = TrustBundle::new(domain.clone()).with_wit_authority(&kid, &issuer_public);
+        let bundle = TrustBundle::new(domain.clone()).with_wit_authority(PublicJwk::es256(&kid, &issuer_public));
         let mut message = Witsvid::default();
         message.spiffe_id = "spiffe://example.org/web".to_owned();
         message.wit_svid = token.as_str().to_owned();
