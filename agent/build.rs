@@ -16,6 +16,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         // These hold keys and tokens: their `Debug` is written by hand.
         .skip_debug([".X509SVID", ".JWTSVID", ".WITSVID", ".ValidateJWTSVIDRequest"]);
     compile("workload", &["workload.proto"], workload_api, &out_dir)?;
+    let broker = tonic_prost_build::configure()
+        // Written by hand: it tells two references from one, which a protobuf reader merges.
+        .extern_path(".spiffe.broker.WorkloadReference", "super::messages::WorkloadReference")
+        // These hold keys and tokens: their `Debug` is written by hand.
+        .skip_debug([".spiffe.broker.X509SVID", ".spiffe.broker.JWTSVID"]);
+    compile("broker", &["broker.proto"], broker, &out_dir)?;
     let sds = tonic_prost_build::configure()
         // An `Any` of our own, whose octets are shared as those of every other message.
         .compile_well_known_types(true)

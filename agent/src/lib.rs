@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod config;
 pub mod endpoints;
+mod issuing;
 pub mod jwt_svids;
 pub mod metrics;
 pub mod node;
@@ -12,6 +13,7 @@ pub mod run;
 pub mod sinks;
 pub mod svids;
 pub mod sync;
+pub mod wit_svids;
 pub mod workload;
 
-pub use endpoints::{sds_api, workload_api};
+pub use endpoints::{broker_api, sds_api, workload_api};

@@ -14,9 +14,14 @@ pub struct AgentMetrics {
     streams: Gauge,
     sds_streams: Gauge,
     sds: SdsCounts,
+    broker_streams: Gauge,
+    broker: BrokerCounts,
     jwt_issued: Counter,
     jwt_failed: Counter,
     jwt_svids: Gauge,
+    wit_issued: Counter,
+    wit_failed: Counter,
+    wit_svids: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -32,8 +37,12 @@ pub struct Levels {
     pub streams: usize,
     /// Open secret discovery streams.
     pub sds_streams: usize,
+    /// Open Broker API streams.
+    pub broker_streams: usize,
     /// Valid JWT-SVIDs held.
     pub jwt_svids: usize,
+    /// Valid WIT-SVIDs held.
+    pub wit_svids: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -55,9 +64,17 @@ impl AgentMetrics {
                 pushed: metrics.make("agent_sds_responses", "Secret discovery responses sent"),
                 rejected: metrics.make("agent_sds_rejections", "Secret discovery responses that clients rejected"),
             },
+            broker_streams: metrics.make("agent_broker_streams", "Open Broker API streams"),
+            broker: BrokerCounts {
+                granted: metrics.make("agent_broker_references_granted", "Workload references of brokers that were granted"),
+                refused: metrics.make("agent_broker_references_refused", "Workload references of brokers that were refused"),
+            },
             jwt_issued: metrics.make("agent_jwt_svids_issued", "JWT-SVIDs obtained from the server"),
             jwt_failed: metrics.make("agent_jwt_svid_requests_failed", "JWT-SVIDs asked for and not obtained"),
             jwt_svids: metrics.make("agent_jwt_svids", "Valid JWT-SVIDs held"),
+            wit_issued: metrics.make("agent_wit_svids_issued", "WIT-SVIDs obtained from the server"),
+            wit_failed: metrics.make("agent_wit_svid_requests_failed", "WIT-SVIDs asked for and not obtained"),
+            wit_svids: metrics.make("agent_wit_svids", "Valid WIT-SVIDs held"),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -67,6 +84,12 @@ impl AgentMetrics {
     #[must_use]
     pub fn sds(&self) -> SdsCounts {
         self.sds.clone()
+    }
+
+    /// Returns what the Broker API counts.
+    #[must_use]
+    pub fn broker(&self) -> BrokerCounts {
+        self.broker.clone()
     }
 
     /// Counts a batch.
@@ -81,6 +104,12 @@ impl AgentMetrics {
         self.jwt_failed.inc_by(failed as u64);
     }
 
+    /// Counts a batch of WIT-SVIDs.
+    pub(crate) fn wit_issued(&self, issued: usize, failed: usize) {
+        self.wit_issued.inc_by(issued as u64);
+        self.wit_failed.inc_by(failed as u64);
+    }
+
     /// Sets the gauges.
     pub(crate) fn set(&self, levels: Levels) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -88,7 +117,9 @@ impl AgentMetrics {
         self.svids.set(signed(levels.svids));
         self.streams.set(signed(levels.streams));
         self.sds_streams.set(signed(levels.sds_streams));
+        self.broker_streams.set(signed(levels.broker_streams));
         self.jwt_svids.set(signed(levels.jwt_svids));
+        self.wit_svids.set(signed(levels.wit_svids));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }
@@ -110,5 +141,24 @@ impl SdsCounts {
     /// Counts a response that a client rejected.
     pub(crate) fn rejected(&self) {
         self.rejected.inc();
+    }
+}
+
+/// What the Broker API counts. A clone is the same counts.
+#[derive(Debug, Clone, Default)]
+pub struct BrokerCounts {
+    granted: Counter,
+    refused: Counter,
+}
+
+impl BrokerCounts {
+    /// Counts a reference that was granted.
+    pub(crate) fn granted(&self) {
+        self.granted.inc();
+    }
+
+    /// Counts a reference that was refused.
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
     }
 }

@@ -1,5 +1,7 @@
 //! The agent's process: everything put together, started in order and ended in order.
 
+mod broker;
+mod joined;
 mod observe;
 mod sinks;
 
@@ -23,16 +25,19 @@ use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
 
+use self::broker::BrokerStarter;
 use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
-use crate::config::{AgentConfig, JoinSource};
+use crate::config::{AgentConfig, Feature, JoinSource};
 use crate::endpoints::{Endpoints, Served};
+use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
 use crate::sync::jitter;
+use crate::wit_svids::{WitCache, WitIssuing};
 use crate::workload::{Attestor, Rights, unprovable};
 
 /// The longest file that holds a join link.
@@ -168,6 +173,7 @@ struct Agent {
     records: Arc<SealedRecords>,
     cache: SvidCache,
     tokens: JwtCache,
+    wits: Option<WitCache>,
     standing: Standing,
     health: HealthHandle,
     metrics: Arc<AgentMetrics>,
@@ -178,6 +184,7 @@ struct Agent {
     workload: (UnixListener, UnixSocketGuard),
     sds: (UnixListener, UnixSocketGuard),
     admin: (UnixListener, UnixSocketGuard),
+    broker: Option<BrokerStarter>,
     shutdown: CancellationToken,
 }
 
@@ -189,6 +196,7 @@ impl Agent {
         let cache = SvidCache::new(clock.clone());
         let standing = Standing::new();
         let tokens = JwtCache::new(clock.clone(), standing.link.subscribe());
+        let wits = config.features.has(Feature::Wit).then(|| WitCache::new(clock.clone()));
         let attestor = Arc::new(Attestor::new().map_err(RunError::Proc)?);
         tell_unprovable();
         let metrics = Arc::new(AgentMetrics::new(&registry));
@@ -198,11 +206,13 @@ impl Agent {
             attestor: attestor.clone(),
             clock: clock.clone(),
             jwt_leeway: config.jwt_leeway,
+            wits: wits.clone(),
         };
         let endpoints = Endpoints::new(served, config.max_streams_per_uid, metrics.sds());
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let sds = bind_unix(&config.sds_socket, 0o777)?;
+        let broker = config.broker.clone().map(BrokerStarter::bind).transpose()?;
         serve_telemetry(config.telemetry_listen, registry, health.clone(), shutdown.child_token());
         Ok(Self {
             config,
@@ -210,6 +220,7 @@ impl Agent {
             records,
             cache,
             tokens,
+            wits,
             standing,
             health,
             metrics,
@@ -220,6 +231,7 @@ impl Agent {
             workload,
             sds,
             admin,
+            broker,
             shutdown,
         })
     }
@@ -239,6 +251,17 @@ impl Agent {
             let (endpoints, ending) = (self.endpoints.clone(), ending.clone());
             async move { endpoints.serve_sds(sds, ending).await }
         });
+        let broker_addresses = self.broker.as_ref().map(BrokerStarter::addresses).unwrap_or_default();
+        let _broker_name = self.broker.map(|broker| {
+            let (serving, name) = broker.run(
+                self.endpoints.clone(),
+                self.standing.identity.subscribe(),
+                self.metrics.broker(),
+                ending.clone(),
+            );
+            tasks.spawn(serving);
+            name
+        });
         let leaver = Leaver {
             standing: self.standing.clone(),
             records: self.records.clone(),
@@ -249,6 +272,7 @@ impl Agent {
             standing: self.standing.clone(),
             cache: self.cache.clone(),
             tokens: self.tokens.clone(),
+            wits: self.wits.clone(),
             endpoints: self.endpoints,
             attestor: self.attestor,
             health: self.health.clone(),
@@ -256,6 +280,7 @@ impl Agent {
             leaver,
             workload_socket: self.config.workload_socket.to_string(),
             sds_socket: self.config.sds_socket.to_string(),
+            broker_addresses,
         };
         let (admin_listener, _admin_name) = self.admin;
         tasks.spawn(serve_unix(admin_listener, admin::router(admin), UnixLimits::default(), ending.clone()));
@@ -299,23 +324,21 @@ impl Agent {
     }
 
     fn spawn_parts(&self, tasks: &TaskTracker, ending: &CancellationToken) {
-        let issuing = Issuing {
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
-            metrics: self.metrics.clone(),
-        };
-        tasks.spawn(issuing.run(ending.clone()));
+        let upstream = Upstream::new(&self.standing, &self.cache, &self.clock);
+        let issuing = Issuing::new(self.cache.clone(), self.metrics.clone());
+        tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
-            cache: self.cache.clone(),
-            client: self.standing.client.subscribe(),
-            link: self.standing.link.subscribe(),
-            clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
-        tasks.spawn(issuing.run(ending.clone()));
+        tasks.spawn(issuing.run(self.cache.clone(), upstream.clone(), ending.clone()));
+        if let Some(tokens) = self.wits.clone() {
+            let issuing = WitIssuing {
+                tokens,
+                metrics: self.metrics.clone(),
+            };
+            tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));
+        }
         if !self.config.no_cache {
             let saver = Saver {
                 cache: self.cache.clone(),
@@ -341,6 +364,7 @@ impl Agent {
         let observer = Observer {
             cache: self.cache.clone(),
             tokens: self.tokens.clone(),
+            wits: self.wits.clone(),
             standing: self.standing.clone(),
             endpoints: self.endpoints.clone(),
             health: self.health.clone(),

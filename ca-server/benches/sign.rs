@@ -31,6 +31,7 @@ use platform::clock::SystemClock;
 use platform::sealing::FileKeySource;
 use trust_domains::clock::Clock;
 use trust_domains::entry::EntrySpec;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::node::{NodeRecord, NodeSvid};
 use trust_domains::plan::authority::Missing;
 use trust_domains::public_key::{KeyHash, PublicKey};
@@ -107,6 +108,7 @@ impl Desk {
             data_dir: path.clone(),
             key_file: None,
             recovery: RecoveryChoice::None,
+            jwt_algorithm: TokenAlgorithm::default(),
             clock: clock.clone(),
         };
         init(params).await.unwrap();

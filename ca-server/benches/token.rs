@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use trust_domains::Timestamp;
-use trust_domains::jws::Es256Signature;
+use trust_domains::jws::{Es256Signature, TokenAlgorithm};
 use trust_domains::jwt_svid::{Audience, Claims, ExtraClaims};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::validity::Validity;
@@ -48,7 +48,7 @@ fn kid() -> AuthorityId {
 
 /// The whole token: claims written, signed, and put together.
 fn es256(key: &EcdsaKeyPair, random: &SystemRandom, claims: &Claims) -> String {
-    let input = claims.signing_input(&kid());
+    let input = claims.signing_input(TokenAlgorithm::Es256, &kid());
     let signature = key.sign(random, input.as_bytes()).unwrap();
     input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap()).as_str().to_owned()
 }

@@ -3,6 +3,8 @@
 //! Root, issuing CA, JWT key and the sealed data key are one commit: the store holds all of a trust domain or nothing. What was begun and not ended is named by
 //! a marker in the directory, so that nobody has to guess what is there.
 
+mod first;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +14,21 @@ use platform::lock::{DirectoryLock, LockError};
 use platform::random::RandomError;
 use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError};
 use thiserror::Error;
+use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 use trust_domains::join_link::RootHash;
-use trust_domains::plan::authority::{AuthorityKind, DEFAULT_TOKEN_KEY_LIFE, Phase};
-use trust_domains::plan::validity::DEFAULT_CLOCK_SKEW;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::problem::{Code, Coded};
-use trust_domains::wire::audit::{AuditEvent, Decision};
-use trust_domains::{SpiffeId, TrustDomain};
 use zeroize::Zeroizing;
 
-use crate::authority::create::{CreateError, Making, NewAuthority, NewTokenKey};
-use crate::authority::{TrialError, authority_key, trial};
-use crate::config::{DEFAULT_ISSUING_TTL, DataDir};
+use crate::authority::create::CreateError;
+use crate::authority::{TrialError, authority_key};
+use crate::config::DataDir;
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
 use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
+use first::First;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -46,6 +47,8 @@ pub struct InitParams {
     pub key_file: Option<PathBuf>,
     /// What becomes of the recovery key.
     pub recovery: RecoveryChoice,
+    /// What the first JWT key signs with.
+    pub jwt_algorithm: TokenAlgorithm,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -191,7 +194,15 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let recovery = recovery_key(&params.recovery)?;
     files::write_durable(&data_dir.unfinished(), b"server init has begun here and not ended\n", 0o600)?;
 
-    let root_sha256 = make(&params.trust_domain, &data_dir, &key_source, recovery.as_ref(), params.clock).await?;
+    let root_sha256 = make(
+        &params.trust_domain,
+        params.jwt_algorithm,
+        &data_dir,
+        &key_source,
+        recovery.as_ref(),
+        params.clock,
+    )
+    .await?;
 
     files::remove_durable(&data_dir.unfinished())?;
     drop(lock);
@@ -261,6 +272,7 @@ fn recovery_key(choice: &RecoveryChoice) -> Result<Option<RecoveryKey>, InitErro
 
 async fn make(
     trust_domain: &TrustDomain,
+    jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
     key_source: &FileKeySource,
     recovery: Option<&RecoveryKey>,
@@ -269,7 +281,7 @@ async fn make(
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let First { root, issuing, jwt } = first_authorities(trust_domain, &journal, &clock).await?;
+    let First { root, issuing, jwt } = First::make(trust_domain, jwt_algorithm, &journal, clock.now().wall).await?;
 
     let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
@@ -281,43 +293,6 @@ async fn make(
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
-}
-
-/// What a trust domain begins with.
-struct First {
-    root: NewAuthority,
-    issuing: NewAuthority,
-    jwt: NewTokenKey,
-}
-
-/// The root, its first issuing CA and the first JWT key, active at once: nobody holds anything older.
-async fn first_authorities(trust_domain: &TrustDomain, journal: &Journal, clock: &SharedClock) -> Result<First, InitError> {
-    let now = clock.now().wall;
-    let actor = SpiffeId::server(trust_domain);
-    let mut making = Making {
-        trust_domain,
-        recorder: journal,
-        now,
-        skew: DEFAULT_CLOCK_SKEW,
-        not_after: now + ROOT_LIFE,
-        actor: actor.as_str(),
-    };
-    let root = making.root(Phase::Active).await?;
-    making.not_after = now + DEFAULT_ISSUING_TTL;
-    let issuing = making.issuing(&root.issuer, Phase::Active).await?;
-    trial::stand(trust_domain, &issuing.issuer, &root.issuer, journal, now, DEFAULT_CLOCK_SKEW).await?;
-    making.not_after = now + DEFAULT_TOKEN_KEY_LIFE;
-    let jwt = making.token_key(AuthorityKind::Jwt, Phase::Active)?;
-    let decided = Decision {
-        action: "authority_activated".to_owned(),
-        subject: jwt.id.to_string(),
-        actor: actor.to_string(),
-        reason: Some("the first of the trust domain".to_owned()),
-        // No request caused it: W3C trace context keeps this value for none.
-        trace_id: "0".repeat(32),
-    };
-    journal.append(vec![AuditEvent::Decided(decided)]).await.map_err(CreateError::Journal)?;
-    Ok(First { root, issuing, jwt })
 }
 
 #[cfg(test)]
@@ -337,6 +312,7 @@ mod tests {
             data_dir: directory.join("server"),
             key_file: None,
             recovery,
+            jwt_algorithm: TokenAlgorithm::default(),
             clock,
         }
     }

@@ -1,5 +1,7 @@
 //! Two real Envoys between a client and a plain HTTP service, with the configurations of `docs/integrations/envoy.md`.
 
+mod gateway;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use agent::workload_api::client::{WorkloadApiClient, connect};
-use agent::workload_api::messages::{JwtsvidRequest, ValidateJwtsvidRequest};
+use agent::workload_api::messages::{JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, ValidateJwtsvidRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use conformance::covers;
@@ -163,6 +163,47 @@ async fn the_agent_validates_its_own_domains_tokens_and_refuses_what_is_none() {
         assert_eq!(refused.code(), Code::InvalidArgument, "{reason}");
         assert!(refused.message().contains(reason), "{reason}: {refused}");
     }
+}
+
+/// Returns the key IDs of the one trust domain in a message of `FetchJWTBundles`.
+fn key_ids(mut message: JwtBundlesResponse) -> BTreeSet<String> {
+    let keys = message.bundles.remove("spiffe://rotating.test").expect("the own trust domain's keys");
+    let keys: Value = serde_json::from_slice(&keys).expect("JSON");
+    let ids = keys["keys"].as_array().expect("keys").iter();
+    ids.map(|key| key["kid"].as_str().expect("a key ID").to_owned()).collect()
+}
+
+#[covers("JWT-14", "WAPI-04", "WAPI-17")]
+#[tokio::test]
+async fn another_key_is_on_open_streams_before_any_token_that_it_signed() {
+    let (mut domain, agent) = domain_with_tokens("rotating.test", "10s");
+    let mut client = connect(&agent.socket).await.expect("the agent answers");
+    let mut stream = client.fetch_jwt_bundles(JwtBundlesRequest {}).await.expect("a stream").into_inner();
+    let mut shown = key_ids(stream.message().await.expect("a message").expect("the stream goes on"));
+    let first = shown.clone();
+    assert_eq!(first.len(), 1);
+
+    // Held while the server is away.
+    let _ = fetch(&mut client, AUDIENCE).await.expect("a token");
+    // Keys live for days: the one of another algorithm takes over in the same way, but now.
+    let _ = domain.server().terminate();
+    domain.options = ["--jwt-algorithm", "rs256"].map(str::to_owned).to_vec();
+    domain.start_server();
+    let mut seen = 0;
+    let signed = until_async("a token of the other key", async || {
+        let token = fetch(&mut client, AUDIENCE).await.expect("a token at any time");
+        while let Ok(message) = tokio::time::timeout(Duration::from_millis(5), stream.message()).await {
+            shown = key_ids(message.expect("the stream goes on").expect("the stream goes on"));
+        }
+        let key = part(&token, 0)["kid"].as_str().expect("a key ID").to_owned();
+        assert!(shown.contains(&key), "{key} is not among {shown:?}");
+        assert!(validate(&mut client, &token).await.is_ok());
+        seen += 1;
+        (!first.contains(&key)).then_some(token)
+    })
+    .await;
+    assert_eq!(part(&signed, 0)["alg"], "RS256");
+    assert!(seen > 1 && shown.len() == 2 && shown.is_superset(&first), "{shown:?}");
 }
 
 /// Returns how many JWT-SVIDs the journal says were issued.

@@ -3,6 +3,8 @@
 mod agent_crashes;
 mod attackers;
 mod bad_input;
+mod broker;
+mod broker_abuse;
 mod changes;
 mod disk_full;
 mod envoy;

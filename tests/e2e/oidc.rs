@@ -1,62 +1,29 @@
 //! Relying parties that know nothing of SPIFFE: OpenID Connect discovery and the keys, on the bundle endpoint.
 
-use std::path::{Path, PathBuf};
+mod rust_relying_party;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tests::domain::{Domain, path_text};
-use tests::ports::free_port;
 use tests::python::run_script;
 use tests::wait::until;
+use tests::web::Web;
 
 const AUDIENCE: &str = "https://storage.example.org";
 
-/// A web CA in a directory, and the files of the certificate that it issued for loopback.
-struct Web {
-    ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Web {
-    fn issue(folder: &Path, name: &str) -> Self {
-        let ca_key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-        // Of the same name as its leaf it would look like a certificate that signed itself.
-        params.distinguished_name.push(DnType::CommonName, format!("{name} web CA"));
-        let ca = params.self_signed(&ca_key).expect("a CA");
-        let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-        let leaf = leaf.signed_by(&key, &Issuer::new(params, ca_key)).expect("a certificate");
-        let web = Self {
-            ca: folder.join(format!("{name}.ca.pem")),
-            certificate: folder.join("web.pem"),
-            key: folder.join("web.key"),
-        };
-        std::fs::write(&web.ca, ca.pem()).expect("a file");
-        std::fs::write(&web.certificate, leaf.pem()).expect("a file");
-        std::fs::write(&web.key, key.serialize_pem()).expect("a file");
-        web
-    }
-}
-
 /// A trust domain whose tokens name an issuer with this path, on its own bundle endpoint.
 fn domain(name: &str, path: &str) -> (Domain, Web, String) {
-    let mut domain = Domain::init(name);
+    start(Domain::init(name), path)
+}
+
+/// Starts the server of a trust domain with its bundle endpoint.
+fn start(mut domain: Domain, path: &str) -> (Domain, Web, String) {
     let web = Web::issue(domain.folder(), "first");
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = web.endpoint(&mut domain);
     let issuer = format!("https://{address}{path}");
-    let options = [
-        "--bundle-listen",
-        &address,
-        "--bundle-cert",
-        path_text(&web.certificate),
-        "--bundle-key",
-        path_text(&web.key),
-    ];
-    domain.options = options.map(str::to_owned).to_vec();
     domain
         .options
         .extend(["--jwt-issuer".to_owned(), issuer.clone(), "--jwt-claims".to_owned(), "tier".to_owned()]);
@@ -113,4 +80,56 @@ fn a_renewed_certificate_is_shown_and_a_bad_one_is_told() {
     until("the problem to go", || {
         (domain.operator(&["health", "server"]).json()["state"] == "ready").then_some(())
     });
+}
+
+#[test]
+fn a_relying_party_in_rust_finds_the_keys_and_verifies_a_token() {
+    let (domain, web, issuer) = domain("oidc-rust.test", "/td/prod");
+    let minted = minted(&domain);
+    let token = minted["token"].as_str().expect("a token");
+    let subject = until("the bundle endpoint", || {
+        rust_relying_party::subject(&issuer, &web.ca, AUDIENCE, token, "ES256").ok()
+    });
+    assert_eq!(subject, "spiffe://oidc-rust.test/backup");
+    for (audience, algorithm) in [("https://elsewhere.example.org", "ES256"), (AUDIENCE, "RS256")] {
+        let refused = rust_relying_party::subject(&issuer, &web.ca, audience, token, algorithm);
+        assert!(refused.is_err(), "{audience} {algorithm}: {refused:?}");
+    }
+}
+
+/// What both relying parties think of a fresh token, and what signed it.
+fn algorithm_of_a_token_that_everybody_accepts(domain: &Domain, web: &Web, issuer: &str) -> Option<String> {
+    let minted = minted(domain);
+    let token = minted["token"].as_str().expect("a token");
+    let header = token.split('.').next().expect("a header");
+    let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).expect("base64url")).expect("JSON");
+    let algorithm = header["alg"].as_str().expect("a name").to_owned();
+    let claims = accepted(issuer, &web.ca, token)?;
+    let subject = rust_relying_party::subject(issuer, &web.ca, AUDIENCE, token, &algorithm).ok()?;
+    assert_eq!(claims["sub"], subject);
+    Some(algorithm)
+}
+
+// OpenID Connect Core section 15.1: RS256 is what every relying party has to verify.
+#[test]
+fn tokens_are_rs256_where_that_is_configured_and_a_change_of_it_fails_nobody() {
+    let mut domain = Domain::init_with("rs256.test", &["--jwt-algorithm", "rs256"]);
+    domain.options = ["--jwt-algorithm", "rs256", "--bundle-refresh-hint", "1s"].map(str::to_owned).to_vec();
+    let (mut domain, web, issuer) = start(domain, "");
+    let first = until("the bundle endpoint", || algorithm_of_a_token_that_everybody_accepts(&domain, &web, &issuer));
+    assert_eq!(first, "RS256");
+    let old = minted(&domain);
+    let old = old["token"].as_str().expect("a token");
+
+    let _ = domain.server().terminate();
+    domain.options[1] = "es256".to_owned();
+    domain.start_server();
+    until("the bundle endpoint", || accepted(&issuer, &web.ca, old));
+    until("a token of the other algorithm", || {
+        let algorithm = algorithm_of_a_token_that_everybody_accepts(&domain, &web, &issuer).expect("each token is accepted at once");
+        (algorithm == "ES256").then_some(())
+    });
+    assert!(accepted(&issuer, &web.ca, old).is_some(), "what the key of before signed is good until it ends");
+    let audit = domain.operator(&["audit", "export"]).exits(0).stdout;
+    assert!(audit.contains("ES256 is configured, and the active one signs RS256"), "{audit}");
 }

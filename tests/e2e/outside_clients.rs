@@ -1,4 +1,4 @@
-//! The public SPIFFE clients of Rust and Python, unmodified, on our agent: they fetch and watch, and find nothing to complain about.
+//! The public SPIFFE clients of Rust, Python, Go and Java, unmodified, on our agent: they fetch and watch, and find nothing to complain about.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -170,6 +170,15 @@ fn run_go(arguments: &[&str]) -> Run {
     Run::of(&output.unwrap_or_else(|error| panic!("{}: {error}; build it: tests/run e2e", client.display())))
 }
 
+/// Returns the serials of what a client printed, in its order.
+fn serials_of(watched: &Run) -> Vec<String> {
+    let serial = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        line["serial"].as_str().expect("a serial").to_owned()
+    };
+    watched.stdout.lines().map(serial).collect()
+}
+
 // WAPI-03, WAPI-05, X509-17: by the library that the programs of SPIRE's users have.
 #[covers("X509-17", "WAPI-03", "WAPI-05")]
 #[test]
@@ -177,14 +186,7 @@ fn the_go_client_verifies_and_watches_rotations() {
     let (domain, agent) = domain_with_workload("go.test", "10s");
     let watched = run_go(&["x509", path_text(&agent.socket), "spiffe://go.test/job", "2"]).exits(0);
     let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
-    let serials: Vec<String> = watched
-        .stdout
-        .lines()
-        .map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-            line["serial"].as_str().expect("a serial").to_owned()
-        })
-        .collect();
+    let serials = serials_of(&watched);
     assert_eq!(serials.len(), 3, "{watched:?}");
     assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
 }
@@ -202,4 +204,33 @@ fn the_go_library_talks_over_mtls_and_refuses_another_identity() {
     let (_domain, agent) = domain_with_workload("go-mtls.test", "180s");
     let talked = run_go(&["mtls", path_text(&agent.socket), "spiffe://go-mtls.test/job"]).exits(0);
     assert_eq!(talked.json()["answer"], "hello");
+}
+
+/// Runs the client in Java: `TROTH_JAVA_CLIENT`, else that of this checkout's `build`.
+fn run_java(arguments: &[&str]) -> Run {
+    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let client = std::env::var_os("TROTH_JAVA_CLIENT").map_or_else(|| checkout.join("build/java-client"), PathBuf::from);
+    assert!(client.join("classes").is_dir(), "{} is not there; build it: tests/run e2e", client.display());
+    let classes = format!("{0}/classes:{0}/libraries/*", client.display());
+    let output = Command::new("java").args(["-cp", &classes, "Client"]).args(arguments).output();
+    Run::of(&output.unwrap_or_else(|error| panic!("java: {error}; install it: apt-get install default-jdk-headless")))
+}
+
+#[covers("X509-17", "WAPI-03", "WAPI-05")]
+#[test]
+fn the_java_client_verifies_and_watches_rotations() {
+    let (domain, agent) = domain_with_workload("java.test", "10s");
+    let watched = run_java(&["x509", path_text(&agent.socket), "spiffe://java.test/job", "2"]).exits(0);
+    let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
+    let serials = serials_of(&watched);
+    assert_eq!(serials.len(), 3, "{watched:?}");
+    assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
+}
+
+#[covers("JWT-11", "WAPI-16", "WAPI-18")]
+#[test]
+fn the_java_client_fetches_and_verifies_tokens() {
+    let (_domain, agent) = domain_with_workload("java-jwt.test", "180s");
+    let checked = run_java(&["jwt", path_text(&agent.socket), "spiffe://java-jwt.test/job", "db"]).exits(0);
+    assert_eq!(checked.json()["sub"], "spiffe://java-jwt.test/job");
 }

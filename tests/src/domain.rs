@@ -46,10 +46,16 @@ impl Domain {
     /// When `server init` fails.
     #[must_use]
     pub fn init(name: &str) -> Self {
+        Self::init_with(name, &[])
+    }
+
+    /// Makes a trust domain with more options; its server does not run.
+    #[must_use]
+    pub fn init_with(name: &str, options: &[&str]) -> Self {
         let folder = open_directory();
         let data = folder.path().join("server");
-        let made = run(&["server", "init", "--trust-domain", name, "--data-dir", path_text(&data), "--no-recovery"]);
-        let _ = made.exits(0);
+        let init = ["server", "init", "--trust-domain", name, "--data-dir", path_text(&data), "--no-recovery"];
+        let _ = run(&[&init[..], options].concat()).exits(0);
         Self {
             name: name.to_owned(),
             address: format!("127.0.0.1:{}", free_port()),

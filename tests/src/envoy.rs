@@ -201,10 +201,16 @@ fn answer_calls(mut stream: TcpStream) -> std::io::Result<()> {
         read.extend_from_slice(part.get(..length).unwrap_or_default());
         let text = String::from_utf8_lossy(&read).into_owned();
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
-            let header = |line: &str| line.to_ascii_lowercase().starts_with("x-forwarded-client-cert:");
-            let caller = head.lines().find(|line| header(line)).unwrap_or("nobody");
+            let said: Vec<_> = head.lines().filter(|line| is_of_the_caller(line)).collect();
+            let caller = if said.is_empty() { "nobody".to_owned() } else { said.join("\n") };
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{caller}", caller.len())?;
             read.clear();
         }
     }
+}
+
+/// Whether a header says who the caller is: the certificate that a proxy saw, or the subject of a token.
+fn is_of_the_caller(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    line.starts_with("x-forwarded-client-cert:") || line.starts_with("x-principal:")
 }

@@ -1,13 +1,16 @@
 //! What end-to-end tests share: the built `troth`, servers and agents as processes in directories of their own, and limits on every wait.
 
 pub mod admin;
+pub mod broker;
 pub mod command;
 pub mod domain;
 pub mod envoy;
+pub mod https;
 pub mod load;
 pub mod ports;
 pub mod process;
 pub mod python;
 pub mod sds;
 pub mod wait;
+pub mod web;
 pub mod workload;

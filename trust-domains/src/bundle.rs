@@ -18,9 +18,7 @@ pub use parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundl
 pub use partner::{BundleOutdated, BundleSource, PartnerBundle, Replacement};
 pub use wire::SpiffeBundle;
 
-use crate::plan::authority::AuthorityId;
 use crate::problem::{Code, Coded};
-use crate::public_key::PublicKey;
 use crate::trust_domain::TrustDomain;
 use crate::x509::SvidError;
 
@@ -72,27 +70,27 @@ impl TrustBundle {
         self
     }
 
-    /// Adds the key of JWT-SVIDs with this identifier (JWT-14); a token key with this identifier that is there already stands (WIT-22).
+    /// Adds a key of JWT-SVIDs (JWT-14); a token key with its identifier that is there already stands (WIT-22).
     #[must_use]
-    pub fn with_jwt_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
-        if !self.has_token_key(kid.as_str()) {
-            self.jwt_authorities.push(PublicJwk::es256(kid, key));
+    pub fn with_jwt_authority(mut self, key: PublicJwk) -> Self {
+        if !self.has_token_key(&key) {
+            self.jwt_authorities.push(key);
         }
         self
     }
 
-    /// Adds the key of WIT-SVIDs with this identifier; a token key with this identifier that is there already stands (WIT-22).
+    /// Adds a key of WIT-SVIDs; a token key with its identifier that is there already stands (WIT-22).
     #[must_use]
-    pub fn with_wit_authority(mut self, kid: &AuthorityId, key: &PublicKey) -> Self {
-        if !self.has_token_key(kid.as_str()) {
-            self.wit_authorities.push(PublicJwk::es256(kid, key));
+    pub fn with_wit_authority(mut self, key: PublicJwk) -> Self {
+        if !self.has_token_key(&key) {
+            self.wit_authorities.push(key);
         }
         self
     }
 
-    fn has_token_key(&self, key_id: &str) -> bool {
+    fn has_token_key(&self, key: &PublicJwk) -> bool {
         let mut keys = self.jwt_authorities.iter().chain(&self.wit_authorities);
-        keys.any(|known| known.key_id() == Some(key_id))
+        keys.any(|known| known.key_id() == key.key_id())
     }
 
     /// Returns the bundle with this sequence number, which must grow with every change (BUN-03).

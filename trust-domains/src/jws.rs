@@ -7,6 +7,7 @@ mod es256;
 mod excerpt;
 mod header;
 mod json;
+mod signing;
 mod signing_input;
 mod time;
 
@@ -14,6 +15,7 @@ pub use algorithm::JwsAlgorithm;
 pub use error::{Claim, JwsError};
 pub use es256::{Es256Signature, NotEcdsaDer};
 pub use excerpt::Excerpt;
+pub use signing::{ParseTokenAlgorithmError, TokenAlgorithm, TokenSignature};
 pub use signing_input::SigningInput;
 
 pub(crate) use compact::Compact;

@@ -21,6 +21,7 @@ use crate::endpoints::Endpoints;
 use crate::jwt_svids::JwtCache;
 use crate::node::{Leaver, Standing};
 use crate::svids::SvidCache;
+use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
 /// What the admin API shows.
@@ -28,6 +29,7 @@ pub(crate) struct Admin {
     pub(crate) standing: Standing,
     pub(crate) cache: SvidCache,
     pub(crate) tokens: JwtCache,
+    pub(crate) wits: Option<WitCache>,
     pub(crate) endpoints: Endpoints,
     pub(crate) attestor: Arc<Attestor>,
     pub(crate) health: HealthHandle,
@@ -35,6 +37,8 @@ pub(crate) struct Admin {
     pub(crate) leaver: Leaver,
     pub(crate) workload_socket: String,
     pub(crate) sds_socket: String,
+    /// Where the Broker API is served.
+    pub(crate) broker_addresses: Vec<String>,
 }
 
 /// Which process to explain.

@@ -7,6 +7,7 @@ use trust_domains::wire::agent::{AgentStatus, SinkStatus};
 
 use super::Admin;
 use crate::sync::Link;
+use crate::wit_svids::WitCache;
 
 /// The state of every file sink. A clone is the same list.
 #[derive(Debug, Clone, Default)]
@@ -49,10 +50,13 @@ impl Admin {
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
             jwt_svids: self.tokens.held(),
+            wit_svids: self.wits.as_ref().map_or(0, WitCache::held),
             streams: streams.workload_api,
             sds_streams: streams.sds,
             workload_socket: self.workload_socket.clone(),
             sds_socket: self.sds_socket.clone(),
+            broker_streams: streams.broker,
+            broker_addresses: self.broker_addresses.clone(),
             sinks: self.sinks.now(),
             last_error,
         }

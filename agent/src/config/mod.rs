@@ -1,5 +1,8 @@
 //! The agent's configuration: [`RawAgentConfig`] is what people write, [`AgentConfig`] is what the program uses.
 
+mod broker;
+mod configured_id;
+mod feature;
 mod raw;
 mod sink;
 
@@ -16,8 +19,11 @@ use trust_domains::duration::{format_duration, parse_duration};
 use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
-pub use raw::{RawAgentConfig, RawSink};
-pub use sink::{ParseSinkError, SinkConfig, SinkId};
+pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
+pub use configured_id::ConfiguredId;
+pub use feature::{Feature, Features, ParseFeatureError};
+pub use raw::{RawAgentConfig, RawBroker, RawSink};
+pub use sink::{ParseSinkError, SinkConfig};
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
 
@@ -73,6 +79,10 @@ pub struct AgentConfig {
     pub jwt_leeway: Duration,
     /// Whether nothing but the node's own identity is kept on disk.
     pub no_cache: bool,
+    /// What is switched on.
+    pub features: Features,
+    /// The Broker API, if it is switched on.
+    pub broker: Option<BrokerConfig>,
 }
 
 impl AgentConfig {
@@ -108,6 +118,9 @@ impl AgentConfig {
         let telemetry_listen = mistakes.check("telemetry_listen", raw.telemetry_listen.as_deref().unwrap_or(DEFAULT_TELEMETRY).parse());
         let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
         let jwt_leeway = mistakes.check("jwt_leeway", jwt_leeway(raw.jwt_leeway.as_deref()));
+        let features = features(mistakes, raw.enable.as_deref().unwrap_or_default());
+        let workload_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).collect();
+        let broker = BrokerConfig::check(&raw, &features, &workload_sockets, mistakes);
         let sinks = sinks(mistakes, &raw);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
@@ -132,6 +145,8 @@ impl AgentConfig {
             max_streams_per_uid: max_streams_per_uid?,
             jwt_leeway: jwt_leeway?,
             no_cache: raw.no_cache.unwrap_or(false),
+            features,
+            broker,
             data_dir,
         })
     }
@@ -162,6 +177,10 @@ fn jwt_leeway(said: Option<&str>) -> Result<Duration, String> {
         return Err(format!("the leeway is over {}", format_duration(LONGEST_JWT_LEEWAY)));
     }
     Ok(leeway)
+}
+
+fn features(mistakes: &mut Mistakes, named: &[String]) -> Features {
+    named.iter().filter_map(|name| mistakes.check("enable", name.parse::<Feature>())).collect()
 }
 
 fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
@@ -195,6 +214,8 @@ fn overlap(one: &Path, two: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use conformance::covers;
+
     use super::*;
 
     fn environment() -> Environment {
@@ -273,6 +294,101 @@ mod tests {
             assert_eq!(AgentConfig::new(raw, &environment()).is_ok(), accepted, "{said}");
         }
         assert_eq!(AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap().jwt_leeway.as_secs(), 30);
+    }
+
+    #[test]
+    fn features_are_off_unless_named_and_a_wrong_name_is_a_mistake() {
+        let features = |named: Option<&[&str]>| {
+            let raw = RawAgentConfig {
+                enable: named.map(|named| named.iter().map(|&name| name.to_owned()).collect()),
+                ..RawAgentConfig::default()
+            };
+            AgentConfig::new(raw, &environment()).map(|config| config.features)
+        };
+        assert_eq!(features(None).unwrap(), Features::default());
+        assert_eq!(features(Some(&["wit"])).unwrap(), Features::from_iter([Feature::Wit]));
+        let wrong = features(Some(&["wit", "wits"])).unwrap_err();
+        assert_eq!((wrong.mistakes.len(), wrong.mistakes[0].key.as_str()), (1, "enable"));
+    }
+
+    fn broker(enable: bool, change: impl FnOnce(&mut RawAgentConfig)) -> Result<Option<BrokerConfig>, ConfigMistakes> {
+        let mut raw = RawAgentConfig {
+            workload_socket: Some("/run/a/workload.sock".to_owned()),
+            enable: enable.then(|| vec!["broker".to_owned()]),
+            ..RawAgentConfig::default()
+        };
+        change(&mut raw);
+        AgentConfig::new(raw, &environment()).map(|config| config.broker)
+    }
+
+    #[covers("STB-01")]
+    #[test]
+    fn the_broker_api_is_off_unless_switched_on_and_its_options_without_the_switch_are_mistakes() {
+        assert!(broker(false, |_| ()).unwrap().is_none());
+        let told = broker(false, |raw| {
+            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
+            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+            raw.broker_allow = vec!["/mesh=pid".to_owned()];
+            raw.broker = vec![RawBroker::default()];
+        });
+        let told = told.unwrap_err();
+        assert_eq!(told.mistakes.len(), 4, "{told}");
+        assert!(told.mistakes.iter().all(|mistake| mistake.to_string().contains("--enable broker")), "{told}");
+        let told = broker(true, |_| ()).unwrap_err();
+        assert!(told.to_string().contains("--broker-socket"), "{told}");
+    }
+
+    #[test]
+    fn brokers_are_exact_ids_with_types_of_references() {
+        let config = broker(true, |raw| {
+            raw.broker_socket = Some("unix:///run/b/broker.sock".to_owned());
+            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+            raw.broker_allow = vec!["/mesh=pid".to_owned(), "spiffe://partner.example/mesh=pid,pid".to_owned()];
+            raw.broker = vec![RawBroker {
+                spiffe_id: "/mesh".to_owned(),
+                reference_types: vec!["pid".to_owned()],
+            }];
+        });
+        let config = config.unwrap().unwrap();
+        assert_eq!(
+            (config.socket.unwrap().to_string().as_str(), config.listen.unwrap().port()),
+            ("/run/b/broker.sock", 9466)
+        );
+        assert_eq!(config.grants.len(), 3);
+        for wrong in [
+            "/mesh",
+            "/mesh=",
+            "/mesh=*",
+            "/mesh=k8s",
+            "mesh=pid",
+            "/=pid",
+            "spiffe://td.example/*=pid",
+            "=pid",
+        ] {
+            let told = broker(true, |raw| {
+                raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+                raw.broker_allow = vec![wrong.to_owned()];
+            });
+            assert_eq!(told.unwrap_err().mistakes[0].key, "broker_allow", "{wrong}");
+        }
+        let told = broker(true, |raw| {
+            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
+            raw.broker = vec![RawBroker {
+                spiffe_id: "/mesh".to_owned(),
+                reference_types: Vec::new(),
+            }];
+        });
+        assert_eq!(told.unwrap_err().mistakes[0].key, "broker[0]");
+    }
+
+    #[covers("BEP-01")]
+    #[test]
+    fn a_broker_socket_is_never_in_the_directory_of_the_workloads() {
+        let at = |path: &str| broker(true, |raw| raw.broker_socket = Some(path.to_owned()));
+        assert!(at("/run/a/broker/broker.sock").is_ok());
+        for wrong in ["/run/a/broker.sock", "/run/a/workload.sock", "/run/a/workload.sds.sock"] {
+            assert_eq!(at(wrong).unwrap_err().mistakes[0].key, "broker_socket", "{wrong}");
+        }
     }
 
     #[test]

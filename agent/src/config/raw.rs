@@ -1,15 +1,18 @@
 //! The agent's configuration as people write it: in a file, in flags, in the environment.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, KeyValue, KnownKey, read_toml};
+use platform::config::{ConfigMistakes, KeyValue, KnownKey, as_text, read_toml};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
 use trust_domains::duration::TextDuration;
 
 use super::MOST_STREAMS_PER_UID;
-use super::sink::SinkId;
+use super::configured_id::ConfiguredId;
+use super::feature::Feature;
+use crate::endpoints::ReferenceType;
 use crate::sinks::{KeyMode, OnWithdraw};
 
 /// Every option of the agent, each optional; what is absent takes the default of [`AgentConfig`](super::AgentConfig).
@@ -45,6 +48,17 @@ pub struct RawAgentConfig {
     pub jwt_leeway: Option<String>,
     /// Whether workload credentials are not kept on disk: after a restart none is served until the server answers. Default: false.
     pub no_cache: Option<bool>,
+    /// The Broker API socket, a path or `unix://`, in a directory of its own. Default: none.
+    pub broker_socket: Option<String>,
+    /// The TCP address of the Broker API, as `127.0.0.1:9466`. Default: none.
+    pub broker_listen: Option<String>,
+    /// The brokers of flags, `ID=TYPE,..`; in the file they are tables.
+    #[serde(skip)]
+    pub broker_allow: Vec<String>,
+    /// The brokers of the file. Default: nobody may use the Broker API.
+    pub broker: Vec<RawBroker>,
+    /// What is switched on that is off by default, of `broker` and `wit`: parts of the SPIFFE standards that may still change. Default: nothing.
+    pub enable: Option<Vec<String>>,
 }
 
 /// A `[[sink]]` table.
@@ -65,9 +79,25 @@ pub struct RawSink {
     pub on_withdraw: Option<String>,
 }
 
+/// A `[[broker]]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBroker {
+    /// The identity: a SPIFFE ID, or the path of one of the agent's own trust domain.
+    pub spiffe_id: String,
+    /// The types of workload references that it may use, of `pid`.
+    pub reference_types: Vec<String>,
+}
+
+/// The keys of a `[[broker]]` table.
+const BROKER_KEYS: &[KnownKey] = &[
+    KnownKey::text::<ConfiguredId>("spiffe_id"),
+    KnownKey::new("reference_types", KeyValue::Texts(as_text::<ReferenceType>)),
+];
+
 /// The keys of a `[[sink]]` table.
 const SINK_KEYS: &[KnownKey] = &[
-    KnownKey::text::<SinkId>("spiffe_id"),
+    KnownKey::text::<ConfiguredId>("spiffe_id"),
     KnownKey::text::<PathBuf>("directory"),
     KnownKey::text::<String>("owner"),
     KnownKey::text::<String>("group"),
@@ -94,6 +124,10 @@ impl RawAgentConfig {
         ),
         KnownKey::text::<TextDuration>("jwt_leeway"),
         KnownKey::new("no_cache", KeyValue::Bool),
+        KnownKey::text::<SocketPath>("broker_socket"),
+        KnownKey::text::<SocketAddr>("broker_listen"),
+        KnownKey::new("broker", KeyValue::Tables(BROKER_KEYS)),
+        KnownKey::new("enable", KeyValue::Texts(as_text::<Feature>)),
     ];
 
     /// Reads a file; without one every option is absent.
@@ -104,7 +138,7 @@ impl RawAgentConfig {
         file.map_or_else(|| Ok(Self::default()), |file| read_toml(file, Self::KNOWN_KEYS))
     }
 
-    /// Lays these options over others: where one is absent here, the other counts. Sinks add up.
+    /// Lays these options over others: where one is absent here, the other counts. Sinks and brokers add up.
     #[must_use]
     pub fn over(self, under: Self) -> Self {
         let joins = self.join.is_some() || self.join_file.is_some();
@@ -121,6 +155,11 @@ impl RawAgentConfig {
             max_streams_per_uid: self.max_streams_per_uid.or(under.max_streams_per_uid),
             jwt_leeway: self.jwt_leeway.or(under.jwt_leeway),
             no_cache: self.no_cache.or(under.no_cache),
+            broker_socket: self.broker_socket.or(under.broker_socket),
+            broker_listen: self.broker_listen.or(under.broker_listen),
+            broker_allow: [self.broker_allow, under.broker_allow].concat(),
+            broker: [self.broker, under.broker].concat(),
+            enable: self.enable.or(under.enable),
         }
     }
 }
@@ -143,18 +182,23 @@ mod tests {
     #[test]
     fn a_whole_file_is_read() {
         let text = "data_dir = '/d'\nkey_file = '/k'\njoin_file = '/j'\nworkload_socket = '/w.sock'\nsds_socket = '/s.sock'\ntelemetry_listen = 'off'\nmax_streams_per_uid = 10\n\
-                    no_cache = true\njwt_leeway = '1m'\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
+                    no_cache = true\njwt_leeway = '1m'\nenable = ['wit', 'broker']\nbroker_socket = '/b/b.sock'\nbroker_listen = '127.0.0.1:9466'\n[[broker]]\nspiffe_id = '/mesh'\nreference_types = ['pid']\n[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\nowner = 'www-data'\ngroup = '33'\nmode = '0640'\non_withdraw = 'keep'\n";
         let raw: RawAgentConfig = read_toml_text(text, RawAgentConfig::KNOWN_KEYS).unwrap();
         assert_eq!((raw.max_streams_per_uid, raw.no_cache, raw.sink.len()), (Some(10), Some(true), 1));
+        assert_eq!(raw.enable.unwrap(), ["wit", "broker"]);
+        assert_eq!(
+            (raw.broker_socket.as_deref(), raw.broker[0].reference_types.as_slice()),
+            (Some("/b/b.sock"), &["pid".to_owned()][..])
+        );
     }
 
     #[test]
     fn a_file_with_mistakes_names_each() {
-        let text = "workload_sokcet = '/w.sock'\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
+        let text = "workload_sokcet = '/w.sock'\nenable = ['wti']\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
         let told = read_toml_text::<RawAgentConfig>(text, RawAgentConfig::KNOWN_KEYS).unwrap_err();
         let keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
-        assert_eq!(keys.len(), 4, "{told}");
-        for key in ["workload_sokcet", "join", "sink[0].spiffe_id", "sink[0].mode"] {
+        assert_eq!(keys.len(), 5, "{told}");
+        for key in ["workload_sokcet", "enable[0]", "join", "sink[0].spiffe_id", "sink[0].mode"] {
             assert!(keys.contains(&key), "{told}");
         }
     }

@@ -3,49 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use trust_domains::TrustDomain;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
-use trust_domains::{SpiffeId, TrustDomain};
 
+use super::configured_id::ConfiguredId;
 use super::raw::RawSink;
 use crate::sinks::{FileSinkConfig, KeyMode, OnWithdraw, ParseKeyModeError, ParseOnWithdrawError};
-
-/// The identity of a sink: always a SPIFFE ID, or the path of one in the trust domain that the agent joins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkId(String);
-
-impl SinkId {
-    /// Returns the SPIFFE ID.
-    ///
-    /// # Errors
-    /// It is of another trust domain.
-    pub fn expand(&self, trust_domain: &TrustDomain) -> Result<SpiffeId, ParseSpiffeIdError> {
-        SpiffeId::expand(trust_domain, &self.0)
-    }
-}
-
-impl FromStr for SinkId {
-    type Err = ParseSpiffeIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix('/') {
-            Some(_) => format!("spiffe://any.example{text}").parse::<SpiffeId>()?,
-            None => text.parse::<SpiffeId>()?,
-        };
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl std::fmt::Display for SinkId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One file sink.
 #[derive(Debug, Clone)]
 pub struct SinkConfig {
     /// The identity.
-    pub id: SinkId,
+    pub id: ConfiguredId,
     /// The directory: an absolute path.
     pub directory: PathBuf,
     /// Whose the files are.
@@ -153,12 +122,5 @@ mod tests {
         for wrong in ["", "/web", "web=/x", "spiffe://TD/web=/x", "/web="] {
             assert!(wrong.parse::<SinkConfig>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_short_identity_is_of_the_domain_that_was_joined_and_no_other() {
-        let td = "td.example".parse().unwrap();
-        assert_eq!("/web".parse::<SinkId>().unwrap().expand(&td).unwrap().as_str(), "spiffe://td.example/web");
-        assert!("spiffe://other.example/web".parse::<SinkId>().unwrap().expand(&td).is_err());
     }
 }

@@ -1,5 +1,7 @@
-//! One connection of a workload: whose it is, and the checks that every call on it passes.
+//! One connection of a workload or a broker: whose it is, and the checks that every call on it passes.
 
+use std::fmt::{self, Display};
+use std::hash::Hash;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +14,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -20,8 +22,8 @@ use tower::Service as _;
 
 use super::authority::PlainAuthority;
 use super::surface::{Metadata, OpenCall, Surface};
-use super::workload_api::{SECURITY_HEADER, SECURITY_HEADER_VALUE};
-use crate::workload::{Caller, Share, UidShares};
+use super::workload_api::SECURITY_HEADER_VALUE;
+use crate::workload::{Caller, Share, Shares};
 
 /// The most octets of metadata in one call: gRPC's own default is 8 KiB, and this API has one line of it.
 const MAX_METADATA: usize = 16 * 1024;
@@ -43,23 +45,69 @@ const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a connection has to finish its calls once it is to be closed.
 const CLOSING_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Who is at the other end of a connection; shown, it names itself in the log.
+pub(super) trait Peer: Display + Send + Sync + 'static {
+    /// What its share of calls is counted by.
+    type Holder: Eq + Hash + Clone + Send + Sync + Unpin + 'static;
+
+    /// Returns whose share its calls are counted in.
+    fn holder(&self) -> Self::Holder;
+
+    /// Refuses any call of a peer that may make none.
+    fn check_call(&self) -> Result<(), Status>;
+
+    /// Returns the status of a call above its share.
+    fn too_many_calls(&self) -> Status;
+}
+
+impl Peer for Caller {
+    type Holder = u32;
+
+    fn holder(&self) -> u32 {
+        self.uid()
+    }
+
+    fn check_call(&self) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn too_many_calls(&self) -> Status {
+        Status::resource_exhausted(format!(
+            "the user with uid {} has as many calls open as it may; close some, or raise --max-streams-per-uid",
+            self.uid()
+        ))
+    }
+}
+
+impl Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} of uid {}", self.pid(), self.uid())
+    }
+}
+
 /// How many calls may be open.
 #[derive(Clone)]
-pub(super) struct CallLimits {
-    /// Those of one user.
-    pub(super) per_uid: UidShares,
+pub(super) struct CallLimits<K> {
+    /// Those of one user, or of one broker.
+    pub(super) each: Shares<K>,
     /// Those of one connection: enough that one too many is told why.
     pub(super) per_connection: u32,
 }
 
 /// One open connection.
-pub(super) struct Connection {
-    caller: Caller,
+pub(super) struct Connection<P = Caller> {
+    peer: P,
     called: AtomicBool,
     close: CancellationToken,
 }
 
-impl Connection {
+impl<P: Peer> Connection<P> {
+    /// Returns a connection on which nothing was called yet, that `close` ends.
+    pub(super) fn new(peer: P, close: CancellationToken) -> Arc<Self> {
+        let called = AtomicBool::new(false);
+        Arc::new(Self { peer, called, close })
+    }
+
     /// Returns the connection that a call came over.
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Result<Arc<Self>, Status> {
         let connection = request.extensions().get::<Arc<Self>>();
@@ -68,12 +116,12 @@ impl Connection {
             .ok_or_else(|| Status::internal("the call came over no connection of this endpoint"))
     }
 
-    /// Returns the process that opened it.
-    pub(super) fn caller(&self) -> &Caller {
-        &self.caller
+    /// Returns who opened it.
+    pub(super) fn peer(&self) -> &P {
+        &self.peer
     }
 
-    /// Ends the connection, after the calls that are being answered: its process has to connect again.
+    /// Ends the connection, after the calls that are being answered: its peer has to connect again.
     pub(super) fn close(&self) {
         self.close.cancel();
     }
@@ -84,15 +132,14 @@ impl Connection {
     }
 }
 
-/// Serves one connection until its client or the agent ends it.
-pub(super) async fn serve(stream: UnixStream, caller: Caller, surface: Surface, limits: CallLimits, stopping: &CancellationToken) {
-    let connection = Arc::new(Connection {
-        caller,
-        called: AtomicBool::new(false),
-        close: stopping.child_token(),
-    });
+/// Serves one connection until its peer or the agent ends it.
+pub(super) async fn serve<S, P>(stream: S, connection: Arc<Connection<P>>, surface: Surface, limits: CallLimits<P::Holder>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Peer,
+{
     let service = service_fn(|request| {
-        let (connection, surface, calls) = (Arc::clone(&connection), surface.clone(), limits.per_uid.clone());
+        let (connection, surface, calls) = (Arc::clone(&connection), surface.clone(), limits.each.clone());
         async move { answer(request, connection, &surface, &calls).await }
     });
     let mut http = http2::Builder::new(TokioExecutor::new());
@@ -114,13 +161,13 @@ pub(super) async fn serve(stream: UnixStream, caller: Caller, surface: Surface, 
     }
 }
 
-fn note_end(connection: &Connection, ended: Result<(), hyper::Error>) {
+fn note_end<P: Peer>(connection: &Connection<P>, ended: Result<(), hyper::Error>) {
     if let Err(error) = ended {
-        tracing::debug!(pid = connection.caller.pid(), error = %error, "workload connection ended");
+        tracing::debug!(peer = %connection.peer, error = %error, "a connection broke");
     }
 }
 
-async fn silent_for_too_long(connection: &Connection) {
+async fn silent_for_too_long<P>(connection: &Connection<P>) {
     tokio::time::sleep(FIRST_CALL_DEADLINE).await;
     if connection.called.load(Ordering::Relaxed) {
         std::future::pending::<()>().await;
@@ -128,22 +175,16 @@ async fn silent_for_too_long(connection: &Connection) {
 }
 
 /// Answers one call: of any service, reflection and health too, so that none can be reached without the checks.
-async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, surface: &Surface, calls: &UidShares) -> Result<Response<Counted>, Status> {
+async fn answer<P: Peer>(
+    mut request: Request<Incoming>,
+    connection: Arc<Connection<P>>,
+    surface: &Surface,
+    calls: &Shares<P::Holder>,
+) -> Result<Response<Counted<P::Holder>>, Status> {
     connection.called.store(true, Ordering::Relaxed);
-    if surface.metadata() == Metadata::SecurityHeader && !has_security_header(request.headers()) {
-        let refused = Status::invalid_argument(format!("the metadata {SECURITY_HEADER}: {SECURITY_HEADER_VALUE} is missing"));
-        return Ok(refused.into_http::<Body>().map(Counted::free));
-    }
-    if metadata_size(request.headers()) > MAX_METADATA {
-        let refused = Status::resource_exhausted(format!("a call has at most {MAX_METADATA} octets of metadata"));
-        return Ok(refused.into_http::<Body>().map(Counted::free));
-    }
-    let uid = connection.caller.uid();
-    let Some(share) = calls.try_take(uid) else {
-        let refused = Status::resource_exhausted(format!(
-            "the user with uid {uid} has as many calls open as it may; close some, or raise --max-streams-per-uid"
-        ));
-        return Ok(refused.into_http::<Body>().map(Counted::free));
+    let share = match admit(&request, &connection.peer, surface.metadata(), calls) {
+        Ok(share) => share,
+        Err(refused) => return Ok(refused.into_http::<Body>().map(Counted::free)),
     };
     let counted = (share, surface.open().begin());
     request.extensions_mut().insert(connection);
@@ -153,30 +194,44 @@ async fn answer(mut request: Request<Incoming>, connection: Arc<Connection>, sur
     }
 }
 
+/// Checks a call before anything of it is looked at, and takes its place among those of its peer.
+fn admit<P: Peer>(request: &Request<Incoming>, peer: &P, metadata: Metadata, calls: &Shares<P::Holder>) -> Result<Share<P::Holder>, Status> {
+    if let Metadata::SecurityHeader(name) = metadata
+        && !has_security_header(request.headers(), name)
+    {
+        return Err(Status::invalid_argument(format!("the metadata {name}: {SECURITY_HEADER_VALUE} is missing")));
+    }
+    if metadata_size(request.headers()) > MAX_METADATA {
+        return Err(Status::resource_exhausted(format!("a call has at most {MAX_METADATA} octets of metadata")));
+    }
+    peer.check_call()?;
+    calls.try_take(peer.holder()).ok_or_else(|| peer.too_many_calls())
+}
+
 /// Returns the size of the metadata as HTTP/2 counts it.
 fn metadata_size(metadata: &HeaderMap) -> usize {
     metadata.iter().map(|(name, value)| METADATA_FIELD + name.as_str().len() + value.len()).sum()
 }
 
 /// Returns whether the metadata has the security header, once, with its one value; names are lower case on HTTP/2, the value is case-sensitive.
-fn has_security_header(metadata: &HeaderMap) -> bool {
-    let mut values = metadata.get_all(SECURITY_HEADER).iter();
+fn has_security_header(metadata: &HeaderMap, name: &str) -> bool {
+    let mut values = metadata.get_all(name).iter();
     values.next().is_some_and(|value| value == SECURITY_HEADER_VALUE) && values.next().is_none()
 }
 
-/// The body of an answer, which holds its user's share for as long as it is being sent.
-struct Counted {
+/// The body of an answer, which holds its peer's share for as long as it is being sent.
+struct Counted<K: Eq + Hash> {
     body: Body,
-    _held: Option<(Share, OpenCall)>,
+    _held: Option<(Share<K>, OpenCall)>,
 }
 
-impl Counted {
+impl<K: Eq + Hash> Counted<K> {
     fn free(body: Body) -> Self {
         Self { body, _held: None }
     }
 }
 
-impl hyper::body::Body for Counted {
+impl<K: Eq + Hash + Unpin> hyper::body::Body for Counted<K> {
     type Data = Bytes;
     type Error = Status;
 
@@ -198,6 +253,7 @@ mod tests {
 
     use conformance::covers;
 
+    use super::super::workload_api::SECURITY_HEADER;
     use super::*;
 
     #[covers("EP-05")]
@@ -215,7 +271,7 @@ mod tests {
             for value in values {
                 metadata.append(SECURITY_HEADER, value.parse().unwrap());
             }
-            assert_eq!(has_security_header(&metadata), accepted, "{values:?}");
+            assert_eq!(has_security_header(&metadata, SECURITY_HEADER), accepted, "{values:?}");
         }
     }
 }

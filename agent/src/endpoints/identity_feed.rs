@@ -5,18 +5,18 @@ use std::sync::Arc;
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
-use trust_domains::{Revision, SelectorSet, SpiffeId, TrustBundle};
+use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle};
 
 use super::asked::reads_more;
 use super::connection::Connection;
 use super::service::Authority;
-use crate::svids::{IdentityView, Subscription, Unserved, WantedFacts};
-use crate::workload::AttestError;
+use super::subject::Subject;
+use crate::svids::{IdentityView, IssuedSvid, Subscription, WantedFacts};
 
 /// The identities of one process, as they change.
-pub(super) struct IdentityFeed {
+pub(super) struct IdentityFeed<S = Connection> {
     authority: Arc<Authority>,
-    connection: Arc<Connection>,
+    subject: Arc<S>,
     subscription: Subscription,
     /// The process's ids, by which entries ask for more of it.
     proven: Proven,
@@ -28,8 +28,12 @@ pub(super) struct IdentityFeed {
 /// What of a state counts as news to a stream: what it sends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
+    /// Which identities there are, in which order and under which labels; not how they are proved.
+    Identities,
     /// The keys of JWT-SVIDs.
     JwtAuthorities,
+    /// The keys of WIT-SVIDs.
+    WitAuthorities,
     /// The roots.
     X509Authorities,
     /// X509-SVIDs and the roots that come with them.
@@ -39,11 +43,18 @@ pub(super) enum News {
 impl News {
     fn differs(self, before: &IdentityView, now: &IdentityView) -> bool {
         match self {
+            Self::Identities => before.svids.iter().map(|svid| named(svid)).ne(now.svids.iter().map(|svid| named(svid))),
             Self::JwtAuthorities => keys_differ(before, now, TrustBundle::jwt_authorities),
+            Self::WitAuthorities => keys_differ(before, now, TrustBundle::wit_authorities),
             Self::X509Authorities => keys_differ(before, now, TrustBundle::x509_authorities),
             Self::X509Svids => !before.same_svids(now) || Self::X509Authorities.differs(before, now),
         }
     }
+}
+
+/// Returns which identity an SVID is of.
+fn named(svid: &IssuedSvid) -> (&EntryId, &SpiffeId, Option<&str>) {
+    (&svid.entry_id, &svid.spiffe_id, svid.hint.as_deref())
 }
 
 /// Returns whether the keys of one kind differ, of the own trust domain or of a partner; a partner that came or went differs too.
@@ -59,15 +70,15 @@ struct Proven {
     selectors: SelectorSet,
 }
 
-impl IdentityFeed {
-    /// Attests the process of this connection and subscribes to what it is entitled to.
-    pub(super) async fn open(authority: Arc<Authority>, connection: Arc<Connection>) -> Result<Self, Status> {
+impl<S: Subject> IdentityFeed<S> {
+    /// Attests the process and subscribes to what it is entitled to.
+    pub(super) async fn open(authority: Arc<Authority>, subject: Arc<S>) -> Result<Self, Status> {
         let shown = authority.cache.shown();
-        let proven = prove(&authority, &connection).await?;
+        let proven = prove(&authority, &*subject).await?;
         let subscription = authority.cache.subscribe(proven.selectors.clone());
         Ok(Self {
             authority,
-            connection,
+            subject,
             subscription,
             proven,
             shown,
@@ -80,7 +91,7 @@ impl IdentityFeed {
         loop {
             let view = tokio::select! {
                 biased;
-                () = self.connection.closing() => return Err(Status::unavailable("the agent is stopping")),
+                last_word = self.subject.ending() => return Err(last_word),
                 Ok(()) = self.shown.changed() => {
                     self.prove_what_is_newly_asked().await?;
                     continue;
@@ -93,33 +104,32 @@ impl IdentityFeed {
                 // The entry may have been replaced by one that asks for more, in the same commit.
                 Err(unserved) => {
                     if !self.prove_what_is_newly_asked().await? {
-                        return Err(unserved_status(&unserved, self.connection.caller().pid()));
+                        return Err(self.subject.unserved(&unserved));
                     }
                 }
             }
         }
     }
 
-    /// Returns the changes from now on of what secret discovery sends, until one that ends the stream. What is under way stays in it when it is not polled to
-    /// the end.
-    pub(super) fn changes(self) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
-        stream::unfold(Some(self), |feed| async {
+    /// Returns each state that is news, until an error, which ends the stream. What is under way stays in it when it is not polled to the end.
+    pub(super) fn changes(self, news: News) -> impl Stream<Item = Result<Arc<IdentityView>, Status>> + Send {
+        stream::unfold(Some(self), move |feed| async move {
             let mut feed = feed?;
-            match feed.next(News::X509Svids).await {
+            match feed.next(news).await {
                 Ok(view) => Some((Ok(view), Some(feed))),
                 Err(status) => Some((Err(status), None)),
             }
         })
     }
 
-    /// Checks that the process is still the one that called.
-    pub(super) fn check_caller(&self) -> Result<(), Status> {
-        check_caller(&self.connection)
+    /// Returns whose identities these are.
+    pub(super) fn subject(&self) -> &S {
+        &self.subject
     }
 
     fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {
         if self.last.is_some() {
-            self.check_caller()?;
+            self.subject.check_unchanged()?;
         }
         self.last = Some(Arc::clone(&view));
         Ok(view)
@@ -131,7 +141,7 @@ impl IdentityFeed {
         if !reads_more(asked, self.proven.asked) {
             return Ok(false);
         }
-        let proven = prove(&self.authority, &self.connection).await?;
+        let proven = prove(&self.authority, &*self.subject).await?;
         let changed = proven.selectors != self.proven.selectors;
         if changed {
             self.subscription = self.authority.cache.subscribe(proven.selectors.clone());
@@ -141,50 +151,17 @@ impl IdentityFeed {
     }
 }
 
-/// Refuses a process that is no longer the one that connected.
-pub(super) fn check_caller(connection: &Connection) -> Result<(), Status> {
-    connection.caller().check_unchanged().map_err(|error| attest_status(connection, &error))
-}
-
-async fn prove(authority: &Authority, connection: &Connection) -> Result<Proven, Status> {
+async fn prove(authority: &Authority, subject: &impl Subject) -> Result<Proven, Status> {
     let (mut ids, mut asked) = (SelectorSet::from(Vec::new()), WantedFacts::default());
-    let attesting = authority.attestor.attest(connection.caller(), |proven| {
+    let attesting = authority.attestor.attest(subject.process(), |proven| {
         ids = proven.clone();
         asked = authority.asked_of(proven);
         asked
     });
-    let attested = attesting.await.map_err(|error| attest_status(connection, &error))?;
+    let attested = attesting.await.map_err(|error| subject.unattested(&error))?;
     Ok(Proven {
         ids,
         asked,
         selectors: attested.selectors,
     })
-}
-
-/// Returns the status of a process that cannot be attested now; one that is no longer the one that connected must connect again.
-fn attest_status(connection: &Connection, error: &AttestError) -> Status {
-    tracing::debug!(pid = connection.caller().pid(), error = %error, "workload could not be attested");
-    match error {
-        AttestError::Changed { .. } | AttestError::Exited => connection.close(),
-        AttestError::Deadline { .. } | AttestError::Unreadable { .. } | AttestError::Unseen => {}
-    }
-    Status::unavailable(error.to_string())
-}
-
-/// Returns the status of a process that is given nothing now. It says nothing about entries that are not its own.
-fn unserved_status(unserved: &Unserved, pid: i32) -> Status {
-    if unserved.is_denied() {
-        return Status::permission_denied(format!(
-            "no entry of this node matches this process; on the node, as its operator: troth explain --pid {pid}"
-        ));
-    }
-    Status::unavailable(unserved.to_string())
-}
-
-/// Returns the status of a process that is not entitled to the identity that it asks for (WAPI-11).
-pub(super) fn not_granted(asked: Option<&SpiffeId>) -> Status {
-    match asked {
-        Some(asked) => Status::permission_denied(format!("no entry of this node gives {asked} to this process")),
-        None => Status::permission_denied("no entry of this node matches this process"),
-    }
 }

@@ -3,22 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::tls::TlsConfigError;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::TrustDomain;
 use trust_domains::token_svid::MAX_TOKEN_BYTES;
+use trust_domains::wire::tokens::MAX_AUDIENCE_TOTAL;
 
-use super::connection::{self, CallLimits};
+use super::broker::{AllowList, BrokerListeners, BrokerService, Gate};
+use super::broker_api;
+use super::broker_api::server::ApiServer;
+use super::connection::{self, CallLimits, Connection};
 use super::sds::{self, SecretService};
 use super::sds_api;
 use super::sds_api::server::SecretDiscoveryServiceServer;
 use super::service::{Authority, Served, WorkloadService};
 use super::surface::{Metadata, OpenCalls, Surface};
-use super::workload_api::DESCRIPTORS;
 use super::workload_api::server::SpiffeWorkloadApiServer;
-use crate::metrics::SdsCounts;
-use crate::workload::{Caller, UidShares};
+use super::workload_api::{DESCRIPTORS, SECURITY_HEADER};
+use crate::metrics::{BrokerCounts, SdsCounts};
+use crate::node::CurrentIdentity;
+use crate::workload::{Caller, Shares, UidShares};
 
 /// How many calls one user may have open when nothing else is configured: every process of a large machine under one uid.
 pub const DEFAULT_STREAMS_PER_UID: usize = 1_000;
@@ -32,6 +39,9 @@ const CONNECTIONS_ABOVE_CALLS: usize = 64;
 /// The largest request message of the Workload API: a token of the longest that is read, and the audience that it is checked for.
 const MAX_WORKLOAD_REQUEST: usize = MAX_TOKEN_BYTES + 4 * 1024;
 
+/// The largest request message of the Broker API: the longest audience with its lengths, a SPIFFE ID, and a reference.
+const MAX_BROKER_REQUEST: usize = MAX_AUDIENCE_TOTAL + 4 * 1024;
+
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -41,10 +51,25 @@ pub struct Endpoints {
     authority: Arc<Authority>,
     connections: UidShares,
     places: Arc<Semaphore>,
-    calls: CallLimits,
+    calls: CallLimits<u32>,
     workload_api: OpenCalls,
     sds: OpenCalls,
     sds_counts: SdsCounts,
+    broker: OpenCalls,
+    streams_each: usize,
+}
+
+/// Who may act for workloads here, and who the agent is to them.
+#[derive(Debug, Clone)]
+pub struct Brokers {
+    /// Those who may.
+    pub allowed: AllowList,
+    /// The trust domain of this node.
+    pub trust_domain: TrustDomain,
+    /// The node's identity, as it changes.
+    pub identity: watch::Receiver<Option<CurrentIdentity>>,
+    /// What is counted.
+    pub counts: BrokerCounts,
 }
 
 /// How many calls are open: streams, nearly all of them.
@@ -54,6 +79,8 @@ pub struct OpenStreams {
     pub workload_api: usize,
     /// On secret discovery.
     pub sds: usize,
+    /// On the Broker API.
+    pub broker: usize,
 }
 
 impl Endpoints {
@@ -66,12 +93,14 @@ impl Endpoints {
             connections: UidShares::new(connections_per_uid),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             calls: CallLimits {
-                per_uid: UidShares::new(max_streams_per_uid),
+                each: UidShares::new(max_streams_per_uid),
                 per_connection: u32::try_from(connections_per_uid).unwrap_or(u32::MAX),
             },
             workload_api: OpenCalls::default(),
             sds: OpenCalls::default(),
             sds_counts,
+            broker: OpenCalls::default(),
+            streams_each: max_streams_per_uid,
         }
     }
 
@@ -81,6 +110,7 @@ impl Endpoints {
         OpenStreams {
             workload_api: self.workload_api.count(),
             sds: self.sds.count(),
+            broker: self.broker.count(),
         }
     }
 
@@ -88,7 +118,7 @@ impl Endpoints {
     /// returns when all connections are closed.
     pub async fn serve_workload_api(&self, listener: UnixListener, stopping: CancellationToken) {
         let service = SpiffeWorkloadApiServer::new(WorkloadService::new(Arc::clone(&self.authority))).max_decoding_message_size(MAX_WORKLOAD_REQUEST);
-        let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader, self.workload_api.clone()).await;
+        let surface = Surface::new(service, DESCRIPTORS, Metadata::SecurityHeader(SECURITY_HEADER), self.workload_api.clone()).await;
         self.serve(surface, listener, stopping).await;
     }
 
@@ -98,6 +128,31 @@ impl Endpoints {
         let service = SecretDiscoveryServiceServer::new(service).max_decoding_message_size(sds::MAX_REQUEST);
         let surface = Surface::new(service, sds_api::DESCRIPTORS, Metadata::Any, self.sds.clone()).await;
         self.serve(surface, listener, stopping).await;
+    }
+
+    /// Serves the Broker API, by mutual TLS, to every connection of the listeners until `stopping` is cancelled, as [`Endpoints::serve_workload_api`] does the
+    /// Workload API. A broker may have as many streams open as a user of the machine.
+    ///
+    /// # Errors
+    /// [`TlsConfigError`] when the provider cannot do TLS.
+    pub async fn serve_broker(&self, brokers: Brokers, listeners: BrokerListeners, stopping: CancellationToken) -> Result<(), TlsConfigError> {
+        let service = ApiServer::new(BrokerService::new(Arc::clone(&self.authority), brokers.counts)).max_decoding_message_size(MAX_BROKER_REQUEST);
+        let metadata = Metadata::SecurityHeader(broker_api::SECURITY_HEADER);
+        let surface = Surface::new(service, broker_api::DESCRIPTORS, metadata, self.broker.clone()).await;
+        let calls = CallLimits {
+            each: Shares::new(self.streams_each),
+            per_connection: self.calls.per_connection,
+        };
+        let (cache, clock) = (&self.authority.cache, self.authority.clock.clone());
+        let gate = Gate::new(
+            (brokers.identity, brokers.allowed),
+            brokers.trust_domain,
+            (cache, clock),
+            surface.clone(),
+            calls,
+        )?;
+        tokio::join!(surface.report_health(cache.clone(), stopping.clone()), gate.serve(listeners, stopping));
+        Ok(())
     }
 
     async fn serve(&self, surface: Surface, listener: UnixListener, stopping: CancellationToken) {
@@ -133,6 +188,6 @@ impl Endpoints {
         let Some(_share) = self.connections.try_take(caller.uid()) else {
             return tracing::debug!(uid = caller.uid(), "workload connection refused: its user has too many open");
         };
-        connection::serve(stream, caller, surface, self.calls, &stopping).await;
+        connection::serve(stream, Connection::new(caller, stopping.child_token()), surface, self.calls).await;
     }
 }

@@ -1,30 +1,34 @@
 //! The methods of the Workload API.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status};
+use trust_domains::SelectorSet;
 use trust_domains::clock::{Clock as _, SharedClock};
 use trust_domains::jwt_svid::{Expectation, verify_jwt_svid};
 use trust_domains::problem::with_causes;
 use trust_domains::wire::tokens::MAX_AUDIENCE_LEN;
-use trust_domains::{SelectorSet, SpiffeId};
 
 use super::asked::CostlyEntries;
 use super::connection::Connection;
-use super::identity_feed::{IdentityFeed, News, not_granted};
+use super::identity_feed::{IdentityFeed, News};
 use super::jwt_messages::{jwt_bundles, jwt_svids, validated};
+use super::states::{States, started, states};
+use super::subject::Subject as _;
 use super::svid_messages::{x509_bundles, x509_svids};
+use super::tokens::{Asked, asked_identity};
+use super::wit_feed::WitFeed;
+use super::wit_messages::{wit_bundles, wit_svids};
 use super::workload_api::messages::{
     JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest, ValidateJwtsvidResponse, WitBundlesRequest,
     WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
 };
 use super::workload_api::server::SpiffeWorkloadApi;
-use crate::jwt_svids::{Audience, JwtCache, Unobtained};
-use crate::svids::{IdentityView, SvidCache, WantedFacts};
+use crate::jwt_svids::JwtCache;
+use crate::svids::{SvidCache, WantedFacts};
+use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
 /// What a Workload API serves from, and how it judges tokens.
@@ -40,15 +44,18 @@ pub struct Served {
     pub clock: SharedClock,
     /// How far the clocks of those who issue tokens may differ from it.
     pub jwt_leeway: Duration,
+    /// WIT-SVIDs; nothing while that profile is off.
+    pub wits: Option<WitCache>,
 }
 
 /// What says who a process is and what it gets.
 pub(super) struct Authority {
     pub(super) cache: SvidCache,
     pub(super) attestor: Arc<Attestor>,
-    tokens: JwtCache,
-    clock: SharedClock,
+    pub(super) tokens: JwtCache,
+    pub(super) clock: SharedClock,
     jwt_leeway: Duration,
+    wits: Option<WitCache>,
     costly: CostlyEntries,
 }
 
@@ -60,6 +67,7 @@ impl Authority {
             tokens: served.tokens,
             clock: served.clock,
             jwt_leeway: served.jwt_leeway,
+            wits: served.wits,
             costly: CostlyEntries::default(),
         }
     }
@@ -86,59 +94,11 @@ impl WorkloadService {
 }
 
 impl WorkloadService {
-    /// Returns a token for each identity of the view, or for the one that is asked for; those that cannot be had are left out unless all are (WAPI-16).
-    async fn tokens(&self, view: &IdentityView, asked: Option<&SpiffeId>, audience: &Audience) -> Result<JwtsvidResponse, Status> {
-        let granted = view.svids.iter().filter(|svid| asked.is_none_or(|asked| svid.spiffe_id == *asked));
-        let entries: Vec<_> = granted.filter_map(|svid| self.authority.cache.entry(&svid.entry_id)).collect();
-        if entries.is_empty() {
-            return Err(not_granted(asked));
-        }
-        let obtained = join_all(entries.iter().map(|entry| self.authority.tokens.fetch(entry, audience))).await;
-        let mut tokens = Vec::with_capacity(entries.len());
-        let mut refused = None;
-        for (entry, obtained) in entries.into_iter().zip(obtained) {
-            match obtained {
-                Ok(svid) => tokens.push((entry, svid)),
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        match refused {
-            Some(error) if tokens.is_empty() => Err(unobtained(&error)),
-            _ => Ok(jwt_svids(&tokens)),
-        }
+    /// Returns the WIT-SVIDs. While the profile is off there are none, and clients do not ask again (WAPI-20).
+    fn wits(&self) -> Result<&WitCache, Status> {
+        let off = || Status::unimplemented("the WIT-SVID profile is off on this agent; its operator switches it on: troth agent run --enable wit");
+        self.authority.wits.as_ref().ok_or_else(off)
     }
-}
-
-/// Reads which identity a workload asks for; nothing means all.
-fn asked_identity(text: &str) -> Result<Option<SpiffeId>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let parsed = SpiffeId::parse(text.as_bytes()).map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))?;
-    Ok(Some(parsed))
-}
-
-fn unobtained(error: &Unobtained) -> Status {
-    match error {
-        Unobtained::Full { .. } => Status::resource_exhausted(error.to_string()),
-        Unobtained::EntryChanged | Unobtained::Refused(_) | Unobtained::Unreached(_) => Status::unavailable(error.to_string()),
-    }
-}
-
-/// A server stream of whole states.
-type States<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
-
-/// Returns the stream of a first state and those that are news after it, until the first error, each as `message` writes it.
-async fn states<M: Send + 'static>(mut feed: IdentityFeed, news: News, message: fn(&IdentityView) -> M) -> Result<Response<States<M>>, Status> {
-    let first = Ok(message(&*feed.next(news).await?));
-    let later = stream::unfold(Some(feed), move |feed| async move {
-        let mut feed = feed?;
-        match feed.next(news).await {
-            Ok(view) => Some((Ok(message(&view)), Some(feed))),
-            Err(status) => Some((Err(status), None)),
-        }
-    });
-    Ok(Response::new(Box::pin(stream::iter([first]).chain(later))))
 }
 
 #[tonic::async_trait]
@@ -156,14 +116,12 @@ impl SpiffeWorkloadApi for WorkloadService {
     }
 
     async fn fetch_jwtsvid(&self, request: Request<JwtsvidRequest>) -> Result<Response<JwtsvidResponse>, Status> {
-        // Before anything is looked up or waited for (WAPI-07).
-        let audience = Audience::of(request.get_ref().audience.clone()).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let asked = asked_identity(&request.get_ref().spiffe_id)?;
+        let asked = Asked::of(&request.get_ref().audience, &request.get_ref().spiffe_id)?;
         let mut feed = self.feed(&request).await?;
         let view = feed.next(News::X509Svids).await?;
-        let response = self.tokens(&view, asked.as_ref(), &audience).await?;
-        feed.check_caller()?;
-        Ok(Response::new(response))
+        let tokens = self.authority.tokens(feed.subject(), &view, &asked).await?;
+        feed.subject().check_unchanged()?;
+        Ok(Response::new(jwt_svids(&tokens)))
     }
 
     type FetchJWTBundlesStream = States<JwtBundlesResponse>;
@@ -192,18 +150,18 @@ impl SpiffeWorkloadApi for WorkloadService {
 
     type FetchWITSVIDStream = States<WitsvidResponse>;
 
-    async fn fetch_witsvid(&self, _request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_witsvid(&self, request: Request<WitsvidRequest>) -> Result<Response<Self::FetchWITSVIDStream>, Status> {
+        let tokens = self.wits()?.clone();
+        let asked = asked_identity(&request.get_ref().spiffe_id)?;
+        let feed = self.feed(&request).await?;
+        let feed = WitFeed::new(feed, Connection::of(&request)?, self.authority.cache.clone(), tokens, asked);
+        started(feed.changes().map(|tokens| Ok(wit_svids(&tokens?)))).await
     }
 
     type FetchWITBundlesStream = States<WitBundlesResponse>;
 
-    async fn fetch_wit_bundles(&self, _request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
-        Err(no_profile("WIT-SVID"))
+    async fn fetch_wit_bundles(&self, request: Request<WitBundlesRequest>) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
+        self.wits()?;
+        states(self.feed(&request).await?, News::WitAuthorities, wit_bundles).await
     }
-}
-
-/// The answer for a profile that this version does not serve; clients do not retry it (WAPI-20).
-fn no_profile(profile: &str) -> Status {
-    Status::unimplemented(format!("this agent does not serve the {profile} profile"))
 }

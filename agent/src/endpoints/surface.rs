@@ -21,8 +21,8 @@ use crate::svids::SvidCache;
 pub(super) enum Metadata {
     /// Nothing: the standard clients of the service send none.
     Any,
-    /// The security header of the Workload API (EP-04).
-    SecurityHeader,
+    /// The security header of this name, with the value `true` (EP-04, BEP-03).
+    SecurityHeader(&'static str),
 }
 
 /// A service with what belongs to it. A clone is the same service.

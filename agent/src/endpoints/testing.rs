@@ -17,6 +17,7 @@ use crate::metrics::SdsCounts;
 use crate::svids::SvidCache;
 use crate::svids::testing::{delta, entry, issue_all, snapshot};
 use crate::sync::Link;
+use crate::wit_svids::WitCache;
 use crate::workload::Attestor;
 
 /// How far clocks may differ.
@@ -26,6 +27,7 @@ pub(super) struct World {
     pub(super) clock: ManualClock,
     pub(super) cache: SvidCache,
     pub(super) tokens: JwtCache,
+    pub(super) wits: Option<WitCache>,
     pub(super) link: watch::Sender<Link>,
     pub(super) endpoints: Endpoints,
     pub(super) socket: PathBuf,
@@ -41,18 +43,29 @@ impl World {
     }
 
     pub(super) fn with_streams_per_uid(max: usize) -> Self {
+        Self::start(max, false)
+    }
+
+    /// With the WIT profile switched on.
+    pub(super) fn with_wit() -> Self {
+        Self::start(DEFAULT_STREAMS_PER_UID, true)
+    }
+
+    pub(super) fn start(max: usize, wit: bool) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
         let link = watch::Sender::new(Link::Open {
             since: Timestamp::from_unix(0),
         });
         let tokens = JwtCache::new(clock.shared(), link.subscribe());
+        let wits = wit.then(|| WitCache::new(clock.shared()));
         let served = Served {
             cache: cache.clone(),
             tokens: tokens.clone(),
             attestor: Arc::new(Attestor::new().unwrap()),
             clock: clock.shared(),
             jwt_leeway: LEEWAY,
+            wits: wits.clone(),
         };
         let endpoints = Endpoints::new(served, max, SdsCounts::default());
         let directory = tempfile::tempdir().unwrap();
@@ -73,6 +86,7 @@ impl World {
             clock,
             cache,
             tokens,
+            wits,
             link,
             endpoints,
             socket,

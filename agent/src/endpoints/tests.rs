@@ -30,6 +30,7 @@ use crate::workload::testing::Workload;
 
 mod jwt;
 mod standard;
+mod wit;
 
 impl World {
     async fn client(&self) -> WorkloadApiClient {

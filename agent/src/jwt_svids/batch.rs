@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trust_domains::TrustBundle;
-use trust_domains::clock::{Clock, Reading, SharedClock};
+use trust_domains::clock::{Clock, Reading};
 use trust_domains::jwt_svid::{Expectation, JwtSvidError, VerifiedJwtSvid, verify_jwt_svid};
-use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
+use trust_domains::plan::rotation::{HeldCredential, Jitter};
 use trust_domains::problem::with_causes;
 use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssuedToken, JwtRequest, TokenResult};
 
-use super::state::{Held, Order, Outcome};
+use super::held::{Held, Order};
+use super::state::Outcome;
 use super::token::JwtSvid;
-use crate::node::{CallError, ServerClient};
+use crate::issuing::{Outcomes, Server, all};
+use crate::node::CallError;
 
 /// From this many on tokens are checked off the runtime: a signature takes 50 us to check.
 const MANY: usize = 16;
@@ -35,18 +36,14 @@ pub(super) enum TokenRefused {
 }
 
 /// What the issuing of one batch needs, apart from its orders.
-#[derive(Clone)]
 pub(super) struct Issuer {
-    pub(super) client: ServerClient,
-    pub(super) bundle: Arc<TrustBundle>,
-    pub(super) clock: SharedClock,
-    pub(super) policy: RotationPolicy,
+    pub(super) server: Server,
 }
 
 impl Issuer {
     /// Asks for one token each.
-    pub(super) async fn issue(self, orders: Vec<Order>) -> Vec<(Order, Outcome)> {
-        let asked = self.clock.now();
+    pub(super) async fn issue(self, orders: Vec<Order>) -> Outcomes<Order, Held> {
+        let asked = self.server.clock.now();
         match self.ask(&orders).await {
             Ok(answer) if answer.results.len() == orders.len() => self.accept(orders, answer, asked).await,
             Ok(answer) => {
@@ -63,10 +60,10 @@ impl Issuer {
             audience: order.key.audience().values().to_vec(),
         });
         let request = IssueJwtRequest { requests: requests.collect() };
-        self.client.post("/v1/node/issue-jwt", &request).await
+        self.server.client.post("/v1/node/issue-jwt", &request).await
     }
 
-    async fn accept(self, orders: Vec<Order>, answer: IssueTokensResponse, asked: Reading) -> Vec<(Order, Outcome)> {
+    async fn accept(self, orders: Vec<Order>, answer: IssueTokensResponse, asked: Reading) -> Outcomes<Order, Held> {
         let check = move |orders: Vec<Order>| {
             let each = orders.into_iter().zip(answer.results);
             each.map(|(order, result)| {
@@ -115,7 +112,7 @@ impl Issuer {
             return Err(TokenRefused::Other { claim: "exp" });
         }
         let life = Duration::from_secs(issued.expires_in_s);
-        let times = HeldCredential::issued(asked, life, issued.expires_at, Jitter::new(crate::sync::jitter()), &self.policy);
+        let times = HeldCredential::issued(asked, life, issued.expires_at, Jitter::new(crate::sync::jitter()), &self.server.policy);
         if times.has_ended(asked) {
             return Err(TokenRefused::Ended);
         }
@@ -138,12 +135,7 @@ impl Issuer {
             now: issued.issued_at,
             leeway: Duration::ZERO,
         };
-        let bundle = |trust_domain: &_| Some(self.bundle.clone()).filter(|bundle| bundle.trust_domain() == trust_domain);
+        let bundle = |trust_domain: &_| Some(self.server.bundle.clone()).filter(|bundle| bundle.trust_domain() == trust_domain);
         verify_jwt_svid(issued.token.as_str(), bundle, &expected).map_err(TokenRefused::Unverified)
     }
-}
-
-/// Returns the same outcome for each.
-pub(super) fn all(orders: Vec<Order>, reason: &str, outcome: fn(String) -> Outcome) -> Vec<(Order, Outcome)> {
-    orders.into_iter().map(|order| (order, outcome(reason.to_owned()))).collect()
 }

@@ -10,8 +10,11 @@ use trust_domains::plan::rotation::{Jitter, RotationPolicy};
 use trust_domains::wire::node::NodeEntry;
 
 use super::audience::Audience;
-use super::state::{Answer, Asked, Order, Outcome, State};
+use super::held::{Held, Order};
+use super::slot::Answer;
+use super::state::{Asked, State};
 use super::token::{JwtSvid, Unobtained};
+use crate::issuing::Outcomes;
 use crate::svids::SvidCache;
 use crate::sync::Link;
 
@@ -89,7 +92,7 @@ impl JwtCache {
     }
 
     /// Takes the outcomes of a batch.
-    pub(super) fn settle(&self, outcomes: Vec<(Order, Outcome)>, jitter: Jitter) {
+    pub(super) fn settle(&self, outcomes: Outcomes<Order, Held>, jitter: Jitter) {
         self.read(|state, now| state.settle(outcomes, jitter, now));
     }
 

@@ -8,8 +8,11 @@
 
 mod audience;
 mod batch;
+mod bounds;
 mod cache;
+mod held;
 mod issuing;
+mod slot;
 mod state;
 mod token;
 mod uses;

@@ -8,25 +8,17 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use trust_domains::clock::Reading;
-use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential, Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision};
 
 use super::audience::Audience;
+use super::bounds::octets;
+use super::held::{Held, Order, TokenKey};
+use super::slot::{Answer, Slot};
 use super::token::{JwtSvid, Unobtained};
 use super::uses::Uses;
-
-/// The most tokens that are held: one for each of a few audiences of a thousand entries; about 8 MB with tokens of usual length.
-pub(super) const MAX_HELD: usize = 8_192;
-
-/// The most tokens that are held for one entry: one that asks for a new audience each time must not cost the others theirs.
-pub(super) const MAX_HELD_PER_ENTRY: usize = 1_024;
-
-/// The most octets that are held: tokens for long audiences have 12 KB.
-pub(super) const MAX_HELD_OCTETS: usize = 16 * 1024 * 1024;
-
-/// What a token costs beside its own octets and those of its audience: its places in the maps.
-const PLACES: usize = 512;
+use crate::issuing;
 
 /// The most tokens that are waited for: more than the server answers in a second would only wait longer.
 pub(super) const MAX_WANTED: usize = 4_096;
@@ -43,35 +35,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The life by which retries are paced while none is known: that of a token unless an entry says otherwise.
 const USUAL_LIFE: Duration = Duration::from_secs(300);
 
-/// What a token is kept by. A clone is the same key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct TokenKey(Arc<(EntryId, Audience)>);
-
-impl TokenKey {
-    pub(super) fn new(entry: EntryId, audience: Audience) -> Self {
-        Self(Arc::new((entry, audience)))
-    }
-
-    pub(super) fn entry(&self) -> &EntryId {
-        &self.0.0
-    }
-
-    pub(super) fn audience(&self) -> &Audience {
-        &self.0.1
-    }
-}
-
-/// A token with its times.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) svid: Arc<JwtSvid>,
-    pub(super) times: HeldCredential,
-    pub(super) life: Duration,
-}
-
-/// What one caller is told.
-pub(super) type Answer = Result<Arc<JwtSvid>, Unobtained>;
-
 /// What comes of asking for a token.
 #[derive(Debug)]
 pub(super) enum Asked {
@@ -81,114 +44,16 @@ pub(super) enum Asked {
     Wait(oneshot::Receiver<Answer>, Option<Arc<JwtSvid>>),
 }
 
-/// One token to be issued.
-#[derive(Debug, Clone)]
-pub(super) struct Order {
-    pub(super) key: TokenKey,
-    pub(super) entry: Arc<NodeEntry>,
-}
-
 /// What came of an order.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// It is there.
-    Issued(Held),
-    /// The server was not reached.
-    Unreached(String),
-    /// The server refused, or answered something unusable.
-    Refused(String),
-}
-
-struct Slot {
-    entry: Arc<NodeEntry>,
-    held: Option<Held>,
-    /// Asked for since it was issued.
-    used: bool,
-    /// In the queue.
-    queued: bool,
-    in_flight: bool,
-    failures: u32,
-    retry_at: Duration,
-    last_error: Option<String>,
-    waiting: Vec<oneshot::Sender<Answer>>,
-    /// The number of its last use, while it is held.
-    use_number: Option<u64>,
-}
-
-impl Slot {
-    fn new(entry: Arc<NodeEntry>) -> Self {
-        Self {
-            entry,
-            held: None,
-            used: false,
-            queued: false,
-            in_flight: false,
-            failures: 0,
-            retry_at: Duration::ZERO,
-            last_error: None,
-            waiting: Vec::new(),
-            use_number: None,
-        }
-    }
-
-    fn valid(&self, now: Reading) -> Option<&Held> {
-        self.held.as_ref().filter(|held| !held.times.has_ended(now))
-    }
-
-    fn has_ended(&self, now: Reading) -> bool {
-        self.held.as_ref().is_some_and(|held| held.times.has_ended(now))
-    }
-
-    /// Returns whether it only remembers a failure that counts no longer.
-    fn is_old_failure(&self, now: Reading) -> bool {
-        self.failures > 0 && now.since_boot >= self.retry_at && !self.is_needed()
-    }
-
-    fn attempt(&self) -> Attempt {
-        match () {
-            () if self.in_flight || self.queued => Attempt::InFlight,
-            () if self.failures > 0 => Attempt::RetryAt(self.retry_at),
-            () => Attempt::Idle,
-        }
-    }
-
-    fn state(&self, key: &TokenKey) -> CredentialState<TokenKey> {
-        CredentialState {
-            id: key.clone(),
-            demand: Demand::Current,
-            held: self.held.as_ref().map(|held| held.times),
-            attempt: self.attempt(),
-        }
-    }
-
-    /// Returns whether the plan would replace the token that is held.
-    fn is_due(&self, now: Reading, key: &TokenKey, policy: &RotationPolicy) -> bool {
-        let state = CredentialState {
-            attempt: Attempt::Idle,
-            ..self.state(key)
-        };
-        !plan(now, &[state], policy).is_empty()
-    }
-
-    fn tell(&mut self, answer: &Answer) {
-        for caller in self.waiting.drain(..) {
-            // One that went away meanwhile needs no answer.
-            let _gone = caller.send(answer.clone());
-        }
-    }
-
-    fn is_needed(&self) -> bool {
-        self.held.is_some() || self.in_flight || self.queued || !self.waiting.is_empty()
-    }
-}
+pub(super) type Outcome = issuing::Outcome<Held>;
 
 /// Tokens, and those who want them.
 #[derive(Default)]
 pub(super) struct State {
-    slots: HashMap<TokenKey, Slot>,
-    uses: Uses,
+    pub(super) slots: HashMap<TokenKey, Slot>,
+    pub(super) uses: Uses,
     queue: VecDeque<TokenKey>,
-    octets: usize,
+    pub(super) octets: usize,
     /// When all tokens are looked through next, since boot.
     look_at: Option<Duration>,
     looked_at: Duration,
@@ -415,50 +280,4 @@ impl State {
     pub(super) fn held(&self, now: Reading) -> usize {
         self.slots.values().filter(|slot| slot.valid(now).is_some()).count()
     }
-
-    /// Lets go of what was used least recently, until all limits are kept.
-    fn trim(&mut self) {
-        while self.uses.count() > MAX_HELD || self.octets > MAX_HELD_OCTETS {
-            let Some(key) = self.uses.oldest() else { break };
-            self.drop_token(&key);
-            self.forget_unneeded(&key);
-        }
-    }
-
-    /// Lets go of the entry's least recently used tokens.
-    fn trim_entry(&mut self, entry: &EntryId) {
-        while self.uses.count_of(entry) > MAX_HELD_PER_ENTRY {
-            let Some(key) = self.uses.oldest_of(entry) else { break };
-            self.drop_token(&key);
-            self.forget_unneeded(&key);
-        }
-    }
-
-    /// Drops the token, or the memory of a failure; those who wait go on waiting.
-    fn drop_token(&mut self, key: &TokenKey) {
-        self.release(key);
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.held = None;
-            (slot.failures, slot.retry_at, slot.last_error) = (0, Duration::ZERO, None);
-        }
-    }
-
-    /// Takes what is held out of the accounts.
-    fn release(&mut self, key: &TokenKey) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        if slot.use_number.is_some() {
-            self.octets = self.octets.saturating_sub(octets(key, slot.held.as_ref()));
-            self.uses.forget(key, slot.use_number.take());
-        }
-    }
-
-    fn forget_unneeded(&mut self, key: &TokenKey) {
-        if self.slots.get(key).is_some_and(|slot| !slot.is_needed() && slot.failures == 0) {
-            self.slots.remove(key);
-        }
-    }
-}
-
-fn octets(key: &TokenKey, held: Option<&Held>) -> usize {
-    PLACES + key.audience().octets() + held.map_or(0, |held| held.svid.token.as_str().len())
 }

@@ -17,7 +17,8 @@ use trust_domains::{Timestamp, TrustBundle};
 
 use super::audience::Audience;
 use super::cache::JwtCache;
-use super::state::{Held, Order, Outcome};
+use super::held::{Held, Order};
+use super::state::Outcome;
 use super::token::JwtSvid;
 
 /// The life of the tokens here.
@@ -33,14 +34,19 @@ fn key() -> &'static EcdsaKeyPair {
 
 /// Returns the bundle with these JWT keys in place of its own, each the one key under another ID.
 pub(crate) fn with_keys(bundle: &TrustBundle, key_ids: &[&str]) -> TrustBundle {
+    with_keys_for(bundle, "jwt-svid", key_ids)
+}
+
+/// Returns the bundle with these keys of one use in place of its own.
+pub(crate) fn with_keys_for(bundle: &TrustBundle, purpose: &str, key_ids: &[&str]) -> TrustBundle {
     let EcJwk { kty, crv, x, y } = EcJwk::of(&PublicKey::from_sec1(key().public_key().as_ref()).unwrap());
     let mut document: Value = serde_json::from_str(&bundle.to_spiffe_json()).unwrap();
     let keys = document["keys"].as_array_mut().unwrap();
-    keys.retain(|key| key["use"] != "jwt-svid");
+    keys.retain(|key| key["use"] != purpose);
     keys.extend(
         key_ids
             .iter()
-            .map(|kid| json!({ "use": "jwt-svid", "kid": kid, "kty": kty, "crv": crv, "x": x, "y": y })),
+            .map(|kid| json!({ "use": purpose, "kid": kid, "kty": kty, "crv": crv, "x": x, "y": y })),
     );
     TrustBundle::parse_spiffe_json(bundle.trust_domain(), document.to_string().as_bytes()).unwrap()
 }

@@ -11,7 +11,9 @@ use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, Timestamp};
 
 use super::audience::Audience;
-use super::state::{Asked, MAX_HELD, MAX_HELD_OCTETS, MAX_HELD_PER_ENTRY, MAX_WANTED, Outcome, State};
+use super::bounds::{MAX_HELD, MAX_HELD_OCTETS, MAX_HELD_PER_ENTRY};
+use super::held::Order;
+use super::state::{Asked, MAX_WANTED, Outcome, State};
 use super::testing::{TOKEN_LIFE, held, issued};
 use super::token::{JwtSvid, Unobtained};
 use crate::svids::testing::{entry, revision};
@@ -42,7 +44,7 @@ impl World {
         self.state.ask(entry, &of(audience), reachable, now, &RotationPolicy::default())
     }
 
-    fn due(&mut self) -> Vec<super::state::Order> {
+    fn due(&mut self) -> Vec<Order> {
         let now = self.now();
         self.state.due(now, &RotationPolicy::default())
     }
@@ -267,7 +269,7 @@ fn what_is_held_is_bounded_in_number_and_octets() {
             let entry = Arc::new(entry(&format!("e{number}"), 1));
             let _waiting = world.ask(&entry, audience);
             let orders = world.due();
-            let outcome = |order: super::state::Order| {
+            let outcome = |order: Order| {
                 let mut held = held(&order.entry, &of("x"), now);
                 Arc::get_mut(&mut held.svid).unwrap().token = "t".repeat(audience.len() * 2).into();
                 (order, Outcome::Issued(held))

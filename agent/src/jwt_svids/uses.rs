@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use trust_domains::EntryId;
 
-use super::state::TokenKey;
+use super::held::TokenKey;
 
 /// The order of use of what is held.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! Private keys: made here, never sent anywhere.
 
+use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use trust_domains::problem::{Code, Coded};
@@ -67,6 +68,14 @@ impl KeyPair {
     #[must_use]
     pub fn pkcs8(&self) -> &Zeroizing<Vec<u8>> {
         &self.pkcs8
+    }
+
+    /// Returns the private number: big-endian, of the length of the curve's order (RFC 7518 section 6.2.2.1). It is wiped on drop.
+    ///
+    /// # Errors
+    /// [`KeyError::Failed`].
+    pub(crate) fn scalar(&self) -> Result<EcPrivateKeyBin<'static>, KeyError> {
+        self.pair.private_key().as_be_bytes().map_err(|_| KeyError::Failed)
     }
 
     /// Signs a message (ECDSA with SHA-256, ASN.1).

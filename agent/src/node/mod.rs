@@ -22,6 +22,7 @@ pub use refusal::{Refusal, Verdict};
 pub use renewal::RenewError;
 pub use sealed::{Record, SealedError, SealedRecords};
 
+pub(crate) use call::CALL_DEADLINE;
 pub(crate) use keeper::IdentityKeeper;
 pub(crate) use leave::Leaver;
 pub(crate) use membership::{HEALTH_KEY as IDENTITY_HEALTH, Membership, Standing};

@@ -32,11 +32,12 @@ use trust_domains::wire::node::{
     Ack, AttestRequest, Evidence, IssueRequest, IssueResponse, IssueResult, IssuedLeaf, NodeCredential, NodeEntry, RenewExpiredRequest, RenewRequest,
     SyncMessage, possession_message,
 };
-use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssuedToken, TokenResult};
+use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssueWitRequest, IssuedToken, TokenResult, wit_possession_message};
 use trust_domains::x509::Certificate;
 use trust_domains::{Revision, SpiffeId, Timestamp, TrustBundle};
 
 use crate::jwt_svids::testing::{KEY_ID, TOKEN_LIFE, token, with_keys};
+use crate::wit_svids::testing::{Lie, WIT_KEY_ID, WIT_LIFE, WitToken, with_wit_keys};
 
 /// The trust domain of the server.
 pub(crate) const TD: &str = "td.example";
@@ -70,7 +71,7 @@ impl Ca {
 
     pub(crate) fn bundle(&self) -> TrustBundle {
         let roots = TrustBundle::new(TD.parse().unwrap()).with_x509_authority(&self.root_der).unwrap();
-        with_keys(&roots, &[KEY_ID])
+        with_wit_keys(&with_keys(&roots, &[KEY_ID]), &[WIT_KEY_ID])
     }
 
     pub(crate) fn root_hash(&self) -> RootHash {
@@ -145,6 +146,10 @@ pub(crate) struct Seen {
     pub(crate) tokens: Mutex<Vec<Vec<String>>>,
     /// The token that is given to everybody, in place of the right one.
     pub(crate) lie: Mutex<Option<String>>,
+    /// The keys that WIT-SVIDs were issued for, in order.
+    pub(crate) wit_keys: Mutex<Vec<KeyHash>>,
+    /// What is made of every WIT-SVID before it is signed.
+    pub(crate) wit_lie: Mutex<Option<Lie>>,
     /// The whole answer to attest is lost this often.
     pub(crate) lose_answers: Mutex<u32>,
 }
@@ -190,6 +195,8 @@ impl TestServer {
             issued: Mutex::default(),
             tokens: Mutex::default(),
             lie: Mutex::default(),
+            wit_keys: Mutex::default(),
+            wit_lie: Mutex::default(),
             lose_answers: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -264,6 +271,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/v1/node/sync", get(sync))
         .route("/v1/node/issue", post(issue))
         .route("/v1/node/issue-jwt", post(issue_jwt))
+        .route("/v1/node/issue-wit", post(issue_wit))
         .route("/v1/node/ack", post(ack))
         .route("/v1/node/leave", post(|| async { StatusCode::NO_CONTENT }))
         .layer(from_fn_with_state(seen.clone(), note))
@@ -432,6 +440,44 @@ async fn issue_jwt(State(seen): State<Arc<Seen>>, Json(request): Json<IssueJwtRe
             issued_at: now,
             expires_at: now + TOKEN_LIFE,
             expires_in_s: TOKEN_LIFE.as_secs(),
+        })
+    });
+    Json(IssueTokensResponse { results: results.collect() })
+}
+
+async fn issue_wit(
+    State(seen): State<Arc<Seen>>,
+    Extension(connection): Extension<Arc<ConnectionInfo>>,
+    Json(request): Json<IssueWitRequest>,
+) -> Json<IssueTokensResponse> {
+    let now = trust_domains::Clock::now(&seen.clock).wall;
+    let entries = seen.entries.lock().unwrap().clone();
+    let lie = *seen.wit_lie.lock().unwrap();
+    let results = request.requests.into_iter().map(|wanted| {
+        let refused = |code, detail: &str| TokenResult::Refused {
+            entry_id: wanted.entry_id.clone(),
+            problem: Problem::new(code, detail),
+        };
+        let Some(entry) = entries.iter().find(|entry| entry.id == wanted.entry_id) else {
+            return refused(Code::EntryNotFound, "no such entry");
+        };
+        let key = PublicKey::from_spki(&wanted.public_key.0).unwrap();
+        let message = wit_possession_message(&connection.exporter, key.spki(), &wanted.entry_id);
+        if key.verify(&message, &wanted.proof.0).is_err() {
+            return refused(Code::AttestationRefused, "the proof is wrong");
+        }
+        seen.wit_keys.lock().unwrap().push(key.hash());
+        let mut token = WitToken::new(entry.spiffe_id.as_str(), &key, now);
+        if let Some(lie) = lie {
+            lie(&mut token);
+        }
+        TokenResult::Issued(IssuedToken {
+            entry_id: wanted.entry_id,
+            entry_revision: entry.revision,
+            token: token.sign().into(),
+            issued_at: now,
+            expires_at: now + WIT_LIFE,
+            expires_in_s: WIT_LIFE.as_secs(),
         })
     });
     Json(IssueTokensResponse { results: results.collect() })

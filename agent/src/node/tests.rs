@@ -16,6 +16,7 @@ use trust_domains::{SelectorSet, TrustBundle};
 
 use super::testing::{NODE_TTL, TD, TestServer};
 use super::{JoinError, Membership, NodeIdentity, Record, SealedRecords, Standing, join};
+use crate::issuing::{Upstream, keep_fresh};
 use crate::metrics::AgentMetrics;
 use crate::svids::testing::{entry, revision};
 use crate::svids::{Issuing, SvidCache, Unserved};
@@ -135,14 +136,8 @@ impl Member {
             CancellationToken::new(),
         );
         let records = disk.records();
-        let issuing = Issuing {
-            cache: cache.clone(),
-            client: standing.client.subscribe(),
-            link: standing.link.subscribe(),
-            clock: clock.clone(),
-            metrics: Arc::new(AgentMetrics::new(&Metrics::default())),
-        };
-        tokio::spawn(issuing.run(stop.clone()));
+        let issuing = Issuing::new(cache.clone(), Arc::new(AgentMetrics::new(&Metrics::default())));
+        tokio::spawn(keep_fresh(issuing, Upstream::new(&standing, &cache, clock), stop.clone()));
         let sealed = NodeIdentity::load(&records, clock.now(), Jitter::NONE).unwrap();
         let membership = Membership {
             records,

@@ -14,6 +14,7 @@ use crate::metrics::{AgentMetrics, Levels};
 use crate::node::{IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
 use crate::sync::Link;
+use crate::wit_svids::WitCache;
 
 /// How often gauges and sink problems are brought up to date.
 const OBSERVE: Duration = Duration::from_secs(2);
@@ -53,6 +54,7 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
 pub(super) struct Observer {
     pub(super) cache: SvidCache,
     pub(super) tokens: JwtCache,
+    pub(super) wits: Option<WitCache>,
     pub(super) standing: Standing,
     pub(super) endpoints: Endpoints,
     pub(super) health: HealthHandle,
@@ -78,8 +80,10 @@ impl Observer {
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
             jwt_svids: self.tokens.held(),
+            wit_svids: self.wits.as_ref().map_or(0, WitCache::held),
             streams: streams.workload_api,
             sds_streams: streams.sds,
+            broker_streams: streams.broker,
             connected: self.standing.link.borrow().is_open(),
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::clock::SharedClock;
 
+use super::joined::joined;
 use crate::admin::Sinks;
 use crate::config::SinkConfig;
 use crate::node::CurrentIdentity;
@@ -23,13 +24,7 @@ pub(super) struct SinkStarter {
 
 impl SinkStarter {
     pub(super) async fn run(self, sinks: Vec<SinkConfig>, mut identity: watch::Receiver<Option<CurrentIdentity>>, ending: CancellationToken) {
-        let trust_domain = tokio::select! {
-            known = identity.wait_for(Option::is_some) => match known.ok().and_then(|identity| identity.as_ref().map(|identity| identity.trust_domain())) {
-                Some(trust_domain) => trust_domain,
-                None => return,
-            },
-            () = ending.cancelled() => return,
-        };
+        let Some(trust_domain) = joined(&mut identity, &ending).await else { return };
         for sink in sinks {
             match sink.resolve(&trust_domain) {
                 Ok(config) => {

@@ -18,6 +18,8 @@ use crate::jwt_svids::testing::{TOKEN_LIFE, token};
 use crate::node::testing::TestServer;
 use crate::svids::testing::entry;
 
+mod wit;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Place {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use trust_domains::bundle::TrustBundle;
-use trust_domains::clock::{Clock, Reading, SharedClock};
-use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
+use trust_domains::clock::{Clock, Reading};
+use trust_domains::plan::rotation::{HeldCredential, Jitter};
 use trust_domains::problem::with_causes;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueRequest, IssueResponse, IssueResult, IssuedLeaf, KeyRequest, NodeEntry};
@@ -16,7 +15,8 @@ use trust_domains::{Serial, SpiffeId};
 use super::slot::Held;
 use super::state::Outcome;
 use super::view::IssuedSvid;
-use crate::node::{CallError, KeyError, KeyPair, ServerClient};
+use crate::issuing::{self, Server, all};
+use crate::node::{CallError, KeyError, KeyPair};
 
 /// Renewals of one batch fall into this many groups over the jitter's tenth of a life: each group is one request again.
 const JITTER_GROUPS: u32 = 16;
@@ -54,12 +54,9 @@ pub(crate) enum LeafRefused {
     Unverified(VerifyError),
 }
 
-/// What the issuing of one batch needs, apart from its entries.
-pub(crate) struct Issuer {
-    pub(crate) client: ServerClient,
-    pub(crate) bundle: Arc<TrustBundle>,
-    pub(crate) clock: SharedClock,
-    pub(crate) policy: RotationPolicy,
+/// What the issuing of one batch needs, apart from its orders.
+pub(super) struct Issuer {
+    pub(super) server: Server,
 }
 
 /// Issuing certificates seen lately: every SVID holds the same octets.
@@ -84,11 +81,11 @@ impl SharedIssuers {
 }
 
 /// An outcome for each entry that was asked for.
-pub(crate) type Outcomes = Vec<(Arc<NodeEntry>, Outcome)>;
+type Outcomes = issuing::Outcomes<Arc<NodeEntry>, Held>;
 
 impl Issuer {
     /// Asks for one SVID each, with a new key each.
-    pub(crate) async fn issue(self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers) -> Outcomes {
+    pub(super) async fn issue(self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers) -> Outcomes {
         match self.ask(&entries).await {
             Ok((keys, asked, answer)) if answer.results.len() == entries.len() => self.accept(entries, keys, asked, answer, issuers).await,
             Ok((_, _, answer)) => {
@@ -109,8 +106,8 @@ impl Issuer {
             public_key: Base64(key.public().spki().to_vec()),
         });
         let request = IssueRequest { requests: requests.collect() };
-        let asked = self.clock.now();
-        Ok((keys, asked, self.client.post("/v1/node/issue", &request).await?))
+        let asked = self.server.clock.now();
+        Ok((keys, asked, self.server.client.post("/v1/node/issue", &request).await?))
     }
 
     /// Checks the answers off the runtime: a path validation takes 100 us.
@@ -151,7 +148,7 @@ impl Issuer {
         let issuer = issuers.get(leaf.issuer).ok_or(LeafRefused::NoIssuer)?;
         let der = Bytes::from(leaf.leaf.0.into_boxed_slice());
         // By the server's time of issue: whether this machine's clock is right is no matter of the certificate.
-        let peer = verify_svid(&[(&*der).into(), (&**issuer).into()], &self.bundle, leaf.issued_at).map_err(LeafRefused::Unverified)?;
+        let peer = verify_svid(&[(&*der).into(), (&**issuer).into()], &self.server.bundle, leaf.issued_at).map_err(LeafRefused::Unverified)?;
         if *peer.key_hash() != key.public().hash() {
             return Err(LeafRefused::OtherKey);
         }
@@ -167,7 +164,13 @@ impl Issuer {
                 presented: *peer.serial(),
             });
         }
-        let times = HeldCredential::issued(asked, Duration::from_secs(leaf.expires_in_s), peer.not_after(), grouped(phase), &self.policy);
+        let times = HeldCredential::issued(
+            asked,
+            Duration::from_secs(leaf.expires_in_s),
+            peer.not_after(),
+            grouped(phase),
+            &self.server.policy,
+        );
         if times.has_ended(asked) {
             return Err(LeafRefused::Ended);
         }
@@ -197,10 +200,6 @@ enum IssueError {
     Call(#[from] CallError),
     #[error(transparent)]
     Key(#[from] KeyError),
-}
-
-fn all(entries: Vec<Arc<NodeEntry>>, reason: &str, outcome: fn(String) -> Outcome) -> Outcomes {
-    entries.into_iter().map(|entry| (entry, outcome(reason.to_owned()))).collect()
 }
 
 /// Returns a jitter that falls into one of the groups, shifted by the batch's own phase.

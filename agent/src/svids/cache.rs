@@ -6,7 +6,7 @@ use tokio::sync::{Notify, watch};
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle};
+use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle, TrustDomain};
 
 use super::saved::Restored;
 use super::state::{Due, Outcome, State, Update};
@@ -92,6 +92,21 @@ impl SvidCache {
     #[must_use]
     pub fn bundle(&self) -> watch::Receiver<Option<Arc<TrustBundle>>> {
         self.read(|state| state.bundle_sender.subscribe())
+    }
+
+    /// Returns the present bundle of a trust domain: the own one, or a partner that some entry of this node federates with.
+    #[must_use]
+    pub fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<Arc<TrustBundle>> {
+        self.read(|state| match &state.bundle {
+            Some(own) if own.trust_domain() == trust_domain => Some(Arc::clone(own)),
+            _ => state.partners.get(trust_domain).cloned(),
+        })
+    }
+
+    /// Returns a receiver that changes with each change of what [`SvidCache::bundle_of`] returns.
+    #[must_use]
+    pub fn trust(&self) -> watch::Receiver<()> {
+        self.read(|state| state.trust_sender.subscribe())
     }
 
     /// Returns a receiver that changes with each commit that concerns this node.

@@ -22,6 +22,7 @@ pub use subscription::Subscription;
 pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
 
 pub(crate) use issuing::Issuing;
+pub(crate) use recency::Recency;
 pub(crate) use saved::{Saver, load};
 pub(crate) use state::{Removed, Update};
 

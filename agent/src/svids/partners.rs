@@ -38,6 +38,11 @@ impl PartnerBundles {
         entries.flat_map(|entry| &entry.federates_with).filter_map(held).collect()
     }
 
+    /// Returns that of one partner.
+    pub(super) fn get(&self, partner: &TrustDomain) -> Option<&Arc<TrustBundle>> {
+        self.bundles.get(partner)
+    }
+
     /// Returns all of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<TrustBundle>> {
         self.bundles.values()

@@ -1,4 +1,4 @@
-//! Which SVIDs are kept although nobody uses them: the most recently used.
+//! Which credentials are kept although nobody uses them: the most recently used.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use trust_domains::EntryId;
 
 /// Entries that nobody uses now, oldest use first.
 #[derive(Default)]
-pub(super) struct Recency {
+pub(crate) struct Recency {
     by_age: BTreeMap<u64, EntryId>,
     age_of: HashMap<EntryId, u64>,
     uses: u64,
@@ -14,7 +14,7 @@ pub(super) struct Recency {
 
 impl Recency {
     /// Notes that the entry was used until now and no longer is.
-    pub(super) fn put(&mut self, id: &EntryId) {
+    pub(crate) fn put(&mut self, id: &EntryId) {
         self.take(id);
         self.uses += 1;
         self.by_age.insert(self.uses, id.clone());
@@ -22,14 +22,14 @@ impl Recency {
     }
 
     /// Takes the entry out: it is used, or gone.
-    pub(super) fn take(&mut self, id: &EntryId) {
+    pub(crate) fn take(&mut self, id: &EntryId) {
         if let Some(age) = self.age_of.remove(id) {
             self.by_age.remove(&age);
         }
     }
 
     /// Takes out those past the limit, least recently used first.
-    pub(super) fn trim(&mut self, limit: usize) -> Vec<EntryId> {
+    pub(crate) fn trim(&mut self, limit: usize) -> Vec<EntryId> {
         let mut dropped = Vec::new();
         while self.by_age.len() > limit {
             let Some((_, id)) = self.by_age.pop_first() else { break };

@@ -19,6 +19,7 @@ use super::settlement::Settlement;
 use super::slot::{Held, Slot, differs};
 use super::subscription::{View, ViewKey};
 use super::view::WantedFacts;
+use crate::issuing;
 
 /// The most entries whose SVIDs are fetched ahead; with more, SVIDs are fetched on demand. A thousand take about 2 MB here and two requests.
 pub(crate) const PREFETCH_LIMIT: usize = 1_000;
@@ -51,24 +52,10 @@ pub(crate) enum Removed {
 }
 
 /// What came of asking for one SVID.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is there.
-    Issued(Held),
-    /// The server was not reached: the matter stays open.
-    Unreached(String),
-    /// The server refused, or answered something unusable.
-    Refused(String),
-}
+pub(crate) type Outcome = issuing::Outcome<Held>;
 
-/// What the rotation plan asks for now.
-#[derive(Debug, Default)]
-pub(crate) struct Due {
-    /// Entries to issue for, at most a batch: those in use first, then those whose SVID ends first.
-    pub(crate) issue: Vec<Arc<NodeEntry>>,
-    /// When to look again, since boot; `None` for when something changes.
-    pub(crate) next: Option<Duration>,
-}
+/// What the rotation plan asks for now: those in use first, then those whose SVID ends first.
+pub(crate) type Due = issuing::Due<Arc<NodeEntry>>;
 
 /// Entries, SVIDs and views.
 pub(crate) struct State {
@@ -89,6 +76,8 @@ pub(crate) struct State {
     /// Counts what the sealed cache would have to be written for.
     pub(super) changes: u64,
     pub(super) bundle_sender: watch::Sender<Option<Arc<TrustBundle>>>,
+    /// Told of each change of any bundle.
+    pub(super) trust_sender: watch::Sender<()>,
     pub(super) shown_sender: watch::Sender<Option<Revision>>,
     pub(super) wanted: Arc<WantedFacts>,
 }
@@ -109,6 +98,7 @@ impl State {
             settlement: Settlement::default(),
             changes: 0,
             bundle_sender: watch::Sender::new(None),
+            trust_sender: watch::Sender::new(()),
             shown_sender: watch::Sender::new(None),
             wanted: Arc::default(),
         }
@@ -282,6 +272,7 @@ impl State {
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.publish(now);
         self.bundle_sender.send_replace(None);
+        self.trust_sender.send_replace(());
         self.shown_sender.send_replace(None);
     }
 
@@ -364,6 +355,7 @@ impl State {
         self.bundle = Some(Arc::new(bundle));
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.bundle_sender.send_replace(self.bundle.clone());
+        self.trust_sender.send_replace(());
     }
 
     /// Puts all bundles of partners in place. Only views of entries that federate with a partner whose bundle changed are told.
@@ -372,6 +364,7 @@ impl State {
         if changed.is_empty() {
             return;
         }
+        self.trust_sender.send_replace(());
         let federates = |id: &EntryId| {
             let slot = self.slots.get(id);
             slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))

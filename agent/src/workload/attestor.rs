@@ -17,7 +17,7 @@ use super::file_hash::{FileHashes, FileKey, Unhashable, identify};
 use super::id_map::{StandIn, StandIns};
 use super::names::Names;
 use super::process::{Inode, Look, Origin, own_mount_namespace};
-use super::uid_shares::{Share, UidShares};
+use super::shares::{Share, UidShares};
 use crate::svids::WantedFacts;
 
 /// How long one attestation may take: the first hash of the largest executable from a slow disk.

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::attestor::AttestError;
+use super::exit::Exit;
 use super::process::{Look, Process};
 
 /// The process that opened a connection.
@@ -48,7 +49,7 @@ impl Caller {
         })
     }
 
-    /// Takes hold of the process with this number, for `explain`: its uid and gid are those it acts with now.
+    /// Takes hold of the process that has this number now, for `explain` and for brokers: its uid and gid are those it acts with now.
     ///
     /// # Errors
     /// There is no such process, or it hides from the agent.
@@ -90,6 +91,14 @@ impl Caller {
         let now = process.look()?;
         compare(self.at_accept.as_ref(), now.as_ref())?;
         Ok(now)
+    }
+
+    /// Returns what tells when the process ends.
+    ///
+    /// # Errors
+    /// The system cannot watch it, or it lives in a PID namespace that the agent does not see into.
+    pub fn exit(&self) -> Result<Exit, AttestError> {
+        self.process.as_ref().map_or(Err(AttestError::Unseen), Process::exit)
     }
 
     /// Returns the process's directory in `/proc`.

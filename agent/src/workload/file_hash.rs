@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::attestor::AttestError;
 use super::process::Inode;
-use super::uid_shares::Share;
+use super::shares::Share;
 
 /// The largest executable that is hashed: a second or so of one core, and far above any program that is one file.
 pub(super) const MAX_HASHED_SIZE: u64 = 1 << 30;

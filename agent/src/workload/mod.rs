@@ -1,4 +1,4 @@
-//! Who is calling: what the kernel proves about the process at the other end of a Unix socket.
+//! Who is calling: what the kernel proves about the process at the other end of a Unix socket, or one that is named by its number.
 //!
 //! - The kernel's word first: uid and gid are those of `SO_PEERCRED`, the process is the one of `SO_PEERPIDFD`. Nothing is asked of the caller.
 //! - The rest is read from `/proc`, between two looks that must agree: one when the connection is accepted, one after the last read. The
@@ -13,18 +13,20 @@
 mod attestor;
 mod caller;
 mod executable;
+mod exit;
 mod file_hash;
 mod id_map;
 mod names;
 mod proc_status;
 mod process;
 mod rights;
-mod uid_shares;
+mod shares;
 
 pub use attestor::{AttestError, Attested, Attestor};
 pub use caller::Caller;
+pub use exit::Exit;
 pub use rights::{Rights, unprovable};
-pub use uid_shares::{Share, UidShares};
+pub use shares::{Share, Shares, UidShares};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, openat, statx};
@@ -10,6 +11,7 @@ use rustix::path::Arg;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::attestor::AttestError;
+use super::exit::Exit;
 use super::proc_status::{Credentials, StartTime, parse_credentials, parse_start_time};
 
 /// The most of one `/proc` file that is read. `status` holds up to 65,536 supplementary groups of up to 11 characters.
@@ -19,7 +21,7 @@ const MAX_PROC_FILE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
 }
 
 /// What a process looks like at a moment.
@@ -72,19 +74,25 @@ pub(super) enum Hidden {
 impl Process {
     /// Takes a process whose pidfd the kernel gave with the connection.
     pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd }
+        Self { pid, pidfd: Arc::new(pidfd) }
     }
 
     /// Opens the process that has this number now.
     pub(super) fn open(pid: Pid) -> Result<Self, AttestError> {
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Self { pid, pidfd }),
-            Err(Errno::SRCH | Errno::INVAL) => Err(AttestError::Exited),
+            Ok(pidfd) => Ok(Self::new(pid, pidfd)),
+            // The latter two: the number is a thread's.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Err(AttestError::Exited),
             Err(source) => Err(AttestError::Unreadable {
                 what: "pidfd",
                 source: source.into(),
             }),
         }
+    }
+
+    /// Returns what tells when the process ends.
+    pub(super) fn exit(&self) -> Result<Exit, AttestError> {
+        Exit::of(Arc::clone(&self.pidfd))
     }
 
     /// Returns the process's number in the agent's PID namespace.

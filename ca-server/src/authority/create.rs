@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
@@ -12,8 +13,9 @@ use zeroize::Zeroizing;
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
-use super::record::{AuthorityRecord, FORMAT, StoredKey, TOKEN_FORMAT, TokenKeyRecord};
+use super::record::{AuthorityRecord, FORMAT, StoredKey, TokenKeyRecord, token_format};
 use super::shape;
+use super::token_signer::TokenSigner;
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
 use crate::issuance::recorded::record_one;
@@ -98,20 +100,21 @@ impl Making<'_> {
     }
 
     /// Makes a key that signs tokens; one that is active is published from the start.
-    pub(crate) fn token_key(&self, kind: AuthorityKind, phase: Phase) -> Result<NewTokenKey, CreateError> {
-        let (key, pkcs8) = AuthorityKey::generate()?;
+    pub(crate) fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
+        let (key, pkcs8) = TokenSigner::generate(algorithm)?;
         let record = TokenKeyRecord {
-            format: TOKEN_FORMAT,
+            format: token_format(algorithm),
             kind,
             phase,
             created_at: self.now,
             not_before: self.not_before(),
             not_after: self.not_after,
+            algorithm,
             published_at: (phase == Phase::Active).then_some(self.now),
             private_key: StoredKey(pkcs8),
         };
         Ok(NewTokenKey {
-            id: key.public().key_id().authority_id(),
+            id: key.key_id()?.authority_id(),
             record,
         })
     }

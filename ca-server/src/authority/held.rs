@@ -5,12 +5,14 @@ use std::sync::Arc;
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityState, Phase, Publication};
+use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle};
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
-use super::record::{AuthorityRecord, FORMAT, Header, TOKEN_FORMAT, TokenKeyRecord};
+use super::record::{AuthorityRecord, FORMAT, Header, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
 use super::token_key::TokenKey;
+use super::token_signer::TokenSigner;
 use super::witness::BundleWitness;
 use crate::seal::{SealError, SealedRecords};
 use crate::store::{Item, Key, RecordName, Write};
@@ -97,7 +99,7 @@ impl Held {
             AuthorityKind::X509Root | AuthorityKind::X509Issuing => FORMAT,
             AuthorityKind::Jwt | AuthorityKind::Wit => TOKEN_FORMAT,
         };
-        if format != known {
+        if !(OLDEST_FORMAT..=known).contains(&format) {
             return Err(ReadAuthorityError::FormatUnknown {
                 record: name(),
                 found: format,
@@ -114,8 +116,8 @@ impl Held {
             }
             AuthorityKind::Jwt | AuthorityKind::Wit => {
                 let record: TokenKeyRecord = records.open_item(item).map_err(sealed)?;
-                let key = AuthorityKey::from_pkcs8(&record.private_key.0).map_err(unreadable)?;
-                let key = TokenKey::new(key, record.not_before, record.not_after);
+                let signer = TokenSigner::from_pkcs8(record.algorithm, &record.private_key.0).map_err(unreadable)?;
+                let key = TokenKey::new(signer, record.not_before, record.not_after).map_err(unreadable)?;
                 Authority::Token(record, Arc::new(key))
             }
         };
@@ -167,10 +169,11 @@ impl Held {
         }
     }
 
-    pub(super) fn key(&self) -> &AuthorityKey {
+    /// Returns the hash of its public key, if a workload could have the same one.
+    pub(super) fn key_hash(&self) -> Option<KeyHash> {
         match &self.authority {
-            Authority::Ca(_, issuer) => issuer.key(),
-            Authority::Token(_, key) => key.key(),
+            Authority::Ca(_, issuer) => Some(issuer.key().public_key().hash()),
+            Authority::Token(_, key) => key.key_hash(),
         }
     }
 
@@ -216,6 +219,7 @@ impl Held {
             issuer: self.ca().and_then(|(record, _)| record.root.clone()),
             not_before: self.not_before(),
             not_after: self.not_after(),
+            algorithm: self.token().map(|(_, key)| key.algorithm()),
             publication,
         }
     }
@@ -241,8 +245,8 @@ impl Held {
                 source,
             }),
             Authority::Token(record, key) => Ok(match record.kind {
-                AuthorityKind::Wit => bundle.with_wit_authority(key.id(), key.key().public_key()),
-                AuthorityKind::Jwt | AuthorityKind::X509Root | AuthorityKind::X509Issuing => bundle.with_jwt_authority(key.id(), key.key().public_key()),
+                AuthorityKind::Wit => bundle.with_wit_authority(key.jwk().clone()),
+                AuthorityKind::Jwt | AuthorityKind::X509Root | AuthorityKind::X509Issuing => bundle.with_jwt_authority(key.jwk().clone()),
             }),
         }
     }

@@ -18,6 +18,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod token_key;
+mod token_signer;
 pub(crate) mod trial;
 mod witness;
 

@@ -14,10 +14,14 @@ impl KeyId {
     /// Returns the id of a key.
     #[must_use]
     pub fn of(key: &PublicKey) -> Self {
+        Self::of_spki(key.spki())
+    }
+
+    /// Returns the id of the key with this SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn of_spki(spki: &[u8]) -> Self {
         let mut id = [0; 20];
-        id.iter_mut()
-            .zip(digest(&SHA256, key.spki()).as_ref())
-            .for_each(|(octet, hashed)| *octet = *hashed);
+        id.iter_mut().zip(digest(&SHA256, spki).as_ref()).for_each(|(octet, hashed)| *octet = *hashed);
         Self(id)
     }
 

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trust_domains::Timestamp;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
 use zeroize::Zeroizing;
@@ -11,8 +12,11 @@ use zeroize::Zeroizing;
 /// The version of a CA's record.
 pub(super) const FORMAT: u32 = 1;
 
-/// The version of a token key's record.
-pub(super) const TOKEN_FORMAT: u32 = 1;
+/// The newest version of a token key's record: with an algorithm. The version before knows ES256 alone, and one of those is still written as it was.
+pub(super) const TOKEN_FORMAT: u32 = 2;
+
+/// The oldest version of any record that is read.
+pub(super) const OLDEST_FORMAT: u32 = 1;
 
 /// The head of every authority's record: what says how to read the rest.
 #[derive(Debug, Deserialize)]
@@ -30,10 +34,26 @@ pub(crate) struct TokenKeyRecord {
     pub(super) created_at: Timestamp,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
+    /// What it signs with; absent for ES256.
+    #[serde(default, skip_serializing_if = "is_es256")]
+    pub(super) algorithm: TokenAlgorithm,
     /// When the bundle with it was handed out; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
     pub(super) private_key: StoredKey,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_es256(algorithm: &TokenAlgorithm) -> bool {
+    *algorithm == TokenAlgorithm::Es256
+}
+
+/// Returns the version of a token key's record: the oldest that can tell what it says.
+pub(super) fn token_format(algorithm: TokenAlgorithm) -> u32 {
+    match algorithm {
+        TokenAlgorithm::Es256 => OLDEST_FORMAT,
+        TokenAlgorithm::Rs256 => TOKEN_FORMAT,
+    }
 }
 
 /// One CA. What its certificate says (names, validity) is read from there.

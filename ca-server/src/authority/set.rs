@@ -22,7 +22,7 @@ pub(super) struct AuthoritySet {
 
 impl AuthoritySet {
     pub(super) fn new(held: Vec<Held>) -> Self {
-        let keys = held.iter().map(|held| held.key().public_key().hash()).collect();
+        let keys = held.iter().filter_map(Held::key_hash).collect();
         Self { held, keys }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thiserror::Error;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, Phase, PrepareReason};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::audit::{AuditEvent, Decision};
@@ -81,7 +82,12 @@ impl Authorities {
     pub(super) async fn perform(&self, action: AuthorityAction) -> Result<(), StepError> {
         match action {
             AuthorityAction::PrepareIssuing { root, not_after, reason } => self.prepare_issuing(root, not_after, reason).await,
-            AuthorityAction::PrepareToken { kind, not_after, reason } => self.prepare_token(kind, not_after, reason).await,
+            AuthorityAction::PrepareToken {
+                kind,
+                algorithm,
+                not_after,
+                reason,
+            } => self.prepare_token(kind, algorithm, not_after, reason).await,
             AuthorityAction::Publish { id } => self.publish(id).await,
             AuthorityAction::Activate { id, reason, left_behind } => self.activate(id, reason, left_behind).await,
             AuthorityAction::Retire { id, replaced_by } => self.move_to(id, Phase::Old, "authority_retired", format!("replaced by {replaced_by}")).await,
@@ -103,9 +109,9 @@ impl Authorities {
     }
 
     /// Makes a token key. Its commit puts it into the bundle; nobody is asked for it yet.
-    async fn prepare_token(&self, kind: AuthorityKind, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
+    async fn prepare_token(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
         let actor = self.actor();
-        let made = self.making(not_after, &actor).token_key(kind, Phase::Prepared)?;
+        let made = self.making(not_after, &actor).token_key(kind, algorithm, Phase::Prepared)?;
         self.decide("authority_prepared", &made.id, prepare_text(reason)).await?;
         let key = authority_key(&made.id);
         let mut commit = Commit::new("authority_prepared").absent(key.clone());
@@ -221,6 +227,7 @@ fn prepare_text(reason: PrepareReason) -> String {
     match reason {
         PrepareReason::EndsSoon { not_after } => format!("the active one ends at {not_after}"),
         PrepareReason::NoneActive => "none is active".to_owned(),
+        PrepareReason::OtherAlgorithm { active, wanted } => format!("{wanted} is configured, and the active one signs {active}"),
     }
 }
 

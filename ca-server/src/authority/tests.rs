@@ -7,6 +7,7 @@ use std::time::Duration;
 use conformance::covers;
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
 use trust_domains::plan::clock_evidence::ClockEvidence;
 use trust_domains::problem::{Code, Coded as _};
@@ -331,6 +332,36 @@ async fn a_new_jwt_key_is_published_at_once_and_signs_when_the_nodes_know_it_or_
         });
         assert_eq!(reason.unwrap().contains("1 node (web-1)"), !knows);
     }
+}
+
+#[tokio::test]
+async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_the_store() {
+    let world = World::new().await;
+    let mut rs256 = settings();
+    rs256.policy = rs256.policy.with_jwt(rs256.policy.jwt().with_algorithm(TokenAlgorithm::Rs256));
+    let load = async |settings| {
+        let (store, records) = (Arc::clone(&world.store), world.authorities.records.clone());
+        let (recorder, clock) = (world.tap.clone(), world.clock.shared());
+        let authorities = Authorities::load(trust_domain(), store, records, recorder, clock, settings, Arc::new(NobodyAway))
+            .await
+            .unwrap();
+        authorities.look().await.unwrap();
+        authorities
+    };
+    let authorities = load(rs256).await;
+    let made = authorities.jwt_key(world.clock.now()).unwrap();
+    assert_eq!(made.algorithm(), TokenAlgorithm::Rs256);
+    let signature = made.sign(b"message").unwrap();
+
+    let again = load(rs256).await;
+    let opened = again.jwt_key(world.clock.now()).unwrap();
+    assert_eq!((opened.id(), opened.jwk()), (made.id(), made.jwk()));
+    assert!(again.bundle().borrow().jwt_authorities().contains(made.jwk()));
+    assert_eq!(opened.sign(b"message").unwrap(), signature, "PKCS #1 v1.5 signatures have no chance in them");
+    assert_eq!(*again.problems().borrow(), Arc::from([]));
+
+    let back = load(settings()).await.jwt_key(world.clock.now()).unwrap();
+    assert_eq!(back.algorithm(), TokenAlgorithm::Es256);
 }
 
 fn decided(event: &AuditEvent) -> Option<String> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::join_link::ServerAddress;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::features::Features;
@@ -38,6 +39,8 @@ pub struct RawServerConfig {
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
+    /// What JWT-SVIDs are signed with: `ES256` or `RS256`. Default: `ES256`. After a change the next key takes over as soon as it is known everywhere.
+    pub jwt_algorithm: Option<String>,
     /// The life of a key that signs WIT-SVIDs, as `7d`. Default: 7 days; bounded as `jwt_key_ttl`. It counts where `wit` is enabled.
     pub wit_key_ttl: Option<String>,
     /// What the server does only on demand. Default: nothing. `wit`: issue WIT-SVIDs, whose standard is incubating.
@@ -75,6 +78,7 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
+        KnownKey::text::<TokenAlgorithm>("jwt_algorithm"),
         KnownKey::text::<TextDuration>("wit_key_ttl"),
         KnownKey::new("enable", KeyValue::Texts(as_text::<Features>)),
         KnownKey::text::<TextDuration>("ack_deadline"),
@@ -109,6 +113,7 @@ impl RawServerConfig {
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
+            jwt_algorithm: self.jwt_algorithm.or(under.jwt_algorithm),
             wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
             enable: self.enable.or(under.enable),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),

@@ -49,6 +49,7 @@ fn every_option_can_stand_in_the_file() {
         issuing_ttl = "1h"
         node_ttl = "10m"
         jwt_key_ttl = "20m"
+        jwt_algorithm = "RS256"
         wit_key_ttl = "30m"
         enable = ["wit"]
         ack_deadline = "1m"
@@ -78,6 +79,7 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
+    assert_eq!(config.authority_settings().policy.jwt().algorithm(), TokenAlgorithm::Rs256);
     assert_eq!(config.authority_settings().policy.wit().unwrap().life().life().as_secs(), 1_800);
     assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
     assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);
@@ -95,6 +97,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         issuing_ttl,
         node_ttl,
         jwt_key_ttl,
+        jwt_algorithm,
         wit_key_ttl,
         enable,
         ack_deadline,
@@ -117,6 +120,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         issuing_ttl,
         node_ttl,
         jwt_key_ttl,
+        jwt_algorithm,
         wit_key_ttl,
         enable.map(|_| String::new()),
         ack_deadline,

@@ -42,7 +42,7 @@ impl PreparedToken {
     /// # Errors
     /// When the token would be good when its key is not.
     pub(crate) fn jwt(key: Arc<TokenKey>, claims: &Claims, cause: Cause) -> Result<Self, PrepareError> {
-        let to_be_signed = claims.signing_input(key.id());
+        let to_be_signed = claims.signing_input(key.algorithm(), key.id());
         let said = Said {
             kind: TokenKind::Jwt,
             jti: claims.jti,
@@ -59,7 +59,7 @@ impl PreparedToken {
     /// # Errors
     /// When the token would be good when its key is not.
     pub(crate) fn wit(key: Arc<TokenKey>, claims: &WitClaims, cause: Cause) -> Result<Self, PrepareError> {
-        let to_be_signed = claims.signing_input(key.id());
+        let to_be_signed = claims.signing_input(key.algorithm(), key.id());
         let said = Said {
             kind: TokenKind::Wit,
             jti: claims.jti,
@@ -116,12 +116,12 @@ impl Prepared for PreparedToken {
             key,
             record,
         } = self;
-        let signature = key.key().sign_es256(to_be_signed.as_bytes()).map_err(|source| SignError {
+        let signature = key.sign(to_be_signed.as_bytes()).map_err(|source| SignError {
             issuer: key.id().to_string(),
             source,
         })?;
         Ok(SignedToken {
-            text: to_be_signed.signed(&signature),
+            text: to_be_signed.signed(signature),
             jti: record.jti,
             spiffe_id: record.spiffe_id,
             issued_at,

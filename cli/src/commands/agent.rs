@@ -73,6 +73,18 @@ pub(crate) struct RunArgs {
     /// Keeps no workload credentials on disk: after a restart none is served until the server answers.
     #[arg(long)]
     no_cache: bool,
+    /// The socket of the Broker API, in a directory of its own; needs --enable broker.
+    #[arg(long, value_name = "PATH")]
+    broker_socket: Option<String>,
+    /// The TCP address of the Broker API; needs --enable broker.
+    #[arg(long, value_name = "ADDR")]
+    broker_listen: Option<String>,
+    /// Lets the identity ID act for other workloads, by references of these types, of pid; repeat it for more.
+    #[arg(long, value_name = "ID=TYPE,..")]
+    broker_allow: Vec<String>,
+    /// Switches on what is off by default, of broker and wit: parts of the SPIFFE standards that may still change.
+    #[arg(long, value_name = "FEATURE,..", value_delimiter = ',')]
+    enable: Vec<String>,
     /// Ends when the process that started it ends.
     #[arg(long, hide = true)]
     die_with_parent: bool,
@@ -115,6 +127,10 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         max_streams_per_uid: args.max_streams_per_uid,
         jwt_leeway: args.jwt_leeway,
         no_cache: args.no_cache.then_some(true),
+        broker_socket: args.broker_socket,
+        broker_listen: args.broker_listen,
+        broker_allow: args.broker_allow,
+        enable: (!args.enable.is_empty()).then_some(args.enable),
         ..RawAgentConfig::default()
     };
     let config = AgentConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
@@ -150,7 +166,7 @@ fn read_link(source: impl std::io::Read) -> Result<String, Failure> {
 fn status_text(status: &AgentStatus) -> String {
     let dash = || "-".to_owned();
     let since = status.since.map(|since| format!(" since {since}")).unwrap_or_default();
-    let mut text = fields(&[
+    let mut rows = vec![
         ("SPIFFE ID", status.spiffe_id.as_ref().map_or_else(dash, ToString::to_string)),
         ("server", status.server.clone().unwrap_or_else(dash)),
         ("connected", format!("{}{since}", if status.connected { "yes" } else { "no" })),
@@ -159,11 +175,17 @@ fn status_text(status: &AgentStatus) -> String {
         ("entries", status.entries.to_string()),
         ("SVIDs", status.svids.to_string()),
         ("JWT-SVIDs", status.jwt_svids.to_string()),
+        ("WIT-SVIDs", status.wit_svids.to_string()),
         ("streams", status.streams.to_string()),
         ("socket", status.workload_socket.clone()),
         ("SDS streams", status.sds_streams.to_string()),
         ("SDS socket", status.sds_socket.clone()),
-    ]);
+    ];
+    if !status.broker_addresses.is_empty() {
+        rows.push(("broker streams", status.broker_streams.to_string()));
+        rows.push(("broker", status.broker_addresses.join(", ")));
+    }
+    let mut text = fields(&rows);
     for sink in &status.sinks {
         let state = sink
             .last_error

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use platform::paths::Environment;
 use serde::Serialize;
 use trust_domains::TrustDomain;
+use trust_domains::jws::TokenAlgorithm;
 
 use crate::args::Global;
 use crate::environment::{self, Role};
@@ -42,6 +43,9 @@ pub(crate) struct InitArgs {
     /// Goes without a recovery key: who loses the key file loses the trust domain.
     #[arg(long)]
     no_recovery: bool,
+    /// What the first JWT key signs with: ES256, or RS256 for relying parties that verify nothing else; `server run` takes the same option.
+    #[arg(long, value_name = "ALGORITHM", default_value_t)]
+    jwt_algorithm: TokenAlgorithm,
 }
 
 /// Runs the server.
@@ -75,6 +79,9 @@ pub(crate) struct RunArgs {
     /// The life of a key that signs JWT-SVIDs [default: 7d].
     #[arg(long, value_name = "D")]
     jwt_key_ttl: Option<String>,
+    /// What JWT-SVIDs are signed with: ES256, or RS256 for relying parties that verify nothing else [default: ES256].
+    #[arg(long, value_name = "ALGORITHM")]
+    jwt_algorithm: Option<String>,
     /// The life of a key that signs WIT-SVIDs, where they are enabled [default: 7d].
     #[arg(long, value_name = "D")]
     wit_key_ttl: Option<String>,
@@ -143,6 +150,7 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
         data_dir,
         key_file: args.key_file,
         recovery,
+        jwt_algorithm: args.jwt_algorithm,
         clock: platform::clock::SystemClock::shared(),
     };
     let report = ca_server::init::init(params).await.map_err(|error| Failure::of(&error))?;
@@ -188,6 +196,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         issuing_ttl: args.issuing_ttl,
         node_ttl: args.node_ttl,
         jwt_key_ttl: args.jwt_key_ttl,
+        jwt_algorithm: args.jwt_algorithm,
         wit_key_ttl: args.wit_key_ttl,
         enable: (!args.enable.is_empty()).then_some(args.enable),
         ack_deadline: args.ack_deadline,

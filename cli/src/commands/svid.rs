@@ -5,6 +5,7 @@ mod lint;
 mod mint;
 pub(crate) mod received;
 mod received_token;
+mod received_wit;
 mod socket;
 pub(crate) mod workload;
 

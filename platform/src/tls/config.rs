@@ -42,6 +42,14 @@ impl TlsIdentity {
     }
 }
 
+impl TlsIdentity {
+    /// Returns the chain and the key, for a listener that chooses by the handshake what it shows.
+    #[must_use]
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0)
+    }
+}
+
 impl From<Arc<CertifiedKey>> for TlsIdentity {
     /// Takes a chain and a key that belong together.
     fn from(certified: Arc<CertifiedKey>) -> Self {

@@ -147,12 +147,12 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-fn joined<'a>(leaf: &CertificateDer<'a>, others: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+pub(super) fn joined<'a>(leaf: &CertificateDer<'a>, others: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
     std::iter::once(leaf).chain(others).cloned().collect()
 }
 
 /// Keeps the reason inside the TLS error, for the log at this end; the peer sees an alert only.
-fn refused(error: VerifyError) -> Error {
+pub(super) fn refused(error: VerifyError) -> Error {
     CertificateError::Other(OtherError(Arc::new(error))).into()
 }
 

@@ -59,6 +59,17 @@ impl PublicJwk {
         }
     }
 
+    /// Returns the members of a key that signs RS256 tokens under this identifier (JWT-14), from its modulus and exponent: big-endian, without leading
+    /// zero octets (RFC 7518 section 6.3.1).
+    #[must_use]
+    pub fn rs256(kid: &AuthorityId, modulus: &[u8], exponent: &[u8]) -> Self {
+        Self {
+            kid: Some(kid.to_string()),
+            alg: Some("RS256".to_owned()),
+            ..Self::with_members("RSA", [("n", url(modulus)), ("e", url(exponent))])
+        }
+    }
+
     /// Returns the members that state a key of this type (RFC 7518 section 6, RFC 8037 section 2).
     fn member_names(kty: &str) -> Option<&'static [&'static str]> {
         match kty {

@@ -1,9 +1,9 @@
-//! The JWT keys of a bundle as a plain JWK Set (RFC 7517 section 5), for relying parties that know no SPIFFE bundle.
+//! The token keys of a bundle as plain JWK Sets (RFC 7517 section 5): those of JWT-SVIDs or those of WIT-SVIDs, never both.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bundle::json::USE_JWT;
+use crate::bundle::json::{USE_JWT, USE_WIT};
 use crate::bundle::parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, RawDocument, TokenUse};
 use crate::bundle::{PublicJwk, TrustBundle};
 
@@ -29,7 +29,20 @@ impl TrustBundle {
     /// # Errors
     ///
     /// When the document as a whole is no key set.
-    pub fn with_jwks(mut self, document: &[u8]) -> Result<Self, ParseBundleError> {
+    pub fn with_jwks(self, document: &[u8]) -> Result<Self, ParseBundleError> {
+        self.with_key_set(document, TokenUse::Jwt, |purpose| purpose == USE_SIGNATURE || purpose == USE_JWT)
+    }
+
+    /// Adds the WIT keys of a plain JWK Set, as the Workload API sends it: those that name no use, or `wit-svid`. Others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the document as a whole is no key set.
+    pub fn with_wit_jwks(self, document: &[u8]) -> Result<Self, ParseBundleError> {
+        self.with_key_set(document, TokenUse::Wit, |purpose| purpose == USE_WIT)
+    }
+
+    fn with_key_set(mut self, document: &[u8], tokens: TokenUse, is_meant: fn(&Value) -> bool) -> Result<Self, ParseBundleError> {
         if document.len() > MAX_BUNDLE_BYTES {
             return Err(ParseBundleError::TooLarge {
                 limit: MAX_BUNDLE_BYTES,
@@ -44,10 +57,9 @@ impl TrustBundle {
             });
         }
         for jwk in keys.iter().filter_map(Value::as_object) {
-            let purpose = jwk.get("use");
-            if purpose.is_none_or(|purpose| purpose == USE_SIGNATURE || purpose == USE_JWT) {
+            if jwk.get("use").is_none_or(is_meant) {
                 // One that is not understood, or has an ID that another has, does not cost the others (BUN-06).
-                let _skipped = self.take_token_key(TokenUse::Jwt, jwk);
+                let _skipped = self.take_token_key(tokens, jwk);
             }
         }
         Ok(self)
@@ -56,7 +68,7 @@ impl TrustBundle {
     /// Returns the keys of JWT-SVIDs, and no others, as a JWK Set for relying parties that know nothing of SPIFFE, without line breaks.
     #[must_use]
     pub fn to_jwks(&self) -> String {
-        self.jwks(Some(USE_SIGNATURE))
+        key_set(&self.jwt_authorities, Some(USE_SIGNATURE))
     }
 
     /// Returns the keys of JWT-SVIDs, and no others (WAPI-17), as the Workload API sends them: a JWK Set without line breaks.
@@ -64,14 +76,22 @@ impl TrustBundle {
     /// It has no `use`: that of the SPIFFE bundle, `jwt-svid`, stops common JWT libraries, which know `sig` only (T6), and all keys here are for one use.
     #[must_use]
     pub fn to_workload_jwks(&self) -> String {
-        self.jwks(None)
+        key_set(&self.jwt_authorities, None)
     }
 
-    #[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]
-    fn jwks(&self, purpose: Option<&'static str>) -> String {
-        let keys = self.jwt_authorities.iter().map(|key| Key { purpose, key });
-        serde_json::to_string(&KeySet { keys: keys.collect() }).expect("a key set is always JSON")
+    /// Returns the keys of WIT-SVIDs, and no others (WAPI-22), as the Workload API sends them: a JWK Set without line breaks.
+    ///
+    /// Each says its `use`, `wit-svid` (WIT-22), so that a common JWT library that gets hold of the set takes none of them for a key of JWTs.
+    #[must_use]
+    pub fn to_wit_jwks(&self) -> String {
+        key_set(&self.wit_authorities, Some(USE_WIT))
     }
+}
+
+#[expect(clippy::expect_used, reason = "maps with text keys and no fallible Serialize: serde_json cannot fail on them")]
+fn key_set(keys: &[PublicJwk], purpose: Option<&'static str>) -> String {
+    let keys = keys.iter().map(|key| Key { purpose, key });
+    serde_json::to_string(&KeySet { keys: keys.collect() }).expect("a key set is always JSON")
 }
 
 #[cfg(test)]
@@ -94,6 +114,34 @@ mod tests {
         assert_eq!(jwks, json!({ "keys": [key("sig", "one")] }));
         let empty = TrustBundle::new("example.org".parse().unwrap());
         assert_eq!(empty.to_jwks(), r#"{"keys":[]}"#);
+    }
+
+    #[covers("WAPI-22", "WIT-22", "WIT-23")]
+    #[test]
+    fn wapi_22_a_wit_key_set_has_the_wit_keys_alone_each_with_its_own_id_and_use() {
+        let key = |purpose: &str, kid: &str| {
+            json!({ "use": purpose, "kid": kid, "kty": "EC", "crv": "P-256",
+                "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM" })
+        };
+        let keys = json!([
+            key("wit-svid", "a"),
+            key("jwt-svid", "b"),
+            key("wit-svid", "b"),
+            key("wit-svid", "a"),
+            key("wit-svid", "c")
+        ]);
+        let bundle = TrustBundle::parse_spiffe_json(&"td".parse().unwrap(), json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        let expected = json!({ "keys": [key("wit-svid", "a"), key("wit-svid", "c")] });
+        assert_eq!(serde_json::from_str::<Value>(&bundle.to_wit_jwks()).unwrap(), expected);
+        assert_eq!(TrustBundle::new("td".parse().unwrap()).to_wit_jwks(), r#"{"keys":[]}"#);
+
+        let read = |document: &str| TrustBundle::new("td".parse().unwrap()).with_wit_jwks(document.as_bytes()).unwrap();
+        assert_eq!(read(&bundle.to_wit_jwks()).wit_authorities(), bundle.wit_authorities());
+        let mut plain = key("", "d");
+        plain.as_object_mut().unwrap().remove("use");
+        let mixed = json!({ "keys": [plain, key("sig", "e"), key("jwt-svid", "f"), key("wit-svid", "g")] }).to_string();
+        let kids: Vec<_> = read(&mixed).wit_authorities().iter().map(|key| key.key_id().unwrap().to_owned()).collect();
+        assert_eq!((kids, read(&mixed).jwt_authorities().len()), (vec!["d".to_owned(), "g".to_owned()], 0));
     }
 
     #[covers("WAPI-17")]

@@ -264,8 +264,10 @@ impl TrustBundle {
             // No signature algorithm of JWT-SVID or WIT-SVID uses such a key.
             return Err(SkipReason::KeyTypeUnknown);
         }
-        let key_id = key.key_id().ok_or(SkipReason::KeyIdMissing)?;
-        if self.has_token_key(key_id) {
+        if key.key_id().is_none() {
+            return Err(SkipReason::KeyIdMissing);
+        }
+        if self.has_token_key(&key) {
             return Err(SkipReason::Duplicate);
         }
         match purpose {
@@ -277,6 +279,7 @@ impl TrustBundle {
 }
 
 /// Which tokens a key signs.
+#[derive(Clone, Copy)]
 pub(super) enum TokenUse {
     Jwt,
     Wit,

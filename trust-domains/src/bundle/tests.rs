@@ -6,7 +6,7 @@ use conformance::covers;
 use proptest::prelude::{Strategy, any, proptest};
 use serde_json::{Value, json};
 
-use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SpiffeBundle, TrustBundle};
+use super::{AuthorityRefused, MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, PublicJwk, SkipReason, SpiffeBundle, TrustBundle};
 use crate::join_link::RootHash;
 use crate::trust_domain::TrustDomain;
 use crate::x509::testing::{NOW, TestCa, TestDomain};
@@ -203,7 +203,7 @@ fn token_keys_are_kept_apart_by_use_and_never_with_private_members() {
     leaked["x5t"] = json!("other");
     let keys = json!([leaked, token_entry("jwt-svid", "b"), token_entry("jwt-svid", "b"), token_entry("wit-svid", "c")]);
     let parsed = parse(&json!({ "keys": keys })).unwrap();
-    let ids = |keys: &[super::PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |keys: &[PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(
         (ids(parsed.bundle.jwt_authorities()), ids(parsed.bundle.wit_authorities())),
         (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
@@ -360,7 +360,7 @@ proptest! {
 #[covers("WIT-22")]
 #[test]
 fn wit_22_a_key_id_stands_once_in_the_whole_bundle_whatever_the_tokens() {
-    let ids = |keys: &[super::PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |keys: &[PublicJwk]| keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect::<Vec<_>>();
     for (first, second) in [("jwt-svid", "wit-svid"), ("wit-svid", "jwt-svid"), ("wit-svid", "wit-svid")] {
         let keys = json!([token_entry(first, "a"), token_entry(second, "a"), token_entry(second, "A")]);
         let parsed = parse(&json!({ "keys": keys })).unwrap();
@@ -375,9 +375,9 @@ fn wit_22_a_key_id_stands_once_in_the_whole_bundle_whatever_the_tokens() {
     let key = token_key();
     let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
     let bundle = TrustBundle::new(td())
-        .with_wit_authority(&kid, &key)
-        .with_jwt_authority(&kid, &key)
-        .with_wit_authority(&kid, &key);
+        .with_wit_authority(PublicJwk::es256(&kid, &key))
+        .with_jwt_authority(PublicJwk::es256(&kid, &key))
+        .with_wit_authority(PublicJwk::es256(&kid, &key));
     assert_eq!((ids(bundle.wit_authorities()), bundle.jwt_authorities().len()), (vec![kid.to_string()], 0));
     let document = document(&bundle);
     assert_eq!(
@@ -402,7 +402,9 @@ fn jwt_14_a_token_key_stands_in_the_bundle_with_use_kid_and_alg_and_comes_back()
     let key = token_key();
     let kid = crate::plan::authority::AuthorityId::from_key_id(&[0xab; 20]).unwrap();
     let domain: TrustDomain = "example.org".parse().unwrap();
-    let bundle = TrustBundle::new(domain.clone()).with_jwt_authority(&kid, &key).with_jwt_authority(&kid, &key);
+    let bundle = TrustBundle::new(domain.clone())
+        .with_jwt_authority(PublicJwk::es256(&kid, &key))
+        .with_jwt_authority(PublicJwk::es256(&kid, &key));
     let document: Value = serde_json::from_str(&bundle.to_spiffe_json()).unwrap();
     let keys = document["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 1, "one JWK a key");

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Es256Signature;
+use super::{TokenAlgorithm, TokenSignature};
 use crate::plan::authority::AuthorityId;
 use crate::wire::tokens::TokenText;
 
@@ -25,14 +25,19 @@ struct Header<'a> {
 pub struct SigningInput(Zeroizing<String>);
 
 impl SigningInput {
-    /// Writes what an ES256 key signs; without a key ID where the token itself says which key it is.
+    /// Writes what a key signs that has this algorithm; without a key ID where the token itself says which key it is.
     #[must_use]
     #[expect(clippy::expect_used, reason = "texts, numbers and JSON values under text keys: serde_json cannot fail on them")]
-    pub(crate) fn es256(typ: &'static str, kid: Option<&AuthorityId>, claims: &impl Serialize) -> Self {
-        let header = serde_json::to_vec(&Header { alg: "ES256", kid, typ }).expect("a header is always JSON");
+    pub(crate) fn new(typ: &'static str, algorithm: TokenAlgorithm, kid: Option<&AuthorityId>, claims: &impl Serialize) -> Self {
+        let header = serde_json::to_vec(&Header {
+            alg: algorithm.name(),
+            kid,
+            typ,
+        })
+        .expect("a header is always JSON");
         let claims = Zeroizing::new(serde_json::to_vec(claims).expect("claims are always JSON"));
         // Room for the signature too, so that nothing is copied.
-        let mut text = String::with_capacity((header.len() + claims.len() + 64) / 3 * 4 + 12);
+        let mut text = String::with_capacity((header.len() + claims.len() + algorithm.signature_len()) / 3 * 4 + 12);
         URL_SAFE_NO_PAD.encode_string(&header, &mut text);
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(&*claims, &mut text);
@@ -47,9 +52,9 @@ impl SigningInput {
 
     /// Joins the signature to it.
     #[must_use]
-    pub fn signed(mut self, signature: &Es256Signature) -> TokenText {
+    pub fn signed(mut self, signature: impl Into<TokenSignature>) -> TokenText {
         self.0.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut self.0);
+        URL_SAFE_NO_PAD.encode_string(signature.into().as_bytes(), &mut self.0);
         TokenText::from(std::mem::take(&mut *self.0))
     }
 }

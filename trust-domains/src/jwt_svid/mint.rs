@@ -1,14 +1,14 @@
 //! Writing a JWT-SVID (JWT-01).
 
 use super::Claims;
-use crate::jws::SigningInput;
+use crate::jws::{SigningInput, TokenAlgorithm};
 use crate::plan::authority::AuthorityId;
 
 impl Claims {
-    /// Returns what the ES256 key of this identifier signs: a header of exactly `alg`, `kid` and `typ` (JWT-02), and these claims.
+    /// Returns what the key with this identifier and algorithm signs: a header of exactly `alg`, `kid` and `typ` (JWT-02), and these claims.
     #[must_use]
-    pub fn signing_input(&self, key: &AuthorityId) -> SigningInput {
-        SigningInput::es256("JWT", Some(key), self)
+    pub fn signing_input(&self, algorithm: TokenAlgorithm, key: &AuthorityId) -> SigningInput {
+        SigningInput::new("JWT", algorithm, Some(key), self)
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     fn parts(claims: &Claims) -> (Value, Value) {
-        let input = claims.signing_input(&key());
+        let input = claims.signing_input(TokenAlgorithm::Es256, &key());
         let text = std::str::from_utf8(input.as_bytes()).unwrap();
         let (header, payload) = text.split_once('.').unwrap();
         (decoded(header), decoded(payload))
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn jwt_01_jwt_11_a_token_is_in_compact_form_and_a_second_implementation_verifies_it() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        let input = claims().signing_input(&key());
+        let input = claims().signing_input(TokenAlgorithm::Es256, &key());
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
         let [header, payload, signature] = token.as_str().split('.').collect::<Vec<_>>()[..] else {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_token() {
-        let input = claims().signing_input(&key());
+        let input = claims().signing_input(TokenAlgorithm::Es256, &key());
         assert!(!format!("{input:?}").contains("eyJ"));
     }
 }

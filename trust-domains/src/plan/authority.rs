@@ -14,6 +14,7 @@
 //! - It is in the bundle from its preparation on. A commit of its own then marks it as published, and everything after that commit tells of it.
 //! - It is activated once every node with an unexpired SVID has acknowledged that commit, or the deadline passed; the nodes that are left behind are named.
 //! - While another key signs, five refresh hints pass as well where relying parties fetch the keys. Without a key that signs nobody is waited for but nodes.
+//! - One that signs with another algorithm than is configured is replaced in the same way, as soon as its successor is known.
 //! - Both waits are over only by a clock that is believed: one that jumped ahead activates nothing early.
 //!
 //! JWT keys are planned always, WIT keys while the policy has bounds for them. Without those none is made and none signs; one that signed stays in the
@@ -36,6 +37,7 @@ pub use policy::{
 pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication};
 
 use line::{Line, Succession, longest};
+use policy::ACK_NOTICE;
 
 use crate::clock::Reading;
 use crate::plan::clock_evidence::ClockVerdict;
@@ -116,7 +118,10 @@ impl<'a> Planning<'a> {
 
     /// Returns the line of the keys that sign one kind of token.
     fn tokens(&self, kind: AuthorityKind, policy: &TokenPolicy) -> Line<'a> {
-        self.line(kind, policy.life, |_| true)
+        Line {
+            algorithm: Some(policy.algorithm),
+            ..self.line(kind, policy.life, |_| true)
+        }
     }
 
     fn line(&self, kind: AuthorityKind, life: KeyLife, may_sign: impl Fn(&AuthorityState) -> bool) -> Line<'a> {
@@ -133,6 +138,7 @@ impl<'a> Planning<'a> {
             members,
             usable,
             ceiling: None,
+            algorithm: None,
         }
     }
 
@@ -198,6 +204,7 @@ impl<'a> Planning<'a> {
             }
             Succession::Prepare(not_after, reason) => self.actions.push(AuthorityAction::PrepareToken {
                 kind: line.kind,
+                algorithm: policy.algorithm,
                 not_after,
                 reason,
             }),
@@ -214,7 +221,7 @@ impl<'a> Planning<'a> {
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
         let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
         let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
-        if !by_nodes {
+        if !by_nodes && publication.at + ACK_NOTICE <= self.now {
             self.problems.push(AuthorityProblem::Unacknowledged {
                 kind: prepared.kind,
                 key: prepared.id.clone(),
@@ -279,7 +286,7 @@ impl<'a> Planning<'a> {
                     AuthorityKind::X509Issuing => (self.root.is_some_and(|root| member.issuer.as_ref() == Some(&root.id)), self.root.is_some()),
                     AuthorityKind::X509Root | AuthorityKind::Jwt | AuthorityKind::Wit => (true, true),
                 };
-                let is_useful = is_under_root && member.not_before <= self.now + self.policy.clock.skew && line.is_worth(not_after);
+                let is_useful = is_under_root && member.not_before <= self.now + self.policy.clock.skew && line.is_wanted(member) && line.is_worth(not_after);
                 (can_judge && !is_useful && !self.is_activated(member)).then_some(ForgetReason::NotNeeded)
             }
             Phase::Old | Phase::Tainted | Phase::Revoked => ended,

@@ -39,6 +39,9 @@ pub struct AgentStatus {
     /// JWT-SVIDs held now.
     #[serde(default)]
     pub jwt_svids: usize,
+    /// WIT-SVIDs held now.
+    #[serde(default)]
+    pub wit_svids: usize,
     /// Open Workload API streams.
     pub streams: usize,
     /// Open secret discovery streams.
@@ -49,6 +52,12 @@ pub struct AgentStatus {
     /// The secret discovery socket; empty from an agent that has none yet.
     #[serde(default)]
     pub sds_socket: String,
+    /// Open Broker API streams.
+    #[serde(default)]
+    pub broker_streams: usize,
+    /// Where the Broker API is served: a path, an address, or both; nowhere unless it is switched on.
+    #[serde(default)]
+    pub broker_addresses: Vec<String>,
     /// File sinks.
     pub sinks: Vec<SinkStatus>,
     /// The last error towards the server, if the last attempt failed.

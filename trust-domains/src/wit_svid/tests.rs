@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bundle::TrustBundle;
-use crate::jws::{Es256Signature, SigningInput};
+use crate::bundle::{PublicJwk, TrustBundle};
+use crate::jws::{Es256Signature, SigningInput, TokenAlgorithm};
 use crate::plan::authority::AuthorityId;
 use crate::plan::validity::Validity;
 use crate::public_key::PublicKey;
@@ -49,7 +49,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let issuer = Key::new();
-        let bundle = TrustBundle::new(td()).with_wit_authority(&kid(), &issuer.public());
+        let bundle = TrustBundle::new(td()).with_wit_authority(PublicJwk::es256(&kid(), &issuer.public()));
         Self {
             issuer,
             holder: Key::new(),
@@ -64,7 +64,7 @@ impl World {
             jti: TokenId::new([7; 16]),
             key: self.holder.public(),
         };
-        self.issuer.sign(claims.signing_input(&kid()))
+        self.issuer.sign(claims.signing_input(TokenAlgorithm::Es256, &kid()))
     }
 
     fn verify<'a>(&self, wit: &'a str) -> Result<UnprovenWitSvid<'a>, WitSvidError> {
@@ -199,9 +199,9 @@ fn a_bundle_of_another_trust_domain_or_a_key_of_another_use_verifies_nothing() {
     let world = World::new();
     let wit = world.wit();
     let parse = || UnverifiedWitSvid::parse(&wit).unwrap();
-    let pooled = TrustBundle::new("other.example".parse().unwrap()).with_wit_authority(&kid(), &world.issuer.public());
+    let pooled = TrustBundle::new("other.example".parse().unwrap()).with_wit_authority(PublicJwk::es256(&kid(), &world.issuer.public()));
     assert_eq!(parse().verify(&pooled, NOW, WitLeeway::NONE).unwrap_err().reason(), "wrong_trust_domain");
-    let of_jwts = TrustBundle::new(td()).with_jwt_authority(&kid(), &world.issuer.public());
+    let of_jwts = TrustBundle::new(td()).with_jwt_authority(PublicJwk::es256(&kid(), &world.issuer.public()));
     assert_eq!(parse().verify(&of_jwts, NOW, WitLeeway::NONE).unwrap_err().reason(), "key_unknown");
 }
 
@@ -242,7 +242,7 @@ proptest! {
                 claims[name] = json!(NOW.unix() + offset);
             }
         }
-        let wit = world.issuer.sign(SigningInput::es256("wit+jwt", Some(&kid()), &claims));
+        let wit = world.issuer.sign(SigningInput::new("wit+jwt", TokenAlgorithm::Es256, Some(&kid()), &claims));
         let leeway_s = i64::try_from(leeway).unwrap();
         let leeway = WitLeeway::new(seconds(leeway)).unwrap();
         let accepted = UnverifiedWitSvid::parse(&wit).unwrap().verify(&world.bundle, NOW, leeway).is_ok();

@@ -1,6 +1,6 @@
 //! X509-SVIDs: reading certificates, the standard's rules, and the verification of a peer.
 //!
-//! [`verify_svid`] is the one way to a [`VerifiedPeer`]; [`X509Svid`] is a chain that keeps the leaf rules but whose signatures nobody has checked.
+//! [`verify_svid`] (and its kin) is the one way to a [`VerifiedPeer`]; [`X509Svid`] is a chain that keeps the leaf rules but whose signatures nobody has checked.
 
 mod certificate;
 mod lint;
@@ -16,4 +16,4 @@ pub use lint::{Finding, Severity, lint};
 pub use rules::{LeafViolation, SigningViolation, check_leaf, leaf_violations, signing_violations};
 pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der};
 pub(crate) use svid::{PEM_LABEL, split_der_up_to, to_pem};
-pub use verify::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid};
+pub use verify::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid, verify_svid_of_any};

@@ -4,6 +4,8 @@ mod error;
 mod path;
 mod peer;
 
+use std::ops::Deref;
+
 use rustls_pki_types::CertificateDer;
 
 pub use error::VerifyError;
@@ -27,6 +29,38 @@ use crate::x509::verify::path::{PathFailure, verify_path};
 /// When the chain does not prove an identity of the bundle's trust domain now.
 pub fn verify_svid(chain: &[CertificateDer<'_>], bundle: &TrustBundle, now: Timestamp) -> Result<VerifiedPeer, VerifyError> {
     let (spiffe_id, leaf) = parse_leaf(chain).map_err(|source| VerifyError::Svid { source })?;
+    verify_leaf(chain, spiffe_id, leaf, bundle, now)
+}
+
+/// Verifies a chain, leaf first, as [`verify_svid`] does, against the bundle of whichever trust domain the leaf names: `bundle_of` gives it, and nothing for a
+/// trust domain that is not trusted at all. Bundles are never pooled.
+///
+/// # Errors
+///
+/// When the chain does not prove an identity of a trusted trust domain now.
+pub fn verify_svid_of_any<B>(
+    chain: &[CertificateDer<'_>],
+    bundle_of: impl FnOnce(&TrustDomain) -> Option<B>,
+    now: Timestamp,
+) -> Result<VerifiedPeer, VerifyError>
+where
+    B: Deref<Target = TrustBundle>,
+{
+    let (spiffe_id, leaf) = parse_leaf(chain).map_err(|source| VerifyError::Svid { source })?;
+    let trust_domain = spiffe_id.trust_domain();
+    match bundle_of(&trust_domain) {
+        Some(bundle) => verify_leaf(chain, spiffe_id, leaf, &bundle, now),
+        None => Err(VerifyError::NoAuthorities { trust_domain }),
+    }
+}
+
+fn verify_leaf(
+    chain: &[CertificateDer<'_>],
+    spiffe_id: SpiffeId,
+    leaf: Certificate,
+    bundle: &TrustBundle,
+    now: Timestamp,
+) -> Result<VerifiedPeer, VerifyError> {
     if !spiffe_id.is_member_of(bundle.trust_domain()) {
         return Err(VerifyError::WrongTrustDomain {
             expected: bundle.trust_domain().clone(),

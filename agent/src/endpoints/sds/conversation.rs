@@ -10,9 +10,10 @@ use futures_util::{Stream, StreamExt as _};
 use tonic::{Code, Status, Streaming};
 
 use super::super::connection::Connection;
-use super::super::identity_feed::{IdentityFeed, check_caller};
+use super::super::identity_feed::{IdentityFeed, News};
 use super::super::sds_api::SECRET_TYPE;
 use super::super::sds_api::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource};
+use super::super::subject::Subject as _;
 use super::catalog::Catalog;
 use super::delta::Delta;
 use super::exchange::{Answer, Push};
@@ -59,7 +60,7 @@ impl<F: Form> Conversation<F> {
         Self {
             form: F::default(),
             requests,
-            changes: feed.changes().boxed(),
+            changes: feed.changes(News::X509Svids).boxed(),
             connection,
             secrets: Secrets::of(first),
             counts,
@@ -84,7 +85,7 @@ impl<F: Form> Conversation<F> {
         loop {
             if let Some(push) = self.form.push(self.secrets.catalog()) {
                 if std::mem::take(&mut self.asked) {
-                    check_caller(&self.connection)?;
+                    self.connection.check_unchanged()?;
                 }
                 self.counts.pushed();
                 return Ok(Some(F::response(push, &self.secrets)));
@@ -118,7 +119,7 @@ impl<F: Form> Conversation<F> {
 
     /// Logs why a client rejected a response: the first time where operators see it.
     fn complain(&mut self, reason: &str) {
-        let pid = self.connection.caller().pid();
+        let pid = self.connection.peer().pid();
         let reason: String = reason.chars().take(MAX_REASON).collect();
         if std::mem::replace(&mut self.complained, true) {
             tracing::debug!(pid, reason = ?reason, "an SDS client rejected secrets again");

@@ -51,7 +51,9 @@ async fn bundle(State(api): State<Arc<PublicApi>>, headers: HeaderMap) -> Respon
 
 /// The discovery document.
 async fn discovery(State(api): State<Arc<PublicApi>>, headers: HeaderMap) -> Response {
-    let document = api.issuer.as_ref().map(discovery::document).unwrap_or_default();
+    let bundle = Arc::clone(&api.bundle.borrow());
+    let document = api.issuer.as_ref().map(|issuer| discovery::document(issuer, bundle.jwt_authorities()));
+    let document = document.unwrap_or_default();
     Cached::new(JSON, document, api.refresh_hint).answer(&headers)
 }
 

@@ -6,6 +6,7 @@ use http_body_util::BodyExt as _;
 use platform::trace::edge;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use trust_domains::bundle::PublicJwk;
 use trust_domains::plan::authority::AuthorityId;
 
 use super::*;
@@ -76,7 +77,7 @@ async fn jwt_15_the_keys_are_those_of_jwt_svids_for_readers_who_know_nothing_of_
     let (bundle, api) = api(Some("https://id.example.org"));
     let (key, _) = AuthorityKey::generate().unwrap();
     let kid = AuthorityId::from_key_id(&[1; 20]).unwrap();
-    bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(&kid, key.public_key())));
+    bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(PublicJwk::es256(&kid, key.public_key()))));
     let (_, headers, body) = get_with(&api, "/keys", None).await;
     assert_eq!(headers["content-type"], "application/jwk-set+json");
     let set: Value = serde_json::from_str(&body).unwrap();
@@ -86,6 +87,19 @@ async fn jwt_15_the_keys_are_those_of_jwt_svids_for_readers_who_know_nothing_of_
         (keys.len(), &keys[0]["use"], &keys[0]["kid"], &keys[0]["alg"]),
         (1, &"sig".into(), &kid.to_string().into(), &"ES256".into())
     );
+}
+
+#[tokio::test]
+async fn discovery_names_the_algorithms_of_the_keys_that_there_are() {
+    let (bundle, api) = api(Some("https://id.example.org"));
+    let rsa = PublicJwk::rs256(&AuthorityId::from_key_id(&[1; 20]).unwrap(), &[0xc5; 256], &[1, 0, 1]);
+    let ec = PublicJwk::es256(&AuthorityId::from_key_id(&[2; 20]).unwrap(), AuthorityKey::generate().unwrap().0.public_key());
+    for (key, expected) in [(rsa, vec!["RS256"]), (ec, vec!["ES256", "RS256"])] {
+        bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(key)));
+        let (_, _, body) = get_with(&api, "/.well-known/openid-configuration", None).await;
+        let document: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(document["id_token_signing_alg_values_supported"], serde_json::json!(expected));
+    }
 }
 
 #[tokio::test]
@@ -104,7 +118,7 @@ async fn an_answer_may_be_kept_for_one_refresh_and_is_not_sent_twice() {
     }
     let (key, _) = AuthorityKey::generate().unwrap();
     let kid = AuthorityId::from_key_id(&[1; 20]).unwrap();
-    bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(&kid, key.public_key())));
+    bundle.send_modify(|bundle| *bundle = Arc::new(bundle.as_ref().clone().with_jwt_authority(PublicJwk::es256(&kid, key.public_key()))));
     let (status, headers, _) = get_with(&api, "/keys", Some(&tag)).await;
     assert_eq!(status, StatusCode::OK, "the keys changed");
     assert_ne!(headers["etag"], tag);

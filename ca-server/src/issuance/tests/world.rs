@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::{Clock, ManualClock};
 use trust_domains::entry::EntrySpec;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::node::{NodeRecord, NodeSvid};
 use trust_domains::plan::authority::Missing;
 use trust_domains::public_key::{KeyHash, PublicKey};
@@ -162,6 +163,7 @@ impl World {
             data_dir: directory.path().join("server"),
             key_file: None,
             recovery: RecoveryChoice::None,
+            jwt_algorithm: TokenAlgorithm::default(),
             clock: clock.shared(),
         };
         init(params).await.unwrap();

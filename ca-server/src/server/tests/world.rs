@@ -16,6 +16,7 @@ use platform::unix_http::UnixHttpClient;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::ManualClock;
 use trust_domains::join_link::ServerAddress;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryDraft, EntryView, TokenCreated, TokenRequest};
@@ -57,6 +58,7 @@ impl World {
             data_dir: directory.path().join("server"),
             key_file: None,
             recovery: RecoveryChoice::None,
+            jwt_algorithm: TokenAlgorithm::default(),
             clock: clock.shared(),
         };
         init(params).await.unwrap();

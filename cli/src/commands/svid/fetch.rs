@@ -1,13 +1,15 @@
 //! `troth svid fetch` and `troth svid watch`.
 
-use std::collections::BTreeMap;
+mod bundles;
+mod wit;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
-use super::received::{Received, ReceivedSvid, bundles_of, named};
+use super::received::{Received, ReceivedSvid};
 use super::received_token::{ReceivedToken, jwt_bundles_of};
 use super::socket::SocketArgs;
 use super::workload::WorkloadClient;
@@ -22,8 +24,10 @@ pub(crate) enum FetchCommand {
     X509(X509Args),
     /// Its JWT-SVIDs for an audience: verified with the keys of its JWT bundles.
     Jwt(JwtArgs),
-    /// Its bundles: X.509 roots and JWT keys.
-    Bundles(BundlesArgs),
+    /// Its WIT-SVIDs, with a proof of possession for a recipient if one is named: verified with the keys of its WIT bundles.
+    Wit(wit::WitArgs),
+    /// Its bundles: X.509 roots, JWT keys and, where that profile is on, WIT keys.
+    Bundles(bundles::BundlesArgs),
 }
 
 /// Fetches X509-SVIDs.
@@ -56,17 +60,6 @@ pub(crate) struct JwtArgs {
     write: Option<PathBuf>,
 }
 
-/// Fetches bundles.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  troth svid fetch bundles --write ./bundles")]
-pub(crate) struct BundlesArgs {
-    #[command(flatten)]
-    socket: SocketArgs,
-    /// Also writes TRUST-DOMAIN.pem and TRUST-DOMAIN.jwks.json to this directory.
-    #[arg(long, value_name = "DIR")]
-    write: Option<PathBuf>,
-}
-
 /// Watches X509-SVIDs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  troth svid watch --output json")]
@@ -94,24 +87,13 @@ struct Update {
     federates_with: Vec<TrustDomain>,
 }
 
-#[derive(Serialize)]
-struct FetchedBundles {
-    bundles: Vec<FetchedBundle>,
-}
-
-#[derive(Serialize)]
-struct FetchedBundle {
-    trust_domain: TrustDomain,
-    x509_authorities: usize,
-    jwt_authorities: usize,
-}
-
 /// Carries out a fetch.
 pub(crate) async fn fetch(command: FetchCommand, global: &Global) -> Result<(), Failure> {
     match command {
         FetchCommand::X509(args) => fetch_x509(&args, global).await,
         FetchCommand::Jwt(args) => fetch_jwt(args, global).await,
-        FetchCommand::Bundles(args) => fetch_bundles(&args, global).await,
+        FetchCommand::Wit(args) => wit::fetch_wit(args, global).await,
+        FetchCommand::Bundles(args) => bundles::fetch_bundles(&args, global).await,
     }
 }
 
@@ -196,32 +178,6 @@ async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     global.output().result(&FetchedTokens { svids }, |fetched| tokens_text(&fetched.svids))
 }
 
-async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let mut bundles: BTreeMap<TrustDomain, TrustBundle> = bundles_of(client.bundles().await?.bundles)?
-        .into_iter()
-        .map(|bundle| (bundle.trust_domain().clone(), bundle))
-        .collect();
-    for (trust_domain, keys) in client.jwt_bundles().await?.bundles.iter().map(|(id, keys)| (named(id), keys)) {
-        let trust_domain = trust_domain?;
-        let bundle = bundles.remove(&trust_domain).unwrap_or_else(|| TrustBundle::new(trust_domain.clone()));
-        bundles.insert(trust_domain, bundle.with_jwks(keys).map_err(|error| Failure::of(&error))?);
-    }
-    if let Some(folder) = &args.write {
-        std::fs::create_dir_all(folder)?;
-        for (trust_domain, bundle) in &bundles {
-            write(&folder.join(format!("{trust_domain}.pem")), bundle.to_pem().as_bytes(), 0o644)?;
-            write(&folder.join(format!("{trust_domain}.jwks.json")), bundle.to_jwks().as_bytes(), 0o644)?;
-        }
-    }
-    let bundles = bundles.into_iter().map(|(trust_domain, bundle)| FetchedBundle {
-        trust_domain,
-        x509_authorities: bundle.x509_authorities().len(),
-        jwt_authorities: bundle.jwt_authorities().len(),
-    });
-    global.output().result(&FetchedBundles { bundles: bundles.collect() }, bundles_text)
-}
-
 /// Prints each update until it is interrupted; a refusal ends it with its reason.
 pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failure> {
     let interrupted = platform::process::shutdown_signal()?;
@@ -272,19 +228,4 @@ fn tokens_text(svids: &[ReceivedToken]) -> String {
             lines.join("\n")
         }
     }
-}
-
-fn bundles_text(fetched: &FetchedBundles) -> String {
-    let rows: Vec<[String; 3]> = fetched
-        .bundles
-        .iter()
-        .map(|item| {
-            [
-                item.trust_domain.to_string(),
-                item.x509_authorities.to_string(),
-                item.jwt_authorities.to_string(),
-            ]
-        })
-        .collect();
-    table(["TRUST DOMAIN", "X.509 AUTHORITIES", "JWT KEYS"], &rows)
 }

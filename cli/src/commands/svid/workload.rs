@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use agent::workload_api::client::SpiffeWorkloadApiClient;
 use agent::workload_api::messages::{
-    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, WitBundlesRequest, WitBundlesResponse, WitsvidRequest, WitsvidResponse,
+    X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
 };
 use hyper_util::rt::TokioIo;
 use tonic::metadata::MetadataValue;
@@ -65,6 +66,35 @@ impl WorkloadClient {
             spiffe_id: spiffe_id.map(ToString::to_string).unwrap_or_default(),
         };
         Ok(self.client.fetch_jwtsvid(with_header(request)).await.map_err(refused)?.into_inner())
+    }
+}
+
+impl WorkloadClient {
+    /// Fetches a WIT-SVID for each identity, or for the one that is named: the first message of the stream.
+    pub(crate) async fn wit_svids(&mut self, spiffe_id: Option<&SpiffeId>) -> Result<WitsvidResponse, Failure> {
+        let request = WitsvidRequest {
+            spiffe_id: spiffe_id.map(ToString::to_string).unwrap_or_default(),
+        };
+        let stream = self.client.fetch_witsvid(with_header(request)).await.map_err(wit_refused)?;
+        let response = stream.into_inner().message().await.map_err(refused)?.ok_or_else(ended)?;
+        match response.svids.is_empty() {
+            true => Err(Failure::new(Code::WitSvidInvalid, "the agent sent a message without SVIDs")),
+            false => Ok(response),
+        }
+    }
+
+    /// Fetches the WIT bundles once.
+    pub(crate) async fn wit_bundles(&mut self) -> Result<WitBundlesResponse, Failure> {
+        let stream = self.client.fetch_wit_bundles(with_header(WitBundlesRequest {})).await.map_err(wit_refused)?;
+        stream.into_inner().message().await.map_err(refused)?.ok_or_else(ended)
+    }
+}
+
+/// The WIT profile may be switched off (WAPI-20).
+fn wit_refused(status: Status) -> Failure {
+    match status.code() {
+        tonic::Code::Unimplemented => refused(status).with_hint("the agent's operator switches it on: troth agent run --enable wit; the server needs the same"),
+        _ => refused(status),
     }
 }
 

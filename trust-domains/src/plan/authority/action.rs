@@ -1,5 +1,6 @@
 //! What the authority plan decides: steps, problems, and who signs.
 
+use crate::jws::TokenAlgorithm;
 use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
 use crate::timestamp::Timestamp;
 
@@ -34,6 +35,8 @@ pub enum AuthorityAction {
     PrepareToken {
         /// What it signs.
         kind: AuthorityKind,
+        /// What it signs with.
+        algorithm: TokenAlgorithm,
         /// When it ends.
         not_after: Timestamp,
         /// Why.
@@ -76,6 +79,13 @@ pub enum PrepareReason {
     EndsSoon {
         /// When the active one ends.
         not_after: Timestamp,
+    },
+    /// The active one signs with another algorithm than is configured.
+    OtherAlgorithm {
+        /// What it signs with.
+        active: TokenAlgorithm,
+        /// What is configured.
+        wanted: TokenAlgorithm,
     },
     /// None is active and valid; of issuing CAs, under the active root.
     NoneActive,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::action::PrepareReason;
 use super::policy::KeyLife;
 use super::state::{AuthorityKind, AuthorityState, Phase};
+use crate::jws::TokenAlgorithm;
 use crate::plan::validity::SHORTEST_LIFE;
 use crate::timestamp::Timestamp;
 
@@ -19,6 +20,8 @@ pub(super) struct Line<'a> {
     pub(super) usable: Vec<&'a AuthorityState>,
     /// What a new one cannot outlast: the end of the root that signs it.
     pub(super) ceiling: Option<Timestamp>,
+    /// What tokens shall be signed with; none for CAs.
+    pub(super) algorithm: Option<TokenAlgorithm>,
 }
 
 /// The next step of a line towards a successor.
@@ -34,19 +37,32 @@ pub(super) enum Succession<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Returns the usable one of this phase that ends last.
-    pub(super) fn usable(&self, phase: Phase) -> Option<&'a AuthorityState> {
-        longest(self.usable.iter().copied().filter(|authority| authority.phase == phase))
+    /// Returns the usable ones of this phase.
+    fn usable(&self, phase: Phase) -> impl Iterator<Item = &'a AuthorityState> {
+        self.usable.iter().copied().filter(move |authority| authority.phase == phase)
     }
 
-    /// Returns the one that is active and usable.
+    /// Returns the one that is active and usable: of several the one that ends last, but one of another algorithm than is wanted only if there is no other.
     pub(super) fn active(&self) -> Option<&'a AuthorityState> {
-        self.usable(Phase::Active)
+        longest(self.usable(Phase::Active).filter(|active| self.is_wanted(active))).or_else(|| longest(self.usable(Phase::Active)))
     }
 
     /// Returns the prepared one that is next, if there is one worth it.
     pub(super) fn prepared(&self) -> Option<&'a AuthorityState> {
-        self.usable(Phase::Prepared).filter(|prepared| self.is_worth(prepared.not_after))
+        longest(
+            self.usable(Phase::Prepared)
+                .filter(|prepared| self.is_wanted(prepared) && self.is_worth(prepared.not_after)),
+        )
+    }
+
+    /// Returns whether it signs with the algorithm that is configured.
+    pub(super) fn is_wanted(&self, authority: &AuthorityState) -> bool {
+        authority.algorithm == self.algorithm
+    }
+
+    /// Returns the active one if what it signs with is what is configured: the one that a successor is measured by.
+    fn measure(&self) -> Option<&'a AuthorityState> {
+        self.active().filter(|active| self.is_wanted(active))
     }
 
     /// Returns the next step.
@@ -78,13 +94,18 @@ impl<'a> Line<'a> {
         let Some(active) = self.active() else {
             return Some(PrepareReason::NoneActive);
         };
+        if let (Some(signs_with), Some(wanted)) = (active.algorithm, self.algorithm)
+            && signs_with != wanted
+        {
+            return Some(PrepareReason::OtherAlgorithm { active: signs_with, wanted });
+        }
         let prepare_at = self.life.signing_margin().saturating_add(self.life.handover_lead().saturating_mul(2));
         (self.left(active) <= prepare_at).then_some(PrepareReason::EndsSoon { not_after: active.not_after })
     }
 
     fn must_activate(&self) -> bool {
         let activate_at = self.life.signing_margin().saturating_add(self.life.handover_lead());
-        self.active().is_none_or(|active| self.left(active) <= activate_at)
+        self.measure().is_none_or(|active| self.left(active) <= activate_at)
     }
 
     fn left(&self, authority: &AuthorityState) -> Duration {
@@ -93,7 +114,7 @@ impl<'a> Line<'a> {
 
     /// An authority is worth its key if it outlasts the active one by the lead: near the root's end all would end with the root.
     pub(super) fn is_worth(&self, not_after: Timestamp) -> bool {
-        match self.active() {
+        match self.measure() {
             Some(active) => not_after >= active.not_after + self.life.handover_lead(),
             None => not_after > self.now + SHORTEST_LIFE,
         }

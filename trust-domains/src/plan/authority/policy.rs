@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::jws::TokenAlgorithm;
 use crate::plan::clock_evidence::ClockPolicy;
 
 /// The least handover lead: a commit, a signature and a retry or two fit into it many times over.
@@ -18,6 +19,9 @@ const DEFAULT_LONGEST_TOKEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a published key waits for nodes to acknowledge it: a node that is off overnight is waited for, one that is gone is not.
 pub const DEFAULT_ACK_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long nodes that are connected may take to acknowledge a key before an operator hears of it: they do within seconds.
+pub(super) const ACK_NOTICE: Duration = Duration::from_secs(60);
 
 /// How many refresh hints pass between the publication of a key and its first signature: relying parties that miss a fetch or two know it in time.
 pub const REFRESHES_BEFORE_USE: u32 = 5;
@@ -61,6 +65,7 @@ pub struct TokenPolicy {
     pub(super) life: KeyLife,
     pub(super) ack_deadline: Duration,
     pub(super) refreshes: Duration,
+    pub(super) algorithm: TokenAlgorithm,
 }
 
 /// A token key of this life cannot be known to everybody before it must sign.
@@ -110,7 +115,21 @@ impl TokenPolicy {
             },
             ack_deadline,
             refreshes,
+            algorithm: TokenAlgorithm::default(),
         })
+    }
+
+    /// Returns the policy for keys that sign with this algorithm. One that signs with another is replaced as soon as its successor is known.
+    #[must_use]
+    pub fn with_algorithm(mut self, algorithm: TokenAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Returns what keys sign with.
+    #[must_use]
+    pub fn algorithm(&self) -> TokenAlgorithm {
+        self.algorithm
     }
 
     /// Returns how long a key lives, and the longest life of a token.
@@ -129,6 +148,7 @@ impl Default for TokenPolicy {
             },
             ack_deadline: DEFAULT_ACK_DEADLINE,
             refreshes: Duration::ZERO,
+            algorithm: TokenAlgorithm::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
 use crate::plan::authority::AuthorityId;
 use crate::plan::clock_evidence::ClockEvidence;
@@ -77,6 +78,8 @@ pub struct AuthorityState {
     pub not_before: Timestamp,
     /// The last second of its validity.
     pub not_after: Timestamp,
+    /// What it signs tokens with; none for a CA.
+    pub algorithm: Option<TokenAlgorithm>,
     /// When the bundle with it was handed to every node; none for issuing CAs, which travel in the chain, and for what is not published yet.
     pub publication: Option<Publication>,
 }

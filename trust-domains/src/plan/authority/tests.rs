@@ -7,6 +7,7 @@ use super::{
     Phase, PrepareReason, Publication, Signing, plan,
 };
 use crate::clock::Reading;
+use crate::jws::TokenAlgorithm;
 use crate::plan::clock_evidence::{ClockEvidence, ClockVerdict};
 use crate::plan::validity::Validity;
 use crate::timestamp::Timestamp;
@@ -43,6 +44,7 @@ fn root(number: u8, phase: Phase, not_after: Timestamp) -> AuthorityState {
         issuer: None,
         not_before: START - days(1),
         not_after,
+        algorithm: None,
         publication: None,
     }
 }
@@ -55,6 +57,7 @@ fn issuing(number: u8, phase: Phase, not_after: Timestamp) -> AuthorityState {
         issuer: Some(id(1)),
         not_before: START - days(1),
         not_after,
+        algorithm: None,
         publication: None,
     }
 }
@@ -68,6 +71,7 @@ fn jwt(number: u8, phase: Phase, left: Duration) -> AuthorityState {
         issuer: None,
         not_before: START - days(1),
         not_after: START + left,
+        algorithm: Some(TokenAlgorithm::Es256),
         publication: Some(Publication {
             at: START - days(1),
             missing: Missing::default(),
@@ -416,11 +420,13 @@ impl Server {
         match action {
             AuthorityAction::PrepareIssuing { root, not_after, .. } => {
                 self.made += 1;
-                self.make(AuthorityKind::X509Issuing, Some(root), not_after);
+                self.make(AuthorityKind::X509Issuing, None, Some(root), not_after);
             }
-            AuthorityAction::PrepareToken { kind, not_after, .. } => {
+            AuthorityAction::PrepareToken {
+                kind, algorithm, not_after, ..
+            } => {
                 self.made_tokens += 1;
-                self.make(kind, None, not_after);
+                self.make(kind, Some(algorithm), None, not_after);
             }
             AuthorityAction::Publish { id } => {
                 let (at, missing) = (self.now.wall, self.nodes.clone());
@@ -446,7 +452,7 @@ impl Server {
         }
     }
 
-    fn make(&mut self, kind: AuthorityKind, issuer: Option<AuthorityId>, not_after: Timestamp) {
+    fn make(&mut self, kind: AuthorityKind, algorithm: Option<TokenAlgorithm>, issuer: Option<AuthorityId>, not_after: Timestamp) {
         let number = self.made + self.made_tokens;
         let made = AuthorityState {
             id: AuthorityId::from_key_id(&number.to_be_bytes()).unwrap(),
@@ -455,6 +461,7 @@ impl Server {
             issuer,
             not_before: self.now.wall - SKEW,
             not_after,
+            algorithm,
             publication: None,
         };
         self.state.authorities.push(made);
@@ -526,6 +533,7 @@ fn any_authorities() -> impl Strategy<Value = Vec<AuthorityState>> {
             issuer: (!is_root).then(|| id(issuer)),
             not_before: Timestamp::from_unix(START.unix() + begins),
             not_after: Timestamp::from_unix(START.unix() + ends),
+            algorithm: None,
             publication: None,
         };
         (1_u8..).zip(authorities).map(make).collect()

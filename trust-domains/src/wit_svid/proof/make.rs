@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{BoundTokens, ProofAudience, ProofLife, TYPE, token_hash};
-use crate::jws::{JwsAlgorithm, SigningInput};
+use crate::jws::{JwsAlgorithm, SigningInput, TokenAlgorithm};
 use crate::problem::{Code, Coded};
 use crate::timestamp::Timestamp;
 use crate::token_svid::TokenId;
@@ -56,7 +56,7 @@ impl UnverifiedWitSvid<'_> {
             wth: token_hash(self.text()),
             bound: request.bound,
         };
-        Ok(SigningInput::es256(TYPE, None, &claims))
+        Ok(SigningInput::new(TYPE, TokenAlgorithm::Es256, None, &claims))
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
 
-use super::{VerifyError, verify_server_by_root_hash, verify_svid};
+use super::{VerifyError, verify_server_by_root_hash, verify_svid, verify_svid_of_any};
 use crate::bundle::TrustBundle;
 use crate::join_link::RootHash;
 use crate::problem::{Code, Coded};
@@ -77,6 +77,26 @@ fn bundles_of_trust_domains_are_never_pooled() {
     let near = TestDomain::new("example.org.evil");
     let near = verify_svid(&near.chain("spiffe://example.org.evil/web"), &bundle("example.org", &[&near.root]), NOW).unwrap_err();
     assert!(matches!(near, VerifyError::WrongTrustDomain { .. }), "{near:?}");
+}
+
+#[covers("X509-16", "BUN-10", "BEP-04")]
+#[test]
+fn a_peer_of_any_domain_is_verified_by_the_bundle_of_its_own() {
+    let (ours, partner) = (TestDomain::new("example.org"), TestDomain::new("partner.org"));
+    let bundles = [bundle("example.org", &[&ours.root]), bundle("partner.org", &[&partner.root])];
+    let verify = |chain: &[CertificateDer<'_>]| verify_svid_of_any(chain, |name| bundles.iter().find(|bundle| bundle.trust_domain() == name), NOW);
+    let partners = "spiffe://partner.org/web";
+    assert_eq!(verify(&ours.chain(WEB)).unwrap().spiffe_id().as_str(), WEB);
+    assert_eq!(verify(&partner.chain(partners)).unwrap().spiffe_id().as_str(), partners);
+    for forged in [partner.chain(WEB), ours.chain(partners)] {
+        assert!(
+            matches!(verify(&forged), Err(VerifyError::Path { .. })),
+            "an authority vouches for its own domain only"
+        );
+    }
+    let stranger = TestDomain::new("stranger.org");
+    let unknown = verify(&stranger.chain("spiffe://stranger.org/web")).unwrap_err();
+    assert!(matches!(unknown, VerifyError::NoAuthorities { .. }), "{unknown:?}");
 }
 
 #[covers("X509-22", "BUN-07")]

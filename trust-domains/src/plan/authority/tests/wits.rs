@@ -41,6 +41,7 @@ fn each_state_of_a_wit_key_leads_to_the_step_that_a_jwt_key_takes() {
     let signs = |number| Signing::With(id(number));
     let make = AuthorityAction::PrepareToken {
         kind: AuthorityKind::Wit,
+        algorithm: TokenAlgorithm::Es256,
         not_after: START + days(7),
         reason: none,
     };

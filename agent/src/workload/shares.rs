@@ -1,28 +1,31 @@
-//! Gives each user of the machine the same bounded share of something, so that none can take it all.
+//! Gives each of many the same bounded share of something, so that none can take it all.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// At most so many shares for each uid at once. A clone counts the same shares.
+/// At most so many shares for each holder at once. A clone counts the same shares.
 #[derive(Debug, Clone)]
-pub struct UidShares {
+pub struct Shares<K> {
     each: usize,
-    held: Arc<Mutex<HashMap<u32, Arc<Semaphore>>>>,
+    held: Arc<Mutex<HashMap<K, Arc<Semaphore>>>>,
 }
 
-/// One share of a uid, given back when dropped.
+/// The shares of users of the machine, by uid.
+pub type UidShares = Shares<u32>;
+
+/// One share of its holder (a uid, unless said otherwise), given back when dropped.
 #[derive(Debug)]
-pub struct Share {
-    uid: u32,
+pub struct Share<K: Eq + Hash = u32> {
+    holder: K,
     permit: Option<OwnedSemaphorePermit>,
-    of: UidShares,
+    of: Shares<K>,
 }
 
-impl UidShares {
-    /// Returns shares of which each uid may hold this many at once.
+impl<K: Eq + Hash + Clone> Shares<K> {
+    /// Returns shares of which each holder may have this many at once.
     #[must_use]
     pub fn new(each: usize) -> Self {
         Self {
@@ -31,22 +34,26 @@ impl UidShares {
         }
     }
 
-    /// Takes a share now, or none when the uid holds all of its own.
+    /// Takes a share now, or none when the holder has all of its own.
     #[must_use]
-    pub fn try_take(&self, uid: u32) -> Option<Share> {
-        let permit = self.semaphore(uid).try_acquire_owned().ok()?;
+    pub fn try_take(&self, holder: K) -> Option<Share<K>> {
+        let permit = self.semaphore(&holder).try_acquire_owned().ok()?;
         Some(Share {
-            uid,
+            holder,
             permit: Some(permit),
             of: self.clone(),
         })
     }
 
-    /// Takes a share as soon as the uid holds fewer than all of its own.
-    pub async fn take(&self, uid: u32) -> Share {
+    /// Takes a share as soon as the holder has fewer than all of its own.
+    pub async fn take(&self, holder: K) -> Share<K> {
         // The semaphore is never closed, so there always is a permit in the end.
-        let permit = self.semaphore(uid).acquire_owned().await.ok();
-        Share { uid, permit, of: self.clone() }
+        let permit = self.semaphore(&holder).acquire_owned().await.ok();
+        Share {
+            holder,
+            permit,
+            of: self.clone(),
+        }
     }
 
     /// Returns how many shares are held in all.
@@ -56,21 +63,22 @@ impl UidShares {
         held.values().map(|semaphore| self.each - semaphore.available_permits().min(self.each)).sum()
     }
 
-    fn semaphore(&self, uid: u32) -> Arc<Semaphore> {
+    fn semaphore(&self, holder: &K) -> Arc<Semaphore> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(held.entry(uid).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+        if let Some(semaphore) = held.get(holder) {
+            return Arc::clone(semaphore);
+        }
+        Arc::clone(held.entry(holder.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
     }
 }
 
-impl Drop for Share {
-    /// Gives the share back, and forgets a uid that holds none and waits for none.
+impl<K: Eq + Hash> Drop for Share<K> {
+    /// Gives the share back, and forgets a holder that has none and waits for none.
     fn drop(&mut self) {
         let mut held = self.of.held.lock().unwrap_or_else(PoisonError::into_inner);
         self.permit = None;
-        if let Entry::Occupied(semaphore) = held.entry(self.uid)
-            && Arc::strong_count(semaphore.get()) == 1
-        {
-            semaphore.remove();
+        if held.get(&self.holder).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+            held.remove(&self.holder);
         }
     }
 }

@@ -1,0 +1,76 @@
+//! Where a connection comes from.
+
+use std::fmt::{self, Display};
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a connection comes from: what handshakes are counted by, and whether it is this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// The Unix socket.
+    Local {
+        /// Who connected.
+        uid: u32,
+    },
+    /// TCP, from an address of this machine.
+    LocalAddress(IpAddr),
+    /// TCP, from anywhere else.
+    Remote(IpAddr),
+}
+
+impl Source {
+    /// Returns the source of a TCP connection. It is local when both its ends are one address, or its peer is on loopback: no packet of another machine comes
+    /// from there.
+    pub(super) fn of_tcp(peer: SocketAddr, own: SocketAddr) -> Self {
+        let (peer, own) = (peer.ip().to_canonical(), own.ip().to_canonical());
+        if peer.is_loopback() || peer == own {
+            Self::LocalAddress(peer)
+        } else {
+            Self::Remote(peer)
+        }
+    }
+
+    /// Returns whether the connection comes from this machine.
+    pub(super) fn is_local(self) -> bool {
+        match self {
+            Self::Local { .. } | Self::LocalAddress(_) => true,
+            Self::Remote(_) => false,
+        }
+    }
+}
+
+impl Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { uid } => write!(f, "uid {uid}"),
+            Self::LocalAddress(address) | Self::Remote(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conformance::covers;
+
+    use super::*;
+
+    #[covers("BRK-03")]
+    #[test]
+    fn only_an_address_of_this_machine_is_local() {
+        for (peer, own, is_local) in [
+            ("127.0.0.1:40000", "127.0.0.1:9466", true),
+            ("[::ffff:127.0.0.1]:40000", "[::]:9466", true),
+            ("[::1]:40000", "[::1]:9466", true),
+            ("192.0.2.7:40000", "192.0.2.7:9466", true),
+            ("[::ffff:192.0.2.7]:40000", "192.0.2.7:9466", true),
+            ("192.0.2.8:40000", "192.0.2.7:9466", false),
+            ("[2001:db8::1]:40000", "[2001:db8::2]:9466", false),
+        ] {
+            assert_eq!(
+                Source::of_tcp(peer.parse().unwrap(), own.parse().unwrap()).is_local(),
+                is_local,
+                "{peer} to {own}"
+            );
+        }
+        assert!(Source::Local { uid: 0 }.is_local());
+    }
+}

@@ -1,0 +1,222 @@
+//! The stored form of the sealed cache.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer};
+use trust_domains::bundle::SpiffeBundle;
+use trust_domains::clock::Reading;
+use trust_domains::plan::rotation::{HeldCredential, Jitter};
+use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::node::NodeEntry;
+use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp};
+use zeroize::Zeroizing;
+
+use super::Kept;
+use crate::node::{Record, SealedError, SealedRecords};
+use crate::svids::batch::SharedIssuers;
+use crate::svids::slot::Held;
+use crate::svids::state::{Removed, Update};
+use crate::svids::view::IssuedSvid;
+
+/// The version of the stored form.
+const FORMAT: u32 = 1;
+
+/// The stored form, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    node: &'a SpiffeId,
+    revision: Revision,
+    bundle: SpiffeBundle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated: Option<Vec<SpiffeBundle>>,
+    entries: &'a [Arc<NodeEntry>],
+    issuers: Vec<Text<'a>>,
+    svids: Vec<WrittenSvid<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenSvid<'a> {
+    entry_id: &'a EntryId,
+    entry_revision: Revision,
+    spiffe_id: &'a SpiffeId,
+    hint: &'a Option<String>,
+    leaf: Text<'a>,
+    /// Positions in the list of issuers.
+    issuers: Vec<usize>,
+    key: Text<'a>,
+    serial: Serial,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// Octets as base64, without a copy that outlives the writing.
+struct Text<'a>(&'a [u8]);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(STANDARD.encode(self.0)))
+    }
+}
+
+/// The stored form, as it is read.
+#[derive(Deserialize)]
+struct Stored {
+    format: u32,
+    node: SpiffeId,
+    revision: Revision,
+    bundle: SpiffeBundle,
+    /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
+    federated: Option<Vec<SpiffeBundle>>,
+    entries: Vec<NodeEntry>,
+    issuers: Vec<Base64>,
+    svids: Vec<StoredSvid>,
+}
+
+#[derive(Deserialize)]
+struct StoredSvid {
+    entry_id: EntryId,
+    entry_revision: Revision,
+    spiffe_id: SpiffeId,
+    hint: Option<String>,
+    leaf: Base64,
+    issuers: Vec<usize>,
+    key: Base64,
+    serial: Serial,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// The sealed cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SavedUnreadable {
+    /// Another version wrote it.
+    #[error("the sealed cache has format {found}; this version knows {FORMAT}")]
+    Format {
+        /// The format it names.
+        found: u32,
+    },
+    /// An SVID names an issuer that is not there.
+    #[error("the sealed cache is not complete")]
+    Incomplete,
+    /// It was another node's.
+    #[error("the sealed cache is that of {found}")]
+    OtherNode {
+        /// Whose it is.
+        found: SpiffeId,
+    },
+    /// The record.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+}
+
+/// Serializes what was kept; the keys in it are wiped with the returned octets.
+pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let mut issuers: Vec<&Bytes> = Vec::new();
+    let mut svids = Vec::with_capacity(kept.svids.len());
+    for held in &kept.svids {
+        let Some((leaf, above)) = held.svid.chain.split_first() else { continue };
+        svids.push(WrittenSvid {
+            entry_id: &held.svid.entry_id,
+            entry_revision: held.entry_revision,
+            spiffe_id: &held.svid.spiffe_id,
+            hint: &held.svid.hint,
+            leaf: Text(leaf),
+            issuers: above.iter().map(|issuer| position(&mut issuers, issuer)).collect(),
+            key: Text(&held.svid.key_pkcs8),
+            serial: held.svid.serial,
+            issued_at: held.svid.issued_at,
+            expires_at: held.svid.expires_at,
+        });
+    }
+    let issuers = issuers.into_iter().map(|issuer| Text(issuer)).collect();
+    let written = Written {
+        format: FORMAT,
+        node,
+        revision: kept.revision,
+        bundle: kept.bundle.as_ref().into(),
+        federated: kept
+            .federated
+            .as_ref()
+            .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
+        entries: &kept.entries,
+        issuers,
+        svids,
+    };
+    // Room for all of it from the start: a buffer that grows leaves copies of keys behind.
+    let mut octets = Zeroizing::new(Vec::with_capacity(16 * 1024 + 2 * 1024 * kept.svids.len() + 1024 * kept.entries.len()));
+    serde_json::to_writer(&mut *octets, &written)?;
+    Ok(octets)
+}
+
+fn position<'a>(issuers: &mut Vec<&'a Bytes>, issuer: &'a Bytes) -> usize {
+    issuers.iter().position(|known| *known == issuer).unwrap_or_else(|| {
+        issuers.push(issuer);
+        issuers.len() - 1
+    })
+}
+
+/// What an earlier run kept.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// Entries and bundles, as the server said.
+    pub(crate) update: Update,
+    /// The SVIDs.
+    pub(crate) held: Vec<Held>,
+    /// Whether it has everything that the server said of that commit, as far as this version knows.
+    pub(crate) is_complete: bool,
+}
+
+/// Reads what an earlier run of this node kept.
+pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Result<Option<Restored>, SavedUnreadable> {
+    let Some(octets) = records.read(Record::Cache)? else { return Ok(None) };
+    let stored: Stored = serde_json::from_slice(&octets).map_err(|source| SealedError::Unknown { record: Record::Cache, source })?;
+    if stored.format != FORMAT {
+        return Err(SavedUnreadable::Format { found: stored.format });
+    }
+    if stored.node != *node {
+        return Err(SavedUnreadable::OtherNode { found: stored.node });
+    }
+    let mut shared = SharedIssuers::default();
+    let issuers: Vec<Bytes> = stored.issuers.iter().map(|der| shared.share(&der.0)).collect();
+    let held = stored
+        .svids
+        .into_iter()
+        .map(|svid| restored(svid, &issuers, now))
+        .collect::<Option<Vec<_>>>()
+        .ok_or(SavedUnreadable::Incomplete)?;
+    let is_complete = stored.federated.is_some();
+    let update = Update {
+        revision: stored.revision,
+        upserted: stored.entries,
+        removed: Removed::Others,
+        bundle: Some(stored.bundle.into_bundle()),
+        federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
+    };
+    Ok(Some(Restored { update, held, is_complete }))
+}
+
+fn restored(svid: StoredSvid, issuers: &[Bytes], now: Reading) -> Option<Held> {
+    let above = svid.issuers.iter().map(|at| issuers.get(*at).cloned()).collect::<Option<Vec<_>>>()?;
+    let times = HeldCredential::restored(now, svid.issued_at, svid.expires_at, Jitter::new(crate::sync::jitter()));
+    let entry_revision = svid.entry_revision;
+    let svid = IssuedSvid {
+        entry_id: svid.entry_id,
+        spiffe_id: svid.spiffe_id,
+        hint: svid.hint,
+        chain: std::iter::once(Bytes::from(svid.leaf.0.into_boxed_slice())).chain(above).collect(),
+        key_pkcs8: Zeroizing::new(svid.key.0),
+        serial: svid.serial,
+        issued_at: svid.issued_at,
+        expires_at: svid.expires_at,
+        next_renewal: times.next_renewal(now),
+    };
+    Some(Held {
+        svid: Arc::new(svid),
+        entry_revision,
+        times,
+    })
+}

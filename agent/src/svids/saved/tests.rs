@@ -1,0 +1,127 @@
+//! What an agent finds again after a restart.
+
+use trust_domains::{SpiffeId, Timestamp};
+
+use super::form::SavedUnreadable;
+use super::*;
+use crate::svids::state::Update;
+use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot};
+use trust_domains::clock::{Clock, ManualClock};
+
+fn records(dir: &tempfile::TempDir) -> SealedRecords {
+    let data = dir.path().join("agent");
+    platform::files::ensure_private_dir(&data, 0o700).unwrap();
+    SealedRecords::open(&data, &dir.path().join("key")).unwrap()
+}
+
+fn node() -> SpiffeId {
+    "spiffe://td.example/troth/agent/join_token/web-1".parse().unwrap()
+}
+
+fn filled(clock: &ManualClock) -> SvidCache {
+    let cache = SvidCache::new(clock.shared());
+    cache.apply(snapshot(7, vec![entry("a", 1), entry("b", 2)]));
+    assert_eq!(issue_all(&cache, clock.now()), 2);
+    cache
+}
+
+fn save(cache: &SvidCache, records: &SealedRecords) {
+    let kept = cache.read(|state| state.worth_keeping()).unwrap();
+    records.write(Record::Cache, &write(&kept, &node()).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_restarted_agent_serves_what_it_held() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    clock.advance(TTL / 4);
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    assert_eq!(cache.resume_after(), Some(revision(7)));
+    let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
+    let view = cache.subscribe(proven).next().await.unwrap();
+    assert_eq!(view.svids.len(), 2);
+    assert_eq!(&*view.svids[0].key_pkcs8, b"key");
+    assert_eq!(*view.bundle, bundle());
+    assert!(
+        cache.due(&trust_domains::plan::rotation::RotationPolicy::default()).issue.is_empty(),
+        "nothing is asked for twice"
+    );
+}
+
+#[test]
+fn svids_that_ended_meanwhile_are_not_taken_up() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    clock.advance(TTL * 2);
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    assert_eq!((cache.svid_count(), cache.entry_count()), (0, 2));
+}
+
+#[test]
+fn the_cache_of_another_node_is_not_taken_up() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    let other = "spiffe://td.example/troth/agent/join_token/web-2".parse().unwrap();
+    assert!(matches!(load(&records(&dir), &other, clock.now()), Err(SavedUnreadable::OtherNode { .. })));
+}
+
+#[test]
+fn issuers_are_written_once_and_shared_again() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    let held = load(&records(&dir), &node(), clock.now()).unwrap().unwrap().held;
+    assert_eq!(held[0].svid.chain[1].as_ptr(), held[1].svid.chain[1].as_ptr());
+}
+
+fn federating() -> NodeEntry {
+    NodeEntry {
+        federates_with: vec!["partner.test".parse().unwrap()],
+        ..entry("a", 1)
+    }
+}
+
+#[tokio::test]
+async fn the_bundles_of_partners_outlive_a_restart() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    let (before, partner) = (SvidCache::new(clock.shared()), bundle_of("partner.test"));
+    before.apply(Update {
+        federated: Some(vec![partner.clone()]),
+        ..snapshot(7, vec![federating()])
+    });
+    issue_all(&before, clock.now());
+    save(&before, &records(&dir));
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
+    let view = cache.subscribe(proven).next().await.unwrap();
+    assert_eq!(*view.federated[partner.trust_domain()], partner);
+    assert_eq!(cache.resume_after(), Some(revision(7)));
+}
+
+#[test]
+fn a_cache_of_a_version_without_partners_serves_and_asks_for_a_snapshot() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    let mut stored: serde_json::Value = serde_json::from_slice(&records(&dir).read(Record::Cache).unwrap().unwrap()).unwrap();
+    assert!(stored.as_object_mut().unwrap().remove("federated").is_some());
+    records(&dir).write(Record::Cache, stored.to_string().as_bytes()).unwrap();
+
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
+    save(&cache, &records(&dir));
+    assert!(
+        !load(&records(&dir), &node(), clock.now()).unwrap().unwrap().is_complete,
+        "what was not known is not written as if it were"
+    );
+    cache.apply(snapshot(8, vec![entry("a", 1)]));
+    assert_eq!(cache.resume_after(), Some(revision(8)));
+}

@@ -1,0 +1,59 @@
+//! WIT-SVIDs as the loop sees them that keeps every credential fresh.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+
+use super::batch::Issuer;
+use super::cache::WitCache;
+use super::held::{Held, Order};
+use crate::issuing::{Credentials, Due, Outcomes, Server, Upstream, after_each_change, keep_fresh, whenever_back};
+use crate::metrics::AgentMetrics;
+use crate::svids::SvidCache;
+
+/// The WIT-SVIDs of the cache, to be issued for those who follow them and to be kept fresh.
+pub(crate) struct WitIssuing {
+    pub(crate) tokens: WitCache,
+    pub(crate) metrics: Arc<AgentMetrics>,
+}
+
+impl WitIssuing {
+    /// Runs until `stop`: issues tokens, drops those of entries that went, and tries again when the server is back.
+    pub(crate) async fn run(self, entries: SvidCache, upstream: Upstream, stop: CancellationToken) {
+        let (tokens, link) = (self.tokens.clone(), upstream.link());
+        tokio::select! {
+            () = keep_fresh(self, upstream, stop) => {}
+            () = after_each_change(entries, |entries| tokens.take_entries(entries)) => {}
+            () = whenever_back(link, || tokens.retry_now()) => {}
+        }
+    }
+}
+
+impl Credentials for WitIssuing {
+    type Order = Order;
+    type Held = Held;
+
+    fn due(&self, policy: &RotationPolicy) -> Due<Order> {
+        self.tokens.due(policy)
+    }
+
+    async fn work(&self) {
+        self.tokens.work().await;
+    }
+
+    async fn issue(&mut self, server: Server, orders: Vec<Order>) -> Outcomes<Order, Held> {
+        Issuer { server }.issue(orders).await
+    }
+
+    fn settle(&self, outcomes: Outcomes<Order, Held>, jitter: Jitter) {
+        self.tokens.settle(outcomes, jitter);
+    }
+
+    fn count(&self, issued: usize, failed: usize) {
+        self.metrics.wit_issued(issued, failed);
+        if issued > 0 {
+            tracing::debug!(count = issued, "WIT-SVIDs issued");
+        }
+    }
+}

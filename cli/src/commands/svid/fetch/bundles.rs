@@ -1,0 +1,97 @@
+//! `troth svid fetch bundles`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use trust_domains::problem::Code;
+use trust_domains::{TrustBundle, TrustDomain};
+
+use super::super::received::{bundles_of, named};
+use super::super::received_wit::wit_bundles_of;
+use super::super::socket::SocketArgs;
+use super::super::workload::WorkloadClient;
+use super::write;
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::table;
+
+/// Fetches bundles.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  troth svid fetch bundles --write ./bundles")]
+pub(crate) struct BundlesArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// Also writes TRUST-DOMAIN.pem, TRUST-DOMAIN.jwks.json and, where the WIT profile is on, TRUST-DOMAIN.wit.jwks.json to this directory.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct FetchedBundles {
+    bundles: Vec<FetchedBundle>,
+}
+
+#[derive(Serialize)]
+struct FetchedBundle {
+    trust_domain: TrustDomain,
+    x509_authorities: usize,
+    jwt_authorities: usize,
+    /// Nothing where the WIT profile is off.
+    wit_authorities: Option<usize>,
+}
+
+/// Fetches the bundles of every kind.
+pub(super) async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let mut bundles: BTreeMap<TrustDomain, TrustBundle> = bundles_of(client.bundles().await?.bundles)?
+        .into_iter()
+        .map(|bundle| (bundle.trust_domain().clone(), bundle))
+        .collect();
+    for (trust_domain, keys) in client.jwt_bundles().await?.bundles.iter().map(|(id, keys)| (named(id), keys)) {
+        let trust_domain = trust_domain?;
+        let bundle = bundles.remove(&trust_domain).unwrap_or_else(|| TrustBundle::new(trust_domain.clone()));
+        bundles.insert(trust_domain, bundle.with_jwks(keys).map_err(|error| Failure::of(&error))?);
+    }
+    let wit_keys = match client.wit_bundles().await {
+        Ok(response) => Some(wit_bundles_of(response)?),
+        Err(failure) if failure.code() == Code::NotImplemented => None,
+        Err(failure) => return Err(failure),
+    };
+    if let Some(folder) = &args.write {
+        std::fs::create_dir_all(folder)?;
+        for (trust_domain, bundle) in wit_keys.iter().flatten() {
+            write(&folder.join(format!("{trust_domain}.wit.jwks.json")), bundle.to_wit_jwks().as_bytes(), 0o644)?;
+        }
+        for (trust_domain, bundle) in &bundles {
+            write(&folder.join(format!("{trust_domain}.pem")), bundle.to_pem().as_bytes(), 0o644)?;
+            write(&folder.join(format!("{trust_domain}.jwks.json")), bundle.to_jwks().as_bytes(), 0o644)?;
+        }
+    }
+    let bundles = bundles.into_iter().map(|(trust_domain, bundle)| FetchedBundle {
+        wit_authorities: wit_keys
+            .as_ref()
+            .map(|all| all.get(&trust_domain).map_or(0, |bundle| bundle.wit_authorities().len())),
+        trust_domain,
+        x509_authorities: bundle.x509_authorities().len(),
+        jwt_authorities: bundle.jwt_authorities().len(),
+    });
+    global.output().result(&FetchedBundles { bundles: bundles.collect() }, bundles_text)
+}
+
+fn bundles_text(fetched: &FetchedBundles) -> String {
+    let rows: Vec<[String; 4]> = fetched
+        .bundles
+        .iter()
+        .map(|item| {
+            [
+                item.trust_domain.to_string(),
+                item.x509_authorities.to_string(),
+                item.jwt_authorities.to_string(),
+                item.wit_authorities.map_or_else(|| "off".to_owned(), |count| count.to_string()),
+            ]
+        })
+        .collect();
+    table(["TRUST DOMAIN", "X.509 AUTHORITIES", "JWT KEYS", "WIT KEYS"], &rows)
+}

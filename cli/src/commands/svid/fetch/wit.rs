@@ -1,0 +1,84 @@
+//! `troth svid fetch wit`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use trust_domains::SpiffeId;
+use trust_domains::wit_svid::{PROOF_HEADER, ProofAudience, WIT_HEADER};
+
+use super::super::received_wit::{ReceivedWit, wit_bundles_of};
+use super::super::socket::SocketArgs;
+use super::super::workload::WorkloadClient;
+use super::write;
+use crate::args::Global;
+use crate::failure::Failure;
+
+/// Fetches WIT-SVIDs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  troth svid fetch wit\n  troth svid fetch wit --prove https://api.example.com/orders | curl --header @- https://api.example.com/orders\n  troth svid fetch wit --write ./credentials"
+)]
+pub(crate) struct WitArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// The identity to fetch a token of [default: every one that this process has].
+    #[arg(long, value_name = "ID")]
+    spiffe_id: Option<SpiffeId>,
+    /// Also makes a proof of possession for this recipient: the URI of the request without query and fragment, or what the recipient goes by. It is good
+    /// for a minute, and for one request. Both are printed as the HTTP header fields that carry them.
+    #[arg(long, value_name = "AUDIENCE")]
+    prove: Option<String>,
+    /// Also writes wit.N.token and its private key wit.N.key.json (both 0600) to this directory; nothing else shows the key.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Fetched {
+    svids: Vec<ReceivedWit>,
+}
+
+/// Fetches, checks, proves and writes.
+pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Failure> {
+    let audience = args.prove.as_deref().map(ProofAudience::new).transpose().map_err(|error| Failure::of(&error))?;
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
+    let response = client.wit_svids(args.spiffe_id.as_ref()).await?;
+    let bundles = wit_bundles_of(client.wit_bundles().await?)?;
+    let now = crate::environment::now();
+    let read = response.svids.into_iter().map(|message| ReceivedWit::read(message, &bundles, now));
+    let mut svids = read.collect::<Result<Vec<_>, _>>()?;
+    if let Some(audience) = &audience {
+        svids.iter_mut().try_for_each(|svid| svid.prove(audience, now))?;
+    }
+    if let Some(folder) = &args.write {
+        write_all(folder, &svids)?;
+    }
+    global.output().result(&Fetched { svids }, |fetched| text(&fetched.svids))
+}
+
+fn write_all(folder: &Path, svids: &[ReceivedWit]) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    for (index, svid) in svids.iter().enumerate() {
+        write(&folder.join(format!("wit.{index}.key.json")), svid.key.jwk().as_bytes(), 0o600)?;
+        write(&folder.join(format!("wit.{index}.token")), svid.token.as_str().as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// A token, or the header fields of a request, and nothing else: what scripts take. Who it is of goes before it when there are several.
+fn text(svids: &[ReceivedWit]) -> String {
+    let one = |svid: &ReceivedWit| match &svid.proof {
+        Some(proof) => format!("{WIT_HEADER}: {}\n{PROOF_HEADER}: {}", svid.token.as_str(), proof.token.as_str()),
+        None => svid.token.as_str().to_owned(),
+    };
+    match svids {
+        [svid] => one(svid),
+        several => {
+            let lines = several
+                .iter()
+                .map(|svid| format!("{} until {}\n{}", svid.spiffe_id, svid.expires_at, one(svid)));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
