@@ -199,6 +199,17 @@ fn the_go_client_fetches_and_verifies_tokens() {
     assert_eq!(checked.json()["sub"], "spiffe://go-jwt.test/job");
 }
 
+// By the experimental part of the library: it parses key, token and bundle as the standard of July 2026 has them.
+#[covers("WIT-16", "WIT-22", "WAPI-04", "WAPI-09")]
+#[test]
+fn the_go_client_verifies_wit_svids_and_watches_rotations() {
+    let domain = Domain::start_with("go-wit.test", &["--enable", "wit"]);
+    let agent = domain.agent_with("n1", &["--enable", "wit"]);
+    domain.fast_entry("n1", "/job", nix::unistd::getuid().as_raw(), "10s");
+    let watched = run_go(&["wit", path_text(&agent.socket), "spiffe://go-wit.test/job", "2"]).exits(0);
+    assert_eq!(watched.stdout.lines().count(), 3, "{watched:?}");
+}
+
 #[test]
 fn the_go_library_talks_over_mtls_and_refuses_another_identity() {
     let (_domain, agent) = domain_with_workload("go-mtls.test", "180s");
