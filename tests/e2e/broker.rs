@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent::broker_api::client::BrokerApiClient;
+use agent::broker_api::client::{BrokerApiClient, SecurityHeader};
 use agent::broker_api::messages::{
     Any, FetchJwtsvidRequest, SubscribeToJwtBundlesRequest, SubscribeToX509BundlesRequest, SubscribeToX509svidRequest, SubscribeToX509svidResponse,
     WorkloadReference,
@@ -16,6 +16,10 @@ use tests::domain::{Agent, Domain, path_text};
 use tests::wait::PATIENCE;
 use tests::workload::{fetch_as, ids};
 use tonic::{Code, Status, Streaming};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 use trust_domains::x509::{Certificate, split_der};
 
@@ -309,7 +313,7 @@ fn a_reference_is_checked_before_anything_else_and_each_refusal_says_why() {
     });
 }
 
-#[covers("BRK-18", "BRK-13")]
+#[covers("BRK-18")]
 #[test]
 fn streams_end_with_the_process_and_no_others_do() {
     let world = World::new("ends.test");
@@ -444,6 +448,67 @@ async fn called(channel: &tonic::transport::Channel, path: &str, header: Option<
     let response = tower::ServiceExt::ready(&mut channel).await.expect("ready");
     let response = tower::Service::call(response, request.body(body).expect("a request")).await.expect("an answer");
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+#[covers("BRK-19", "BRK-15")]
+#[test]
+fn identities_come_in_the_order_of_the_workload_api_and_a_hint_is_unique() {
+    let world = World::new("order.test");
+    for path in ["/zebra", "/ant", "/cat"] {
+        let selector = format!("unix:uid:{WORKLOAD}");
+        let entry = ["entry", "create", "--spiffe-id", path, "--parent", "n1", "--selector", &selector];
+        let _ = world.domain.told(&[&entry[..], &["--hint", "internal", "--wait"]].concat());
+    }
+    let fetched = fetch_as(WORKLOAD, &world.agent.socket);
+    let expected = ids(&fetched);
+    assert_eq!(expected.len(), 4);
+    let workload = Sleeper::start(WORKLOAD);
+    runtime().block_on(async {
+        let mut broker = world.broker().await;
+        let mut stream = broker.subscribe_to_x509svid(svids_of(workload.pid())).await.expect("a stream").into_inner();
+        let update = next(&mut stream).await.expect("a state");
+        let x509: Vec<_> = update.svids.into_iter().map(|svid| (svid.spiffe_id, svid.hint)).collect();
+        let tokens = broker
+            .fetch_jwtsvid(token_of(workload.pid(), &["db"], ""))
+            .await
+            .expect("tokens")
+            .into_inner()
+            .svids;
+        let tokens: Vec<_> = tokens.into_iter().map(|svid| (svid.spiffe_id, svid.hint)).collect();
+        for given in [x509, tokens] {
+            let first_hinted = given.iter().position(|(id, _)| *id != world.id("/web"));
+            let hinted: Vec<_> = given.iter().map(|(_, hint)| hint == "internal").collect();
+            assert_eq!(hinted.iter().position(|hinted| *hinted), first_hinted, "the first that has it keeps it");
+            assert_eq!(hinted.iter().filter(|hinted| **hinted).count(), 1);
+            assert_eq!(given.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), expected);
+        }
+    });
+}
+
+#[covers("BEP-09")]
+#[test]
+fn reflection_shows_the_broker_api_and_no_service_of_our_own() {
+    let world = World::new("shown.test");
+    runtime().block_on(async {
+        let channel = world.dialer().await.channel(&world.unix).await.expect("a channel");
+        let mut client = ServerReflectionClient::with_interceptor(channel, SecurityHeader);
+        let question = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut answers = client
+            .server_reflection_info(tokio_stream::iter([question]))
+            .await
+            .expect("a stream")
+            .into_inner();
+        let answer = next(&mut answers).await.expect("an answer");
+        let Some(MessageResponse::ListServicesResponse(services)) = answer.message_response else {
+            panic!("no list")
+        };
+        let names = services.service.into_iter().map(|service| service.name);
+        let others: Vec<String> = names.filter(|name| !name.starts_with("grpc.")).collect();
+        assert_eq!(others, ["spiffe.broker.API"]);
+    });
 }
 
 #[covers("STB-01")]

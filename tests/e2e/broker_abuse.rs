@@ -3,13 +3,15 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent::broker_api::client::BrokerApiClient;
 use agent::broker_api::messages::{SubscribeToJwtBundlesRequest, SubscribeToX509BundlesRequest, SubscribeToX509svidResponse, WorkloadReference};
 use conformance::covers;
+use rustls::HandshakeKind;
 use tests::admin::runtime;
-use tests::broker::{Address, Credential, Dialer, EACH_VERSION, Sleeper, agent_id};
+use tests::broker::{Address, Credential, Dialer, EACH_VERSION, Sleeper, agent_id, dial_with};
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::{PATIENCE, until_async};
 use tests::workload::{fetch_as, ids};
@@ -93,6 +95,28 @@ fn nobody_gets_in_without_a_certificate_that_the_bundle_of_its_own_domain_vouche
     let mut answer = Vec::new();
     let _hung_up = plain.read_to_end(&mut answer);
     assert!(answer.len() < 64, "an alert at most");
+}
+
+#[covers("BEP-04")]
+#[test]
+fn no_session_is_ever_resumed() {
+    let world = World::new("resumed.test");
+    runtime().block_on(async {
+        for versions in EACH_VERSION {
+            let dialer = Dialer {
+                versions,
+                ..world.dialer().await
+            };
+            let config = Arc::new(dialer.config());
+            for _ in 0..3 {
+                let mut stream = dial_with(Arc::clone(&config), &world.unix).await.expect("a connection");
+                // Tickets would come with the first octets.
+                let read = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 64])).await.expect("an answer");
+                assert!(read.expect("the settings") > 0);
+                assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+            }
+        }
+    });
 }
 
 /// Returns how every method answers about a process.

@@ -193,15 +193,16 @@ impl Dialer {
     /// # Errors
     /// As [`Dialer::connect`].
     pub async fn dial(&self, address: &Address) -> io::Result<TlsStream<Box<dyn Stream>>> {
-        let stream: Box<dyn Stream> = match address {
-            Address::Tcp(address) => Box::new(TcpStream::connect(address).await?),
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        };
-        let name = ServerName::try_from("agent.invalid").map_err(io::Error::other)?;
-        TlsConnector::from(Arc::new(self.config())).connect(name, stream).await
+        dial_with(Arc::new(self.config()), address).await
     }
 
-    fn config(&self) -> ClientConfig {
+    /// Returns its TLS, which remembers sessions for as long as it is used.
+    ///
+    /// # Panics
+    ///
+    /// When the key cannot be used.
+    #[must_use]
+    pub fn config(&self) -> ClientConfig {
         let verifier = Expecting {
             bundle: self.bundle.clone(),
             expected: self.expected.clone(),
@@ -223,6 +224,19 @@ impl Dialer {
         config.resumption = Resumption::in_memory_sessions(8);
         config
     }
+}
+
+/// Opens a connection, and finishes the handshake.
+///
+/// # Errors
+/// Nobody answers there, or one of both refuses the other.
+pub async fn dial_with(config: Arc<ClientConfig>, address: &Address) -> io::Result<TlsStream<Box<dyn Stream>>> {
+    let stream: Box<dyn Stream> = match address {
+        Address::Tcp(address) => Box::new(TcpStream::connect(address).await?),
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    };
+    let name = ServerName::try_from("agent.invalid").map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// What TLS goes over.

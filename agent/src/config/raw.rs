@@ -193,6 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_of_the_broker_page_is_valid() {
+        let page = include_str!("../../../docs/broker.md");
+        let (_, sample) = page.split_once("```toml\n").unwrap();
+        let (sample, _) = sample.split_once("```").unwrap();
+        let raw: RawAgentConfig = read_toml_text(sample, RawAgentConfig::KNOWN_KEYS).unwrap();
+        let config = crate::config::AgentConfig::new(raw, &platform::paths::Environment::default())
+            .unwrap()
+            .broker
+            .unwrap();
+        assert_eq!((config.socket.is_some(), config.grants.len()), (true, 1));
+    }
+
+    #[test]
     fn a_file_with_mistakes_names_each() {
         let text = "workload_sokcet = '/w.sock'\nenable = ['wti']\njoin = 'troth://x'\n[[sink]]\nspiffe_id = 'web'\ndirectory = '/etc/web'\nmode = '0777'\n";
         let told = read_toml_text::<RawAgentConfig>(text, RawAgentConfig::KNOWN_KEYS).unwrap_err();

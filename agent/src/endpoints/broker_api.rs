@@ -17,6 +17,9 @@
 
 mod reference;
 
+/// The revision of the standard that is served here: a commit of `spiffe/spiffe`, of 2026-07-01. The standard is incubating, so later ones may differ (STB-01).
+pub const REVISION: &str = "665a28f3253ecdce59f26f3ef29c0d6408b37c3d";
+
 /// The name of the service.
 pub const SERVICE_NAME: &str = "spiffe.broker.API";
 

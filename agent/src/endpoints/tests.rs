@@ -1,5 +1,6 @@
 //! The endpoint over real sockets, with clients that speak gRPC.
 
+mod description;
 mod federated;
 
 use std::collections::HashMap;

@@ -66,7 +66,7 @@ impl Broker {
                 self.spiffe_id
             )));
         }
-        if reference_type.is_local() && !self.source.is_local() {
+        if !self.source.is_in_scope(reference_type) {
             return Err(Status::permission_denied(format!(
                 "{reference_type} references mean something on this machine only, and the connection comes from another: use the Unix socket of the machine that the workload runs on"
             )));

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
+use super::allow_list::ReferenceType;
+
 /// Where a connection comes from: what handshakes are counted by, and whether it is this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
@@ -29,8 +31,12 @@ impl Source {
         }
     }
 
-    /// Returns whether the connection comes from this machine.
-    pub(super) fn is_local(self) -> bool {
+    /// Returns whether references of this type mean anything where the connection comes from: local ones never cross machines (BRK-03).
+    pub(super) fn is_in_scope(self, reference_type: ReferenceType) -> bool {
+        !reference_type.is_local() || self.is_local()
+    }
+
+    fn is_local(self) -> bool {
         match self {
             Self::Local { .. } | Self::LocalAddress(_) => true,
             Self::Remote(_) => false,
@@ -55,8 +61,8 @@ mod tests {
 
     #[covers("BRK-03")]
     #[test]
-    fn only_an_address_of_this_machine_is_local() {
-        for (peer, own, is_local) in [
+    fn only_an_address_of_this_machine_is_in_scope_of_its_processes() {
+        for (peer, own, in_scope) in [
             ("127.0.0.1:40000", "127.0.0.1:9466", true),
             ("[::ffff:127.0.0.1]:40000", "[::]:9466", true),
             ("[::1]:40000", "[::1]:9466", true),
@@ -67,7 +73,7 @@ mod tests {
         ] {
             assert_eq!(
                 Source::of_tcp(peer.parse().unwrap(), own.parse().unwrap()).is_local(),
-                is_local,
+                in_scope,
                 "{peer} to {own}"
             );
         }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use http::uri::PathAndQuery;
 use prost::Message as _;
-use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+use prost_types::FileDescriptorSet;
 use tonic::Status;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
+use super::description::described;
 use super::*;
+use crate::endpoints::broker_api;
 
 /// Everything that the endpoint serves.
 fn descriptors() -> Vec<FileDescriptorSet> {
@@ -116,52 +117,47 @@ WITBundlesResponse: bundles 1 map<string, string>
 #[covers("EP-13", "WAPI-02")]
 #[test]
 fn the_workload_api_has_the_methods_and_messages_of_the_standard_and_no_others() {
-    let set = FileDescriptorSet::decode(workload_api::DESCRIPTORS).unwrap();
-    let [file] = set.file.iter().filter(|file| !file.service.is_empty()).collect::<Vec<_>>()[..] else {
-        panic!("one file")
-    };
-    let [service] = &file.service[..] else { panic!("one service") };
-    assert_eq!((file.package(), service.name(), file.enum_type.len()), ("", "SpiffeWorkloadAPI", 0));
-    let methods = service.method.iter().map(method);
-    let lines: Vec<String> = methods.chain(file.message_type.iter().map(message)).collect();
+    let (name, lines) = described(workload_api::DESCRIPTORS);
+    assert_eq!(name, "SpiffeWorkloadAPI");
     assert_eq!(lines, STANDARD.lines().collect::<Vec<_>>());
 }
 
-fn method(method: &MethodDescriptorProto) -> String {
-    assert!(!method.client_streaming());
-    let stream = if method.server_streaming() { "stream " } else { "" };
-    let (input, output) = (method.input_type(), method.output_type());
-    format!("{}({}) {stream}{}", method.name(), &input[1..], &output[1..])
+/// The Broker API as the standard has it, in the same form.
+const BROKER_STANDARD: &str = "\
+SubscribeToX509SVID(spiffe.broker.SubscribeToX509SVIDRequest) stream spiffe.broker.SubscribeToX509SVIDResponse
+SubscribeToX509Bundles(spiffe.broker.SubscribeToX509BundlesRequest) stream spiffe.broker.SubscribeToX509BundlesResponse
+FetchJWTSVID(spiffe.broker.FetchJWTSVIDRequest) spiffe.broker.FetchJWTSVIDResponse
+SubscribeToJWTBundles(spiffe.broker.SubscribeToJWTBundlesRequest) stream spiffe.broker.SubscribeToJWTBundlesResponse
+WorkloadReference: reference 1 .google.protobuf.Any
+WorkloadPIDReference: pid 1 int32
+KubernetesObjectType: plural 1 string, group 2 string
+KubernetesObjectKey: namespace 1 string, name 2 string
+KubernetesObjectReference: type 1 .spiffe.broker.KubernetesObjectType, key 2 .spiffe.broker.KubernetesObjectKey, uid 3 string
+SubscribeToX509SVIDRequest: reference 1 .spiffe.broker.WorkloadReference
+SubscribeToX509SVIDResponse: svids 1 repeated .spiffe.broker.X509SVID, crl 2 repeated bytes, federated_bundles 3 map<string, bytes>
+X509SVID: spiffe_id 1 string, x509_svid 2 bytes, x509_svid_key 3 bytes, bundle 4 bytes, hint 5 string
+SubscribeToX509BundlesRequest: reference 1 .spiffe.broker.WorkloadReference
+SubscribeToX509BundlesResponse: crl 1 repeated bytes, bundles 2 map<string, bytes>
+FetchJWTSVIDRequest: reference 1 .spiffe.broker.WorkloadReference, audience 2 repeated string, spiffe_id 3 string
+FetchJWTSVIDResponse: svids 1 repeated .spiffe.broker.JWTSVID
+JWTSVID: spiffe_id 1 string, svid 2 string, hint 3 string
+SubscribeToJWTBundlesRequest: reference 1 .spiffe.broker.WorkloadReference
+SubscribeToJWTBundlesResponse: bundles 1 map<string, bytes>
+";
+
+#[covers("BRK-02", "BEP-09")]
+#[test]
+fn the_broker_api_has_the_methods_and_messages_of_the_standard_and_no_others() {
+    let (name, lines) = described(broker_api::DESCRIPTORS);
+    assert_eq!((name.as_str(), broker_api::SERVICE_NAME), ("spiffe.broker.API", "spiffe.broker.API"));
+    assert_eq!(lines, BROKER_STANDARD.lines().collect::<Vec<_>>());
 }
 
-fn message(message: &DescriptorProto) -> String {
-    let fields: Vec<String> = message.field.iter().map(|field| self::field(message, field)).collect();
-    match fields.is_empty() {
-        true => message.name().to_owned(),
-        false => format!("{}: {}", message.name(), fields.join(", ")),
-    }
-}
-
-fn field(of: &DescriptorProto, field: &FieldDescriptorProto) -> String {
-    let entry = of
-        .nested_type
-        .iter()
-        .find(|entry| field.type_name().ends_with(&format!(".{}.{}", of.name(), entry.name())));
-    let kind = match entry {
-        Some(entry) => format!("map<{}, {}>", kind(&entry.field[0]), kind(&entry.field[1])),
-        None if field.label() == Label::Repeated => format!("repeated {}", kind(field)),
-        None => kind(field),
-    };
-    format!("{} {} {kind}", field.name(), field.number())
-}
-
-fn kind(field: &FieldDescriptorProto) -> String {
-    match field.r#type() {
-        Type::String => "string".to_owned(),
-        Type::Bytes => "bytes".to_owned(),
-        Type::Message => field.type_name().to_owned(),
-        other => panic!("{other:?}"),
-    }
+#[covers("STB-01")]
+#[test]
+fn the_revision_of_the_broker_standard_is_in_its_page() {
+    let page = include_str!("../../../../docs/broker.md");
+    assert!(page.contains(broker_api::REVISION), "{}", broker_api::REVISION);
 }
 
 #[covers("EP-13", "EP-14")]
