@@ -51,7 +51,7 @@ fn serial_of(context: &X509Context, expected: &str) -> String {
     leaf.serial().to_string()
 }
 
-#[covers("EP-01", "EP-02", "EP-06", "WAPI-04", "WAPI-05", "WAPI-09", "WAPI-14", "WAPI-15")]
+#[covers("EP-01", "EP-02", "EP-06", "WAPI-01", "WAPI-04", "WAPI-05", "WAPI-09", "WAPI-14", "WAPI-15")]
 #[test]
 fn the_rust_client_fetches_and_watches_rotations() {
     let (_domain, agent) = domain_with_workload("rust.test", "10s");
@@ -106,7 +106,7 @@ fn the_rust_source_follows_an_entry_that_changes_and_goes() {
 }
 
 // JWT-11, WAPI-16, WAPI-18: by the agent, and with its keys by the client's own verification.
-#[covers("JWT-11", "WAPI-16", "WAPI-18")]
+#[covers("JWT-11", "WAPI-01", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_rust_client_fetches_and_verifies_tokens() {
     let (_domain, agent) = domain_with_workload("rust-jwt.test", "180s");

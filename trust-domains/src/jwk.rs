@@ -1,10 +1,9 @@
-//! P-256 keys as JSON Web Keys (RFC 7517, RFC 7518 section 6.2) and their thumbprints (RFC 7638).
+//! Public P-256 keys as JSON Web Keys (RFC 7517, RFC 7518 section 6.2) and their thumbprints (RFC 7638).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use crate::public_key::{PublicKey, PublicKeyError};
 
@@ -60,40 +59,6 @@ fn coordinate(member: &'static str, text: &str) -> Result<Vec<u8>, EcJwkError> {
     match URL_SAFE_NO_PAD.decode(text) {
         Ok(octets) if octets.len() == COORDINATE_LEN => Ok(octets),
         _ => Err(EcJwkError::Coordinate { member }),
-    }
-}
-
-/// A private P-256 key as a JWK for ES256, to whoever hands it to its holder: public members, `alg`, and `d` (RFC 7518 section 6.2.2), which is wiped.
-#[derive(Clone, Serialize)]
-pub struct PrivateEcJwk {
-    #[serde(flatten)]
-    public: EcJwk,
-    alg: &'static str,
-    d: Zeroizing<String>,
-}
-
-impl PrivateEcJwk {
-    /// Returns the members for a public key and the octets of its secret number, which must be those of the same pair.
-    #[must_use]
-    pub fn es256(public: &PublicKey, secret: &[u8; COORDINATE_LEN]) -> Self {
-        Self {
-            public: EcJwk::of(public),
-            alg: "ES256",
-            d: Zeroizing::new(URL_SAFE_NO_PAD.encode(secret)),
-        }
-    }
-
-    /// Returns the JWK as text.
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "texts under text keys: serde_json cannot fail on them")]
-    pub fn to_json(&self) -> Zeroizing<String> {
-        Zeroizing::new(serde_json::to_string(self).expect("a JWK is always JSON"))
-    }
-}
-
-impl std::fmt::Debug for PrivateEcJwk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PrivateEcJwk").field("public", &self.public).finish_non_exhaustive()
     }
 }
 
@@ -164,21 +129,6 @@ mod tests {
             assert_eq!(thumbprint(&key), expected);
             assert_eq!(EcJwk::of(&key), jwk(x, y));
         }
-    }
-
-    #[test]
-    fn a_private_key_is_written_with_its_public_members_and_never_shown() {
-        // RFC 7517 appendix A.2.
-        let public = jwk("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM");
-        let secret = "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE";
-        let octets: [u8; 32] = URL_SAFE_NO_PAD.decode(secret).unwrap().try_into().unwrap();
-        let key = PrivateEcJwk::es256(&public.public_key().unwrap(), &octets);
-        let expected = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": public.x, "y": public.y, "alg": "ES256", "d": secret });
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&key.to_json()).unwrap(), expected);
-        assert!(!format!("{key:?}").contains(secret));
-        let pair = p256::SecretKey::from_slice(&octets).unwrap();
-        let point = p256::elliptic_curve::sec1::ToSec1Point::to_sec1_point(&pair.public_key(), false);
-        assert_eq!(PublicKey::from_sec1(point.as_bytes()).unwrap(), public.public_key().unwrap());
     }
 
     #[test]

@@ -3,13 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use agent::node::KeyPair;
-use aws_lc_rs::encoding::AsBigEndian as _;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use agent::wit_svids::PrivateJwk;
 use clap::Args;
 use serde::Serialize;
-use trust_domains::SpiffeId;
 use trust_domains::duration::TextDuration;
-use trust_domains::jwk::PrivateEcJwk;
 use trust_domains::problem::Code;
 use trust_domains::wire::admin::{MintWitRequest, MintedToken, WitChallenge, mint_wit_possession_message};
 use trust_domains::wire::encoding::Base64;
@@ -29,7 +26,7 @@ pub(crate) struct WitArgs {
     /// Its life, from 10s to that of the server's longest class [default: 1h].
     #[arg(long, value_name = "D")]
     ttl: Option<TextDuration>,
-    /// Writes wit.token and wit.key.json (0600 both) to this directory instead of printing the key.
+    /// Writes wit.0.token and wit.0.key.json (0600 both) to this directory instead of printing the key.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
     #[command(flatten)]
@@ -41,9 +38,9 @@ pub(crate) struct WitArgs {
 struct Minted {
     #[serde(flatten)]
     token: MintedToken,
-    /// The private key as a JWK; absent where it was written to a file.
+    /// The text of the private key as a JWK; absent where it was written to a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<PrivateEcJwk>,
+    key: Option<Zeroizing<String>>,
 }
 
 /// Carries out the command.
@@ -53,16 +50,13 @@ pub(super) async fn mint(args: WitArgs, global: &Global) -> Result<(), Failure> 
     let key = KeyPair::generate().map_err(|error| Failure::of(&error))?;
     let request = request(&args, &key, challenge)?;
     let token: MintedToken = client.post("/v1/admin/mint-wit", &request).await?;
-    let private = private_jwk(&key)?;
+    let private = PrivateJwk::of(&key).map_err(|error| Failure::of(&error))?;
     let Some(folder) = &args.write else {
-        let minted = Minted { token, key: Some(private) };
-        return global.output().result(&minted, text);
+        let key = Some(Zeroizing::new(private.expose().to_owned()));
+        return global.output().result(&Minted { token, key }, text);
     };
     written(folder, &token, &private)?;
-    let files = folder.display().to_string();
-    global
-        .output()
-        .result(&Minted { token, key: None }, |minted| written_text(&minted.token.spiffe_id, minted, &files))
+    global.output().result(&Minted { token, key: None }, |minted| written_text(minted, folder))
 }
 
 fn request(args: &WitArgs, key: &KeyPair, challenge: Base64) -> Result<MintWitRequest, Failure> {
@@ -83,31 +77,23 @@ fn request(args: &WitArgs, key: &KeyPair, challenge: Base64) -> Result<MintWitRe
     })
 }
 
-fn private_jwk(key: &KeyPair) -> Result<PrivateEcJwk, Failure> {
-    let failed = || Failure::new(Code::Internal, "the key cannot be written as a JWK");
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.pkcs8()).map_err(|_| failed())?;
-    let secret = pair.private_key().as_be_bytes().map_err(|_| failed())?;
-    let octets = secret.as_ref().try_into().map(Zeroizing::new).map_err(|_| failed())?;
-    Ok(PrivateEcJwk::es256(key.public(), &octets))
-}
-
-fn written(folder: &Path, token: &MintedToken, key: &PrivateEcJwk) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(Failure::from)?;
+fn written(folder: &Path, token: &MintedToken, key: &PrivateJwk) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
     let write = |name: &str, octets: &[u8]| platform::files::write_durable(&folder.join(name), octets, 0o600).map_err(|error| Failure::of(&error));
-    write("wit.key.json", key.to_json().as_bytes())?;
-    write("wit.token", token.token.as_str().as_bytes())
+    write("wit.0.key.json", key.expose().as_bytes())?;
+    write("wit.0.token", token.token.as_str().as_bytes())
 }
 
 /// The token and the key, a line each: they go into two variables.
 fn text(minted: &Minted) -> String {
-    let key = minted.key.as_ref().map(PrivateEcJwk::to_json).unwrap_or_default();
-    format!("{}\n{}\n", minted.token.token.as_str(), key.as_str())
+    let key = minted.key.as_ref().map_or("", |key| key.as_str());
+    format!("{}\n{key}\n", minted.token.token.as_str())
 }
 
-fn written_text(spiffe_id: &SpiffeId, minted: &Minted, files: &str) -> String {
+fn written_text(minted: &Minted, folder: &Path) -> String {
     fields(&[
-        ("SPIFFE ID", spiffe_id.to_string()),
+        ("SPIFFE ID", minted.token.spiffe_id.to_string()),
         ("expires at", minted.token.expires_at.to_string()),
-        ("written to", format!("{files}: wit.token, wit.key.json")),
+        ("written to", format!("{}: wit.0.token, wit.0.key.json", folder.display())),
     ])
 }
