@@ -110,6 +110,8 @@ fn the_command_line_fetches_a_token_for_each_identity_and_shows_no_key() {
     );
     let other = fetch_wit_as(4611, &agent.socket, &["--spiffe-id", "spiffe://wits.test/job"]);
     assert_eq!((other.code, other.problem().as_str()), (1, "no_entries"));
+    let proved = fetch_wit_as(4611, &agent.socket, &["--prove", AUDIENCE]);
+    assert_eq!(ids(&proved), ["spiffe://wits.test/first"], "a request is made as one identity");
     let stranger = fetch_wit_as(4612, &agent.socket, &[]);
     assert_eq!((stranger.code, stranger.problem().as_str()), (1, "no_entries"));
 }
