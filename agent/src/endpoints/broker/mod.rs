@@ -38,6 +38,7 @@ mod grpc;
 mod listener;
 mod messages;
 mod peer;
+mod places;
 mod reference;
 mod referenced;
 mod service;
