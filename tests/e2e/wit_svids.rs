@@ -173,7 +173,7 @@ fn a_relying_party_in_python_believes_the_token_with_its_proof_and_nothing_else(
     );
 }
 
-#[covers("WAPI-04", "WAPI-05", "WAPI-12")]
+#[covers("WAPI-04", "WAPI-05")]
 #[tokio::test]
 async fn an_open_stream_rotates_key_and_token_again_and_again_and_ends_with_the_entry() {
     let (domain, agent) = domain_with_wit("rotating-wit.test", "10s");
