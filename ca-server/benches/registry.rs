@@ -69,7 +69,7 @@ fn sync_delta(criterion: &mut Criterion) {
         bencher.iter(|| {
             counter += 1;
             feed.push(counter, held.entry.id(), Some(&held), PartnerSet::Same);
-            let FeedEvent::Changed { counter, changes, .. } = runtime.block_on(feed.next()) else {
+            let FeedEvent::Changed { counter, changes, .. } = runtime.block_on(feed.next(|| ())) else {
                 panic!("nothing was lost");
             };
             let revision = Revision::new(1, counter);

@@ -17,7 +17,8 @@ struct Refusal {
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     issued: Counter,
-    tokens: Counter,
+    jwts: Counter,
+    wits: Counter,
     refused: Family<Refusal, Counter>,
     attested: Counter,
     renewed: Counter,
@@ -33,7 +34,8 @@ impl Metrics {
     pub fn registered(metrics: &platform::telemetry::Metrics) -> Self {
         let counters = Self::default();
         metrics.register("server_svids_issued", "X509-SVIDs issued to workloads", &counters.issued);
-        metrics.register("server_jwt_svids_issued", "JWT-SVIDs issued to workloads and operators", &counters.tokens);
+        metrics.register("server_jwt_svids_issued", "JWT-SVIDs issued to workloads and operators", &counters.jwts);
+        metrics.register("server_wit_svids_issued", "WIT-SVIDs issued to workloads and operators", &counters.wits);
         metrics.register(
             "server_refusals",
             "Calls and keys that were refused, by call and stable code",
@@ -53,9 +55,14 @@ impl Metrics {
         self.issued.inc_by(count as u64);
     }
 
-    /// Counts issued tokens.
-    pub fn tokens_issued(&self, count: usize) {
-        self.tokens.inc_by(count as u64);
+    /// Counts issued JWT-SVIDs.
+    pub fn jwts_issued(&self, count: usize) {
+        self.jwts.inc_by(count as u64);
+    }
+
+    /// Counts issued WIT-SVIDs.
+    pub fn wits_issued(&self, count: usize) {
+        self.wits.inc_by(count as u64);
     }
 
     /// Counts a refusal.

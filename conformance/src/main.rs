@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 use coverage::Coverage;
 
-/// The most rules that are neither shown nor explained. It only ever falls, and is nothing in the end.
-const OPEN_AT_MOST: usize = 49;
+/// The most rules that are neither shown nor explained.
+const OPEN_AT_MOST: usize = 0;
 
 fn main() -> ExitCode {
     match write_page(&repository()) {

@@ -27,3 +27,4 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
+mod wit_svids;

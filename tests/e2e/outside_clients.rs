@@ -51,7 +51,7 @@ fn serial_of(context: &X509Context, expected: &str) -> String {
     leaf.serial().to_string()
 }
 
-#[covers("EP-01", "EP-02", "EP-06", "WAPI-04", "WAPI-05", "WAPI-09", "WAPI-14", "WAPI-15")]
+#[covers("EP-01", "EP-02", "EP-06", "WAPI-01", "WAPI-04", "WAPI-05", "WAPI-09", "WAPI-14", "WAPI-15")]
 #[test]
 fn the_rust_client_fetches_and_watches_rotations() {
     let (_domain, agent) = domain_with_workload("rust.test", "10s");
@@ -106,7 +106,7 @@ fn the_rust_source_follows_an_entry_that_changes_and_goes() {
 }
 
 // JWT-11, WAPI-16, WAPI-18: by the agent, and with its keys by the client's own verification.
-#[covers("JWT-11", "WAPI-16", "WAPI-18")]
+#[covers("JWT-11", "WAPI-01", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_rust_client_fetches_and_verifies_tokens() {
     let (_domain, agent) = domain_with_workload("rust-jwt.test", "180s");
@@ -197,6 +197,17 @@ fn the_go_client_fetches_and_verifies_tokens() {
     let (_domain, agent) = domain_with_workload("go-jwt.test", "180s");
     let checked = run_go(&["jwt", path_text(&agent.socket), "spiffe://go-jwt.test/job", "db"]).exits(0);
     assert_eq!(checked.json()["sub"], "spiffe://go-jwt.test/job");
+}
+
+// By the experimental part of the library: it parses key, token and bundle as the standard of July 2026 has them.
+#[covers("WIT-16", "WIT-22", "WAPI-04", "WAPI-09")]
+#[test]
+fn the_go_client_verifies_wit_svids_and_watches_rotations() {
+    let domain = Domain::start_with("go-wit.test", &["--enable", "wit"]);
+    let agent = domain.agent_with("n1", &["--enable", "wit"]);
+    domain.fast_entry("n1", "/job", nix::unistd::getuid().as_raw(), "10s");
+    let watched = run_go(&["wit", path_text(&agent.socket), "spiffe://go-wit.test/job", "2"]).exits(0);
+    assert_eq!(watched.stdout.lines().count(), 3, "{watched:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use trust_domains::jwt_svid::VerifiedJwtSvid;
 use trust_domains::wire::node::NodeEntry;
 
 use super::claims::to_struct;
+use super::partner_room::with_room;
 use super::workload_api::messages::{JwtBundlesResponse, Jwtsvid, JwtsvidResponse, ValidateJwtsvidResponse};
 use crate::jwt_svids::JwtSvid;
 use crate::svids::IdentityView;
@@ -24,11 +25,15 @@ pub(super) fn jwt_svids(tokens: &[(Arc<NodeEntry>, Arc<JwtSvid>)]) -> JwtsvidRes
     JwtsvidResponse { svids: svids.collect() }
 }
 
-/// Returns the keys that a workload verifies tokens with: a standard JWK Set for each trust domain (WAPI-14, WAPI-17).
+/// Returns the keys that a workload verifies tokens with: a standard JWK Set for its own trust domain (WAPI-14, WAPI-17) and
+/// for each partner, as far as they have room.
 pub(super) fn jwt_bundles(view: &IdentityView) -> JwtBundlesResponse {
     let keys = |bundle: &Arc<TrustBundle>| (bundle.trust_domain().id().to_string(), Bytes::from(bundle.to_workload_jwks()));
     JwtBundlesResponse {
-        bundles: view.bundles().map(keys).collect(),
+        bundles: with_room(view.federated.values().map(keys).collect())
+            .into_iter()
+            .chain([keys(&view.bundle)])
+            .collect(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trust_domains::TrustBundle;
 
+use super::partner_room::with_room;
 use super::workload_api::messages::{X509BundlesResponse, X509svid, X509svidResponse};
 use crate::svids::{IdentityView, IssuedSvid};
 
@@ -37,29 +38,11 @@ pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
     }
 }
 
-/// The most octets of partners' roots in one message: with the rest it stays below the 4 MiB that gRPC clients take unless told otherwise.
-const FEDERATED_OCTETS: usize = 2 * 1024 * 1024;
-
-/// Returns the partners' roots. What a partner publishes may cost that partner's bundle, and never the workload's own identity:
-///
-/// - One without roots is left out: nothing of it is trusted either way, and some clients refuse a message over an empty bundle.
-/// - Where not all have room, the largest are left out.
+/// Returns the partners' roots, as far as they have room. One without roots is left out: nothing of it is trusted either way, and some clients refuse a message
+/// over an empty bundle.
 fn federated(view: &IdentityView) -> Vec<(String, Bytes)> {
     let partners = view.federated.values().filter(|bundle| !bundle.x509_authorities().is_empty());
-    let mut partners: Vec<_> = partners.map(|bundle| x509_bundle(bundle)).collect();
-    partners.sort_by_key(|(_, roots)| roots.len());
-    let mut room = FEDERATED_OCTETS;
-    partners.retain(|(partner, roots)| match room.checked_sub(roots.len()) {
-        Some(left) => {
-            room = left;
-            true
-        }
-        None => {
-            tracing::warn!(%partner, octets = roots.len(), "a partner's bundle is left out of a message: together they are too large");
-            false
-        }
-    });
-    partners
+    with_room(partners.map(|bundle| x509_bundle(bundle)).collect())
 }
 
 /// Returns the roots of one trust domain under its ID.

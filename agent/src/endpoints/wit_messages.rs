@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trust_domains::TrustBundle;
 use zeroize::Zeroize as _;
 
+use super::partner_room::with_room;
 use super::workload_api::messages::{WitBundlesResponse, Witsvid, WitsvidResponse};
 use crate::svids::IdentityView;
 use crate::wit_svids::WitSvid;
@@ -26,11 +27,15 @@ pub(super) fn wit_svids(tokens: &[Labelled]) -> WitsvidResponse {
     WitsvidResponse { svids: svids.collect() }
 }
 
-/// Returns the keys that a workload verifies WIT-SVIDs with: a JWK Set for each trust domain, its own always among them (WAPI-14, WAPI-22).
+/// Returns the keys that a workload verifies WIT-SVIDs with: a JWK Set for its own trust domain (WAPI-14, WAPI-22), and for each partner, as
+/// far as they have room.
 pub(super) fn wit_bundles(view: &IdentityView) -> WitBundlesResponse {
     let keys = |bundle: &Arc<TrustBundle>| (bundle.trust_domain().id().to_string(), bundle.to_wit_jwks());
     WitBundlesResponse {
-        bundles: view.bundles().map(keys).collect(),
+        bundles: with_room(view.federated.values().map(keys).collect())
+            .into_iter()
+            .chain([keys(&view.bundle)])
+            .collect(),
     }
 }
 

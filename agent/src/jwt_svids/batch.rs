@@ -12,11 +12,8 @@ use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssuedTo
 use super::held::{Held, Order};
 use super::state::Outcome;
 use super::token::JwtSvid;
-use crate::issuing::{Outcomes, Server, all};
+use crate::issuing::{Outcomes, Server, all, judged};
 use crate::node::CallError;
-
-/// From this many on tokens are checked off the runtime: a signature takes 50 us to check.
-const MANY: usize = 16;
 
 /// An issued token that the agent does not pass on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +42,9 @@ impl Issuer {
     pub(super) async fn issue(self, orders: Vec<Order>) -> Outcomes<Order, Held> {
         let asked = self.server.clock.now();
         match self.ask(&orders).await {
-            Ok(answer) if answer.results.len() == orders.len() => self.accept(orders, answer, asked).await,
             Ok(answer) => {
-                let reason = format!("the server answered {} of {} requests", answer.results.len(), orders.len());
-                all(orders, &reason, Outcome::Refused)
+                let nothing = vec![(); orders.len()];
+                judged(orders, nothing, answer.results, move |order, (), result| self.outcome(order, result, asked)).await
             }
             Err(error) => all(orders, &with_causes(&error), Outcome::Unreached),
         }
@@ -61,24 +57,6 @@ impl Issuer {
         });
         let request = IssueJwtRequest { requests: requests.collect() };
         self.server.client.post("/v1/node/issue-jwt", &request).await
-    }
-
-    async fn accept(self, orders: Vec<Order>, answer: IssueTokensResponse, asked: Reading) -> Outcomes<Order, Held> {
-        let check = move |orders: Vec<Order>| {
-            let each = orders.into_iter().zip(answer.results);
-            each.map(|(order, result)| {
-                let outcome = self.outcome(&order, result, asked);
-                (order, outcome)
-            })
-            .collect()
-        };
-        if orders.len() < MANY {
-            return check(orders);
-        }
-        let asked_for = orders.clone();
-        tokio::task::spawn_blocking(move || check(orders))
-            .await
-            .unwrap_or_else(|_| all(asked_for, "the answers could not be checked", Outcome::Refused))
     }
 
     fn outcome(&self, order: &Order, result: TokenResult, asked: Reading) -> Outcome {

@@ -15,7 +15,7 @@ use trust_domains::{Serial, SpiffeId};
 use super::slot::Held;
 use super::state::Outcome;
 use super::view::IssuedSvid;
-use crate::issuing::{self, Server, all};
+use crate::issuing::{self, Server, all, judged};
 use crate::node::{CallError, KeyError, KeyPair};
 
 /// Renewals of one batch fall into this many groups over the jitter's tenth of a life: each group is one request again.
@@ -87,10 +87,11 @@ impl Issuer {
     /// Asks for one SVID each, with a new key each.
     pub(super) async fn issue(self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers) -> Outcomes {
         match self.ask(&entries).await {
-            Ok((keys, asked, answer)) if answer.results.len() == entries.len() => self.accept(entries, keys, asked, answer, issuers).await,
-            Ok((_, _, answer)) => {
-                let reason = format!("the server answered {} of {} requests", answer.results.len(), entries.len());
-                all(entries, &reason, Outcome::Refused)
+            Ok((keys, asked, answer)) => {
+                let shared: Vec<Bytes> = answer.issuers.iter().map(|der| issuers.share(&der.0)).collect();
+                let phase = crate::sync::jitter();
+                let judge = move |entry: &Arc<NodeEntry>, key, result| self.outcome(entry, &key, result, &shared, asked, phase);
+                judged(entries, keys, answer.results, judge).await
             }
             Err(error) => all(entries, &with_causes(&error), Outcome::Unreached),
         }
@@ -108,24 +109,6 @@ impl Issuer {
         let request = IssueRequest { requests: requests.collect() };
         let asked = self.server.clock.now();
         Ok((keys, asked, self.server.client.post("/v1/node/issue", &request).await?))
-    }
-
-    /// Checks the answers off the runtime: a path validation takes 100 us.
-    async fn accept(self, entries: Vec<Arc<NodeEntry>>, keys: Vec<KeyPair>, asked: Reading, answer: IssueResponse, issuers: &mut SharedIssuers) -> Outcomes {
-        let shared: Vec<Bytes> = answer.issuers.iter().map(|der| issuers.share(&der.0)).collect();
-        let asked_for = entries.clone();
-        let phase = crate::sync::jitter();
-        let checked = tokio::task::spawn_blocking(move || {
-            let each = entries.into_iter().zip(keys).zip(answer.results);
-            each.map(|((entry, key), result)| {
-                let outcome = self.outcome(&entry, &key, result, &shared, asked, phase);
-                (entry, outcome)
-            })
-            .collect()
-        });
-        checked
-            .await
-            .unwrap_or_else(|_| all(asked_for, "the answers could not be checked", Outcome::Refused))
     }
 
     fn outcome(&self, entry: &NodeEntry, key: &KeyPair, result: IssueResult, issuers: &[Bytes], asked: Reading, phase: f64) -> Outcome {

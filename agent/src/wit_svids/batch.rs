@@ -15,7 +15,7 @@ use super::held::{Held, Order};
 use super::private_jwk::PrivateJwk;
 use super::state::Outcome;
 use super::token::WitSvid;
-use crate::issuing::{Outcomes, Server, all};
+use crate::issuing::{Outcomes, Server, all, judged};
 use crate::node::{CALL_DEADLINE, CallError, KeyError, KeyPair};
 
 /// An issued token that the agent does not pass on.
@@ -51,11 +51,7 @@ impl Issuer {
     /// Asks for one token each, with a new key each.
     pub(super) async fn issue(self, orders: Vec<Order>) -> Outcomes<Order, Held> {
         match self.ask(&orders).await {
-            Ok((keys, asked, answer)) if answer.results.len() == orders.len() => self.accept(orders, keys, answer, asked).await,
-            Ok((_, _, answer)) => {
-                let reason = format!("the server answered {} of {} requests", answer.results.len(), orders.len());
-                all(orders, &reason, Outcome::Refused)
-            }
+            Ok((keys, asked, answer)) => judged(orders, keys, answer.results, move |order, key, result| self.outcome(order, &key, result, asked)).await,
             Err(error) => failed(orders, &error),
         }
     }
@@ -71,22 +67,6 @@ impl Issuer {
         let answer = connection.post("/v1/node/issue-wit", &IssueWitRequest { requests }, CALL_DEADLINE).await;
         let answer = answer.map_err(|error| self.server.client.refused(&identity, error.into()))?;
         Ok((keys, asked, answer))
-    }
-
-    /// Checks the answers off the runtime: a signature takes 50 us to check.
-    async fn accept(self, orders: Vec<Order>, keys: Vec<KeyPair>, answer: IssueTokensResponse, asked: Reading) -> Outcomes<Order, Held> {
-        let asked_for = orders.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let each = orders.into_iter().zip(keys).zip(answer.results);
-            each.map(|((order, key), result)| {
-                let outcome = self.outcome(&order, &key, result, asked);
-                (order, outcome)
-            })
-            .collect()
-        });
-        checked
-            .await
-            .unwrap_or_else(|_| all(asked_for, "the answers could not be checked", Outcome::Refused))
     }
 
     fn outcome(&self, order: &Order, key: &KeyPair, result: TokenResult, asked: Reading) -> Outcome {

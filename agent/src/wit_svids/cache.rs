@@ -44,7 +44,9 @@ impl WitCache {
     #[must_use]
     pub fn follow(&self, entry: &Arc<NodeEntry>) -> Followed {
         let ticket = self.read(|state, _| state.follow(entry));
-        self.shared.work.notify_one();
+        if ticket.asks {
+            self.shared.work.notify_one();
+        }
         Followed::new(self.clone(), entry.id.clone(), ticket.slot, ticket.bell)
     }
 

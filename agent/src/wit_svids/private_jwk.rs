@@ -18,7 +18,7 @@ impl PrivateJwk {
     ///
     /// # Errors
     /// The cryptographic library failed.
-    pub(crate) fn of(pair: &KeyPair) -> Result<Self, KeyError> {
+    pub fn of(pair: &KeyPair) -> Result<Self, KeyError> {
         let EcJwk { kty, crv, x, y } = EcJwk::of(pair.public());
         let scalar = Zeroizing::new(URL_SAFE_NO_PAD.encode(pair.scalar()?.as_ref()));
         let mut text = Zeroizing::new(String::with_capacity(ROOM));

@@ -48,15 +48,16 @@ impl Slot {
         }
     }
 
-    /// Puts a changed entry in place: a token that shows the old one is replaced, and shown meanwhile if the identity is the same.
-    pub(super) fn change(&mut self, entry: Arc<NodeEntry>) {
+    /// Puts a changed entry in place: a token that shows the old one is replaced, and shown meanwhile if the identity is the same. Returns whether it changed.
+    pub(super) fn change(&mut self, entry: Arc<NodeEntry>) -> bool {
         if entry.revision == self.entry.revision {
-            return;
+            return false;
         }
         self.stale = self.held.as_ref().is_some_and(|held| held.entry_revision != entry.revision);
         self.entry = entry;
         self.retry_now();
         self.ring();
+        true
     }
 
     /// Returns what followers see.

@@ -43,6 +43,8 @@ pub(super) struct State {
 pub(super) struct Ticket {
     pub(super) slot: u64,
     pub(super) bell: watch::Receiver<()>,
+    /// Whether the plan has to be asked: one more who follows what is followed already changes nothing.
+    pub(super) asks: bool,
 }
 
 impl State {
@@ -53,12 +55,13 @@ impl State {
             *latest += 1;
             Slot::new(*latest, entry.clone())
         });
-        slot.change(entry.clone());
+        let changed = slot.change(entry.clone());
         slot.followers += 1;
         self.unfollowed.take(&entry.id);
         Ticket {
             slot: slot.number,
             bell: slot.bell.subscribe(),
+            asks: changed || slot.followers == 1,
         }
     }
 

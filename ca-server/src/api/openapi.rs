@@ -12,13 +12,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
-    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintedToken, NodeView,
-    Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest,
+    ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintWitRequest,
+    MintedToken, NodeView, Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
-use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse};
+use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssueWitRequest};
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use document::{Call, Document};
@@ -72,6 +72,15 @@ fn node_calls(document: Document) -> Document {
             Call::new(Post, "/v1/node/issue-jwt", "Issues a batch of JWT-SVIDs.")
                 .takes::<IssueJwtRequest>()
                 .gives::<IssueTokensResponse>(),
+        )
+        .node(
+            Call::new(
+                Post,
+                "/v1/node/issue-wit",
+                "Issues a batch of WIT-SVIDs, each for a key whose possession is proved.",
+            )
+            .takes::<IssueWitRequest>()
+            .gives::<IssueTokensResponse>(),
         )
         .node(Call::new(Post, "/v1/node/leave", "Takes the node out of the trust domain."))
 }
@@ -130,6 +139,16 @@ fn admin_calls(document: Document) -> Document {
             Call::new(Post, "/v1/admin/mint-jwt", "Mints a JWT-SVID for an operator.")
                 .takes::<MintJwtRequest>()
                 .gives::<MintedToken>(),
+        )
+        .admin(Call::new(Post, "/v1/admin/mint-wit/challenge", "Gives the challenge for a proof of possession.").gives::<WitChallenge>())
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/mint-wit",
+                "Mints a WIT-SVID for an operator, for a key whose possession is proved.",
+            )
+            .takes::<MintWitRequest>()
+            .gives::<MintedToken>(),
         )
         .admin(Call::new(Get, "/v1/admin/bundle", "Shows the trust bundle.").gives::<SpiffeBundle>())
         .admin(

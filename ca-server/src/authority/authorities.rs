@@ -106,6 +106,9 @@ pub enum IssuerUnavailable {
         /// The moment, by the server's clock.
         now: Timestamp,
     },
+    /// WIT-SVIDs are not issued here.
+    #[error("this server does not issue WIT-SVIDs")]
+    WitDisabled,
     /// No key that signs such tokens is active and valid.
     #[error("no {kind} key is active and valid at {now}")]
     NoTokenKey {
@@ -118,14 +121,17 @@ pub enum IssuerUnavailable {
 
 impl Coded for IssuerUnavailable {
     fn code(&self) -> Code {
-        Code::IssuerUnavailable
+        match self {
+            Self::ClockBehind { .. } | Self::NoTokenKey { .. } | Self::NoneActive { .. } => Code::IssuerUnavailable,
+            Self::WitDisabled => Code::WitDisabled,
+        }
     }
 
     fn hint(&self) -> String {
         match self {
             Self::ClockBehind { .. } => "look at the clock of the server's machine: signing goes on by itself once it is right".to_owned(),
             Self::NoTokenKey { .. } => "look at the server's health: a new key waits until every node knows it, at most for --ack-deadline".to_owned(),
-            Self::NoneActive { .. } => self.code().facts().hint.to_owned(),
+            Self::NoneActive { .. } | Self::WitDisabled => self.code().facts().hint.to_owned(),
         }
     }
 }
@@ -198,8 +204,22 @@ impl Authorities {
     /// # Errors
     /// When the clock is behind, or no such key is active and valid: the first one of a trust domain signs when every node knows it.
     pub fn jwt_key(&self, now: Reading) -> Result<Arc<TokenKey>, IssuerUnavailable> {
+        self.token_key(AuthorityKind::Jwt, now)
+    }
+
+    /// Returns the key that signs WIT-SVIDs now.
+    ///
+    /// # Errors
+    /// When none are issued here, whatever keys there are from before; else as [`jwt_key`](Self::jwt_key).
+    pub fn wit_key(&self, now: Reading) -> Result<Arc<TokenKey>, IssuerUnavailable> {
+        match self.settings.policy.wit() {
+            Some(_) => self.token_key(AuthorityKind::Wit, now),
+            None => Err(IssuerUnavailable::WitDisabled),
+        }
+    }
+
+    fn token_key(&self, kind: AuthorityKind, now: Reading) -> Result<Arc<TokenKey>, IssuerUnavailable> {
         self.refuse_behind(now)?;
-        let kind = AuthorityKind::Jwt;
         let none = IssuerUnavailable::NoTokenKey { kind, now: now.wall };
         self.set.load().token_key(kind, now.wall).map(Arc::clone).ok_or(none)
     }
@@ -278,9 +298,12 @@ impl Authorities {
     }
 
     fn pause(&self) -> Duration {
-        match self.set.load().token_key(AuthorityKind::Jwt, self.clock.now().wall) {
-            Some(_) => LOOK_EVERY,
-            None => LOOK_SOON,
+        let (set, now) = (self.set.load(), self.clock.now().wall);
+        let wit = self.settings.policy.wit().map(|_| AuthorityKind::Wit);
+        let mut signed = [AuthorityKind::Jwt].into_iter().chain(wit);
+        match signed.all(|kind| set.token_key(kind, now).is_some()) {
+            true => LOOK_EVERY,
+            false => LOOK_SOON,
         }
     }
 

@@ -16,7 +16,7 @@ use trust_domains::{Revision, Timestamp, TrustBundle};
 
 use super::held::Held;
 use super::{Authorities, BundleWitness, LoadAuthoritiesError};
-use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain};
+use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain, with_wit};
 use crate::seal::SealedRecords;
 use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
 
@@ -81,7 +81,8 @@ async fn each_step_is_recorded_with_its_reason() {
 
 #[tokio::test]
 async fn who_signs_is_who_the_plan_names() {
-    let world = World::new().await;
+    let world = World::new().await.restarted_with(with_wit()).await;
+    world.authorities.look().await.unwrap();
     for _ in 0..30 {
         world.clock.advance(HOUR * 11);
         let (set, now) = (world.authorities.set(), world.clock.now());
@@ -96,10 +97,12 @@ async fn who_signs_is_who_the_plan_names() {
             Signing::With(id) => Some(id),
             Signing::Stopped => None,
         };
-        let decided = plan(now, &state, &settings().policy);
+        let decided = plan(now, &state, &world.authorities.settings.policy);
         assert_eq!(set.signing(now.wall).map(|issuer| issuer.id().clone()), named(decided.signing));
         let key = set.token_key(AuthorityKind::Jwt, now.wall);
         assert_eq!(key.map(|key| key.id().clone()), named(decided.jwt_signing));
+        let key = world.authorities.wit_key(now).ok();
+        assert_eq!(key.map(|key| key.id().clone()), named(decided.wit_signing));
         world.authorities.look().await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The server's configuration: [`RawServerConfig`] is what people write, [`ServerConfig`] is what the program uses.
 
 mod data_dir;
+mod features;
 mod listen;
 mod raw;
 mod store_kind;
@@ -24,8 +25,10 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::plan::authority::{AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_TOKEN_KEY_LIFE, TokenPolicy, TokenPolicyRefused};
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
+use trust_domains::token_svid::TokenKind;
 
 pub use data_dir::DataDir;
+pub use features::{Features, UnknownFeature};
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use store_kind::{ParseStoreKindError, StoreKind};
@@ -101,10 +104,11 @@ enum OutOfBounds {
     )]
     IssuingTooShort { actual: Duration, longest: Duration, least: Duration },
     #[error(
-        "a JWT key of {} is too short: with tokens of up to {} (max_class) and {} between its publication and its use (ack_deadline, five times bundle_refresh_hint) it needs at least {}",
+        "a {kind} key of {} is too short: with tokens of up to {} (max_class) and {} between its publication and its use (ack_deadline, five times bundle_refresh_hint) it needs at least {}",
         format_duration(*.actual), format_duration(*.longest), format_duration(*.wait), format_duration(*.least)
     )]
-    JwtKeyTooShort {
+    TokenKeyTooShort {
+        kind: TokenKind,
         actual: Duration,
         longest: Duration,
         wait: Duration,
@@ -144,6 +148,9 @@ impl ServerConfig {
         let jwt_key_ttl = duration(mistakes, "jwt_key_ttl", raw.jwt_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let jwt_algorithm = parse(mistakes, "jwt_algorithm", raw.jwt_algorithm.as_deref(), TokenAlgorithm::default);
         let ack_deadline = duration(mistakes, "ack_deadline", raw.ack_deadline.as_deref(), DEFAULT_ACK_DEADLINE);
+        let wit_key_ttl = duration(mistakes, "wit_key_ttl", raw.wit_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
+        let enable = raw.enable.iter().flatten().map(String::as_str);
+        let features = mistakes.check("enable", Features::new(enable));
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
         let bundle = bundle_endpoint(raw, mistakes);
@@ -153,8 +160,14 @@ impl ServerConfig {
         let authority_policy = mistakes.check("issuing_ttl", policy);
         // Somebody outside fetches the keys: they hear of a new one at their next refresh.
         let is_fetched = raw.bundle_listen.is_some() || raw.jwt_issuer.is_some();
-        let jwt_policy = TokenPolicy::new(jwt_key_ttl?, max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));
-        let jwt_policy = mistakes.check("jwt_key_ttl", jwt_policy.map_err(jwt_key_too_short));
+        let (longest, ack_deadline, hint) = (max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));
+        let policy_of = |kind, key_ttl| TokenPolicy::new(key_ttl, longest, ack_deadline, hint).map_err(|refused| token_key_too_short(kind, refused));
+        let jwt_policy = mistakes.check("jwt_key_ttl", policy_of(TokenKind::Jwt, jwt_key_ttl?));
+        let wit_policy = match features?.wit {
+            true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
+            false => None,
+        };
+        let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm?));
 
         let data_dir = DataDir::new(data_dir?);
         Some(Self {
@@ -171,7 +184,7 @@ impl ServerConfig {
             jwt_claims: jwt_claims?,
             bundle: bundle?,
             bundle_refresh_hint: refresh_hint?,
-            authority_policy: authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm?)),
+            authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
 
@@ -233,8 +246,9 @@ fn bundle_endpoint(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Opt
     }))
 }
 
-fn jwt_key_too_short(refused: TokenPolicyRefused) -> OutOfBounds {
-    OutOfBounds::JwtKeyTooShort {
+fn token_key_too_short(kind: TokenKind, refused: TokenPolicyRefused) -> OutOfBounds {
+    OutOfBounds::TokenKeyTooShort {
+        kind,
         actual: refused.key_life,
         longest: refused.longest_life,
         wait: refused.wait,

@@ -10,6 +10,7 @@ use trust_domains::join_link::ServerAddress;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
+use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::store_kind::StoreKind;
 
@@ -40,6 +41,10 @@ pub struct RawServerConfig {
     pub jwt_key_ttl: Option<String>,
     /// What JWT-SVIDs are signed with: `ES256` or `RS256`. Default: `ES256`. After a change the next key takes over as soon as it is known everywhere.
     pub jwt_algorithm: Option<String>,
+    /// The life of a key that signs WIT-SVIDs, as `7d`. Default: 7 days; bounded as `jwt_key_ttl`. It counts where `wit` is enabled.
+    pub wit_key_ttl: Option<String>,
+    /// What the server does only on demand. Default: nothing. `wit`: issue WIT-SVIDs, whose standard is incubating.
+    pub enable: Option<Vec<String>>,
     /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
     pub ack_deadline: Option<String>,
     /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
@@ -74,6 +79,8 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("node_ttl"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
         KnownKey::text::<TokenAlgorithm>("jwt_algorithm"),
+        KnownKey::text::<TextDuration>("wit_key_ttl"),
+        KnownKey::new("enable", KeyValue::Texts(as_text::<Features>)),
         KnownKey::text::<TextDuration>("ack_deadline"),
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
@@ -107,6 +114,8 @@ impl RawServerConfig {
             node_ttl: self.node_ttl.or(under.node_ttl),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
             jwt_algorithm: self.jwt_algorithm.or(under.jwt_algorithm),
+            wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
+            enable: self.enable.or(under.enable),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),

@@ -31,6 +31,7 @@ fn without_a_word_the_defaults_are_those_of_the_manual() {
     );
     assert_eq!(config.authority_settings().policy.issuing().life(), DEFAULT_ISSUING_TTL);
     assert_eq!(config.authority_settings().policy.jwt().life().life(), DEFAULT_TOKEN_KEY_LIFE);
+    assert!(config.authority_settings().policy.wit().is_none(), "WIT-SVIDs are for who asks for them");
     assert!(config.bundle.is_none() && config.jwt_issuer.is_none() && config.jwt_claims == ClaimNames::default());
     assert!(config.advertise.is_none());
 }
@@ -49,6 +50,8 @@ fn every_option_can_stand_in_the_file() {
         node_ttl = "10m"
         jwt_key_ttl = "20m"
         jwt_algorithm = "RS256"
+        wit_key_ttl = "30m"
+        enable = ["wit"]
         ack_deadline = "1m"
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
@@ -77,6 +80,7 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
     assert_eq!(config.authority_settings().policy.jwt().algorithm(), TokenAlgorithm::Rs256);
+    assert_eq!(config.authority_settings().policy.wit().unwrap().life().life().as_secs(), 1_800);
     assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
     assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);
 }
@@ -94,6 +98,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         node_ttl,
         jwt_key_ttl,
         jwt_algorithm,
+        wit_key_ttl,
+        enable,
         ack_deadline,
         jwt_issuer,
         jwt_claims,
@@ -115,6 +121,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         node_ttl,
         jwt_key_ttl,
         jwt_algorithm,
+        wit_key_ttl,
+        enable.map(|_| String::new()),
         ack_deadline,
         jwt_issuer,
         jwt_claims.map(|_| String::new()),
@@ -195,6 +203,20 @@ fn a_jwt_key_that_nobody_could_know_in_time_is_refused_with_the_least_that_works
     // Relying parties that fetch every five minutes need more.
     assert!(made(&format!("{quick}\njwt_issuer = \"https://id.example.org\"")).is_err());
     made(&format!("{quick}\njwt_issuer = \"https://id.example.org\"\nbundle_refresh_hint = \"6s\"")).unwrap();
+}
+
+#[test]
+fn what_is_enabled_is_named_and_its_bounds_count_only_then() {
+    let error = made("enable = [\"wit\", \"sso\"]").unwrap_err();
+    assert_eq!(error.mistakes.len(), 1);
+    assert!(error.to_string().contains("\"sso\" is no feature of this server; there is: wit"), "{error}");
+    made("wit_key_ttl = \"1h\"").unwrap();
+    let error = made("enable = [\"wit\"]\nwit_key_ttl = \"1h\"").unwrap_err();
+    assert!(
+        error.to_string().contains("wit_key_ttl") && error.to_string().contains("a WIT key of 1h is too short"),
+        "{error}"
+    );
+    assert!(made("enable = []").unwrap().authority_settings().policy.wit().is_none());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use trust_domains::class::CredentialClass;
 use trust_domains::jwt_svid::{Audience, ClaimNames, ClaimRefused};
 use trust_domains::node::{NodeRecord, NodeState};
-use trust_domains::public_key::{KeyHash, PublicKey};
-use trust_domains::wire::node::KeyRequest;
-use trust_domains::wire::tokens::JwtRequest;
+use trust_domains::public_key::{KeyHash, PublicKey, SignatureInvalid};
+use trust_domains::wire::node::{EXPORTER_LEN, KeyRequest};
+use trust_domains::wire::tokens::{JwtRequest, WitRequest, wit_possession_message};
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp, TrustDomain};
 
 use super::caller::{AuthenticatedCaller, EntryLookup};
@@ -87,6 +87,20 @@ impl<'a> Judge<'a> {
         }
         let audience = Audience::new(request.audience.clone())?;
         Ok((grant, audience))
+    }
+
+    /// Judges one request for a WIT-SVID that was asked for over the connection with this exporter.
+    ///
+    /// The key is proved before the entry is looked for: who cannot sign with it learns nothing of what there is.
+    pub(super) fn judge_wit(&mut self, request: &WitRequest, exporter: &[u8; EXPORTER_LEN]) -> Result<(EntryGrant, PublicKey), RequestRefused> {
+        let public_key = self.key(&request.public_key.0)?;
+        let message = wit_possession_message(exporter, public_key.spki(), &request.entry_id);
+        public_key
+            .verify(&message, &request.proof.0)
+            .map_err(|SignatureInvalid| RequestRefused::PossessionUnproved)?;
+        let grant = self.entry(&request.entry_id)?;
+        class(&grant.entry, grant.entry.x509_ttl(), self.max_class)?;
+        Ok((grant, public_key))
     }
 
     fn entry(&self, id: &EntryId) -> Result<EntryGrant, RequestRefused> {

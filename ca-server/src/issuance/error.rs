@@ -123,6 +123,12 @@ pub enum RequestRefused {
     /// The public key is not acceptable.
     #[error("the public key is not accepted")]
     Key(#[from] KeyRefused),
+    /// The challenge is not one that this server gave within the last minute, or it was used.
+    #[error("the challenge is unknown, used or too old")]
+    ChallengeUnknown,
+    /// It is not proved that who asks has the key.
+    #[error("the proof is not a signature of the key for this request")]
+    PossessionUnproved,
     /// It cannot be prepared: its limits leave nothing, or its self-check failed.
     #[error("it cannot be prepared")]
     Prepare(#[from] PrepareError),
@@ -157,6 +163,7 @@ impl Coded for RequestRefused {
             Self::EntryExpired { .. } => Code::EntryExpired,
             Self::EntryNotOfNode { .. } => Code::EntryNotOfNode,
             Self::Key(_) => Code::KeyUnacceptable,
+            Self::ChallengeUnknown | Self::PossessionUnproved => Code::PossessionUnproved,
             Self::Prepare(error) => error.code(),
             Self::ReservedPath { .. } => Code::ReservedPath,
             Self::WrongTrustDomain { .. } => Code::InvalidSpiffeId,

@@ -7,6 +7,7 @@
 mod authorize;
 mod batch;
 mod caller;
+mod challenges;
 mod der;
 pub mod error;
 pub mod prepare;
@@ -21,6 +22,7 @@ mod svid;
 pub(crate) mod tests;
 pub mod token_stages;
 mod tokens;
+mod wits;
 
 pub use caller::{AuthenticatedCaller, EntryLookup};
 pub use error::{IssueError, RequestRefused};
@@ -29,3 +31,4 @@ pub use server_identity::{ServerCredential, ServerIdentity, ServerIdentityError}
 pub use service::{Issuance, IssuancePolicy};
 pub use svid::{IssuedSvid, PreparedSvid};
 pub use tokens::Mint;
+pub use wits::MintWit;

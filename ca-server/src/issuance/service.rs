@@ -15,6 +15,7 @@ use trust_domains::{EntryId, Reading, SpiffeId};
 use super::authorize::{EntryGrant, Judge};
 use super::batch::{Kind, Moment, cause};
 use super::caller::{AuthenticatedCaller, EntryLookup};
+use super::challenges::Challenges;
 use super::error::{IssueError, KeyRefused, RequestRefused};
 use super::prepare::{Leaf, prepare};
 use super::recorded::record_one;
@@ -47,6 +48,7 @@ pub struct Issuance {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: SharedClock,
     pub(super) policy: IssuancePolicy,
+    pub(super) challenges: Challenges,
 }
 
 impl Issuance {
@@ -59,6 +61,7 @@ impl Issuance {
             recorder,
             clock,
             policy,
+            challenges: Challenges::default(),
         }
     }
 

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use trust_domains::jws::SigningInput;
 use trust_domains::jwt_svid::Claims;
-use trust_domains::token_svid::TokenId;
+use trust_domains::plan::validity::Validity;
+use trust_domains::public_key::KeyHash;
+use trust_domains::token_svid::{TokenId, TokenKind};
 use trust_domains::wire::audit::{AuditEvent, TokenIssuance};
 use trust_domains::wire::tokens::TokenText;
+use trust_domains::wit_svid::WitClaims;
 use trust_domains::{SpiffeId, Timestamp};
 
 use super::error::{PrepareError, SignError};
@@ -23,13 +26,53 @@ pub struct PreparedToken {
     record: TokenIssuance,
 }
 
+/// What a token says, as far as its record says it too.
+struct Said {
+    kind: TokenKind,
+    jti: TokenId,
+    spiffe_id: SpiffeId,
+    validity: Validity,
+    audience: Vec<String>,
+    bound_to: Option<KeyHash>,
+}
+
 impl PreparedToken {
-    /// Writes what will be recorded and signed. The key is not touched.
+    /// Writes a JWT-SVID that will be recorded and signed. The key is not touched.
     ///
     /// # Errors
     /// When the token would be good when its key is not.
-    pub(crate) fn new(key: Arc<TokenKey>, claims: &Claims, cause: Cause) -> Result<Self, PrepareError> {
-        let (issued_at, not_after) = (claims.validity.issued_at(), claims.validity.not_after());
+    pub(crate) fn jwt(key: Arc<TokenKey>, claims: &Claims, cause: Cause) -> Result<Self, PrepareError> {
+        let to_be_signed = claims.signing_input(key.algorithm(), key.id());
+        let said = Said {
+            kind: TokenKind::Jwt,
+            jti: claims.jti,
+            spiffe_id: claims.sub.clone(),
+            validity: claims.validity,
+            audience: claims.aud.values().to_vec(),
+            bound_to: None,
+        };
+        Self::new(key, to_be_signed, said, cause)
+    }
+
+    /// Writes a WIT-SVID that will be recorded and signed. The key is not touched.
+    ///
+    /// # Errors
+    /// When the token would be good when its key is not.
+    pub(crate) fn wit(key: Arc<TokenKey>, claims: &WitClaims, cause: Cause) -> Result<Self, PrepareError> {
+        let to_be_signed = claims.signing_input(key.algorithm(), key.id());
+        let said = Said {
+            kind: TokenKind::Wit,
+            jti: claims.jti,
+            spiffe_id: claims.sub.clone(),
+            validity: claims.validity,
+            audience: Vec::new(),
+            bound_to: Some(claims.key.hash()),
+        };
+        Self::new(key, to_be_signed, said, cause)
+    }
+
+    fn new(key: Arc<TokenKey>, to_be_signed: SigningInput, said: Said, cause: Cause) -> Result<Self, PrepareError> {
+        let (issued_at, not_after) = (said.validity.issued_at(), said.validity.not_after());
         if not_after > key.not_after() || issued_at < key.not_before() {
             return Err(PrepareError::OutlivesIssuer {
                 issuer_not_after: key.not_after(),
@@ -37,9 +80,11 @@ impl PreparedToken {
             });
         }
         let record = TokenIssuance {
-            jti: claims.jti,
-            spiffe_id: claims.sub.clone(),
-            audience: claims.aud.values().to_vec(),
+            kind: said.kind,
+            jti: said.jti,
+            spiffe_id: said.spiffe_id,
+            audience: said.audience,
+            key: said.bound_to,
             entry: cause.entry,
             node: cause.node,
             issuer: key.id().to_string(),
@@ -48,7 +93,7 @@ impl PreparedToken {
             trace_id: cause.trace_id,
         };
         Ok(Self {
-            to_be_signed: claims.signing_input(key.algorithm(), key.id()),
+            to_be_signed,
             issued_at,
             key,
             record,
@@ -88,7 +133,7 @@ impl Prepared for PreparedToken {
 /// A token that is recorded and signed.
 #[derive(Debug)]
 pub struct SignedToken {
-    /// The token: a bearer secret.
+    /// The token: a secret.
     pub text: TokenText,
     /// Its own id.
     pub jti: TokenId,

@@ -75,7 +75,7 @@ impl Issuance {
             iss: self.policy.jwt_issuer.clone(),
             extra,
         };
-        PreparedToken::new(Arc::clone(key), &claims, cause)
+        PreparedToken::jwt(Arc::clone(key), &claims, cause)
     }
 
     /// Issues a JWT-SVID to an operator. No entry is needed, and none is touched; the journal names who asked.

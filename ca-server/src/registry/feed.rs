@@ -114,10 +114,17 @@ impl Feed {
     }
 
     /// Waits until something is to be told. Cancel safe: what was not returned waits on.
-    pub async fn next(&self) -> FeedEvent {
+    ///
+    /// What `between_commits` returns is held while it is taken out: as long as that keeps commits off, the changes of one are told together. In parts, the
+    /// first would be acknowledged for the whole commit, and a stream that resumed after it would never hear of the rest.
+    pub async fn next<Held>(&self, between_commits: impl Fn() -> Held) -> FeedEvent {
         loop {
             let woken = self.wake.notified();
-            if let Some(event) = self.take() {
+            let event = {
+                let _held = between_commits();
+                self.take()
+            };
+            if let Some(event) = event {
                 return event;
             }
             woken.await;
@@ -195,7 +202,7 @@ mod tests {
         feed.push(5, &id(1), None, PartnerSet::Same);
         feed.push(6, &id(2), None, PartnerSet::Same);
         feed.push(7, &id(1), None, PartnerSet::Same);
-        let FeedEvent::Changed { counter, changes, .. } = feed.next().await else {
+        let FeedEvent::Changed { counter, changes, .. } = feed.next(|| ()).await else {
             panic!("not lost")
         };
         assert_eq!(counter, 7);
@@ -209,11 +216,11 @@ mod tests {
         let feed = Feed::after(4);
         feed.mark(5);
         assert!(!feed.is_quiet());
-        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 5, changes, .. } if changes.is_empty()));
+        assert!(matches!(feed.next(|| ()).await, FeedEvent::Changed { counter: 5, changes, .. } if changes.is_empty()));
         assert!(feed.is_quiet());
         feed.push(6, &id(1), None, PartnerSet::Same);
         feed.mark(7);
-        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 7, changes, .. } if changes.len() == 1));
+        assert!(matches!(feed.next(|| ()).await, FeedEvent::Changed { counter: 7, changes, .. } if changes.len() == 1));
         assert!(feed.is_quiet());
     }
 
@@ -224,12 +231,12 @@ mod tests {
             feed.push(1, &id(number), None, PartnerSet::Same);
         }
         feed.push(2, &id(0), None, PartnerSet::Same);
-        assert!(matches!(feed.next().await, FeedEvent::Lost));
-        assert!(matches!(feed.next().await, FeedEvent::Lost), "until it did");
+        assert!(matches!(feed.next(|| ()).await, FeedEvent::Lost));
+        assert!(matches!(feed.next(|| ()).await, FeedEvent::Lost), "until it did");
         feed.restart(2);
         assert!(feed.is_quiet());
         feed.push(3, &id(0), None, PartnerSet::Same);
-        assert!(matches!(feed.next().await, FeedEvent::Changed { counter: 3, .. }));
+        assert!(matches!(feed.next(|| ()).await, FeedEvent::Changed { counter: 3, .. }));
     }
 
     #[tokio::test]
@@ -238,20 +245,20 @@ mod tests {
         feed.push(5, &id(1), None, PartnerSet::Changed);
         feed.push(6, &id(2), None, PartnerSet::Same);
         assert!(matches!(
-            feed.next().await,
+            feed.next(|| ()).await,
             FeedEvent::Changed { counter: 6, changes, partners: PartnerSet::Changed } if changes.len() == 2
         ));
         assert!(feed.is_quiet());
         feed.push_partners(7);
         assert!(!feed.is_quiet());
         assert!(matches!(
-            feed.next().await,
+            feed.next(|| ()).await,
             FeedEvent::Changed { counter: 7, changes, partners: PartnerSet::Changed } if changes.is_empty()
         ));
         assert_eq!(feed.concerned(), 7);
         feed.push(8, &id(1), None, PartnerSet::Same);
         assert!(matches!(
-            feed.next().await,
+            feed.next(|| ()).await,
             FeedEvent::Changed {
                 partners: PartnerSet::Same,
                 ..

@@ -7,6 +7,7 @@ use trust_domains::public_key::KeyHash;
 use trust_domains::{EntryId, Revision, SpiffeBundle, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
+use super::feed::FeedEvent;
 use super::{OpenStream, Registry, State};
 use crate::attestation::{NodeRefused, identity};
 
@@ -62,6 +63,11 @@ impl Registry {
         Ok((stream, start))
     }
 
+    /// Waits until a stream is to be told something: the changes of whole commits. Cancel safe.
+    pub async fn next_event(&self, stream: &OpenStream) -> FeedEvent {
+        stream.feed.next(|| self.read()).await
+    }
+
     /// Starts a stream again with a snapshot, after it fell too far behind.
     pub fn restart_stream(&self, node: &SpiffeId, stream: &OpenStream) -> Start {
         let state = self.read();
@@ -106,5 +112,39 @@ impl State {
             (id, held)
         };
         Some(ids.into_iter().map(now).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::registry::feed::PartnerSet;
+
+    #[test]
+    fn half_a_commit_is_never_told() {
+        let registry = Registry::starting_with(1, State::empty_at(0));
+        let stream = OpenStream::new(KeyHash::of_spki(b"key"), 0);
+        let commit = registry.write();
+        let push = |id: &str| stream.feed.push(7, &id.parse().unwrap(), None, PartnerSet::Same);
+        push("a");
+        let (tell, told) = channel();
+        let teller = {
+            let (registry, stream) = (Arc::clone(&registry), Arc::clone(&stream));
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                tell.send(runtime.block_on(registry.next_event(&stream))).unwrap();
+            })
+        };
+        assert_eq!(told.recv_timeout(Duration::from_millis(100)).unwrap_err(), RecvTimeoutError::Timeout);
+        push("b");
+        drop(commit);
+        let FeedEvent::Changed { counter, changes, .. } = told.recv_timeout(Duration::from_secs(10)).unwrap() else {
+            panic!("nothing was lost")
+        };
+        assert_eq!((counter, changes.len()), (7, 2));
+        teller.join().unwrap();
     }
 }

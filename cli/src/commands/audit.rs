@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use trust_domains::token_svid::TokenKind;
 use trust_domains::wire::audit::{AuditEvent, AuditRecord};
 
 use crate::admin::{AdminClient, ServerPlace};
@@ -93,14 +94,13 @@ fn record_text(record: &AuditRecord) -> String {
             "{head}  issued   {}  serial {}  until {}  by {}",
             issuance.spiffe_id, issuance.serial, issuance.not_after, issuance.actor
         ),
-        AuditEvent::TokenIssued(issuance) => format!(
-            "{head}  token    {}  for {}  id {}  until {}  by {}",
-            issuance.spiffe_id,
-            issuance.audience.join(", "),
-            issuance.jti,
-            issuance.not_after,
-            issuance.actor
-        ),
+        AuditEvent::TokenIssued(issuance) => {
+            let what = match issuance.kind {
+                TokenKind::Jwt => format!("token    {}  for {}", issuance.spiffe_id, issuance.audience.join(", ")),
+                TokenKind::Wit => format!("wit      {}", issuance.spiffe_id),
+            };
+            format!("{head}  {what}  id {}  until {}  by {}", issuance.jti, issuance.not_after, issuance.actor)
+        }
         AuditEvent::Decided(decision) => {
             let reason = decision.reason.as_deref().map(|reason| format!("  ({reason})")).unwrap_or_default();
             format!("{head}  {}  {}  by {}{reason}", decision.action, decision.subject, decision.actor)

@@ -82,6 +82,12 @@ pub(crate) struct RunArgs {
     /// What JWT-SVIDs are signed with: ES256, or RS256 for relying parties that verify nothing else [default: ES256].
     #[arg(long, value_name = "ALGORITHM")]
     jwt_algorithm: Option<String>,
+    /// The life of a key that signs WIT-SVIDs, where they are enabled [default: 7d].
+    #[arg(long, value_name = "D")]
+    wit_key_ttl: Option<String>,
+    /// Features that are off by default, separated by commas: wit (WIT-SVIDs, whose standard is incubating).
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    enable: Vec<String>,
     /// How long a new key waits for nodes to acknowledge it before it signs [default: 24h].
     #[arg(long, value_name = "D")]
     ack_deadline: Option<String>,
@@ -191,6 +197,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         node_ttl: args.node_ttl,
         jwt_key_ttl: args.jwt_key_ttl,
         jwt_algorithm: args.jwt_algorithm,
+        wit_key_ttl: args.wit_key_ttl,
+        enable: (!args.enable.is_empty()).then_some(args.enable),
         ack_deadline: args.ack_deadline,
         jwt_issuer: args.jwt_issuer,
         jwt_claims: (!args.jwt_claims.is_empty()).then_some(args.jwt_claims),

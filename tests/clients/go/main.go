@@ -2,6 +2,7 @@
 //
 //	client x509 SOCKET SPIFFE_ID GENERATIONS   fetches X509-SVIDs, verifies them, and watches so many further generations
 //	client jwt SOCKET SPIFFE_ID AUDIENCE       fetches a JWT-SVID, has it validated by the agent, and verifies it with the keys from the agent
+//	client wit SOCKET SPIFFE_ID GENERATIONS    fetches a WIT-SVID with its key, verifies it with the keys from the agent, and watches so many further generations
 //	client mtls SOCKET SPIFFE_ID               says something to itself over mTLS, and refuses a peer with another identity
 //
 // Prints one line of JSON for each thing that it saw. Ends with exit 0 when each was as the standard says, else with the reason.
@@ -9,6 +10,8 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -19,6 +22,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
+	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
@@ -31,7 +36,7 @@ const patience = 40 * time.Second
 
 func main() {
 	if len(os.Args) < 4 {
-		fail(fmt.Errorf("usage: client x509|jwt|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
+		fail(fmt.Errorf("usage: client x509|jwt|wit|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -45,6 +50,8 @@ func main() {
 		err = watchX509(ctx, address, id, os.Args[4])
 	case "jwt":
 		err = useJWT(ctx, address, id, os.Args[4])
+	case "wit":
+		err = watchWIT(ctx, address, id, os.Args[4])
 	case "mtls":
 		err = talk(ctx, address, id)
 	default:
@@ -158,6 +165,83 @@ func useJWT(ctx context.Context, address workloadapi.ClientOption, id spiffeid.I
 		return fmt.Errorf("the agent accepted a token for another")
 	}
 	return say(map[string]any{"sub": verified.ID.String(), "expires_at": verified.Expiry})
+}
+
+// witWatcher passes each update of WIT-SVIDs on.
+type witWatcher struct{ updates chan []*witsvid.SVID }
+
+func (w witWatcher) OnWITSVIDsUpdate(svids []*witsvid.SVID) { w.updates <- svids }
+
+// OnWITSVIDsWatchError is told of what the library tries again by itself.
+func (w witWatcher) OnWITSVIDsWatchError(err error) { fmt.Fprintln(os.Stderr, err) }
+
+func watchWIT(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID, generations string) error {
+	wanted, err := strconv.Atoi(generations)
+	if err != nil {
+		return err
+	}
+	client, err := workloadapi.New(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	named, err := client.FetchWITSVID(ctx, id.String())
+	if err != nil {
+		return err
+	}
+	updates := make(chan []*witsvid.SVID, 16)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go client.WatchWITSVIDs(watching, witWatcher{updates}, "")
+	seen := map[string]bool{}
+	for svids := []*witsvid.SVID{named}; ; {
+		bundles, err := client.FetchWITBundles(ctx)
+		if err != nil {
+			return err
+		}
+		if err := checkWIT(svids[0], bundles, id); err != nil {
+			return err
+		}
+		if token := svids[0].Marshal(); !seen[token] {
+			seen[token] = true
+			if err := say(map[string]any{"sub": svids[0].ID.String(), "expires_at": svids[0].Expiry}); err != nil {
+				return err
+			}
+		}
+		if len(seen) > wanted {
+			return nil
+		}
+		select {
+		case svids = <-updates:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d generations came", len(seen), wanted+1)
+		}
+	}
+}
+
+// checkWIT verifies a token by the keys of its trust domain, and that the private key is the one that it is bound to.
+func checkWIT(svid *witsvid.SVID, bundles witbundle.Source, id spiffeid.ID) error {
+	verified, err := witsvid.ParseAndValidate(svid.Marshal(), bundles)
+	if err != nil {
+		return err
+	}
+	if verified.ID != id {
+		return fmt.Errorf("%s is not %s", verified.ID, id)
+	}
+	key, ok := svid.PrivateKey.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("a key of type %T", svid.PrivateKey)
+	}
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	if !ok || !public.Equal(verified.PublicKey) {
+		return fmt.Errorf("the private key is not that of the token")
+	}
+	parts := strings.Split(svid.Marshal(), ".")
+	tampered := parts[0] + "." + parts[1] + "." + parts[2][8:] + parts[2][:8]
+	if _, err := witsvid.ParseAndValidate(tampered, bundles); err == nil {
+		return fmt.Errorf("the library accepted a tampered token")
+	}
+	return nil
 }
 
 func talk(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) error {

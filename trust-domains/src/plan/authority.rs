@@ -221,7 +221,8 @@ impl<'a> Planning<'a> {
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
         let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
         let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
-        if !by_nodes && publication.at + ACK_NOTICE <= self.now {
+        // While nobody signs everybody waits for them: that is told at once.
+        if !by_nodes && (!another_signs || publication.at + ACK_NOTICE <= self.now) {
             self.problems.push(AuthorityProblem::Unacknowledged {
                 kind: prepared.kind,
                 key: prepared.id.clone(),

@@ -2,15 +2,20 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::jws::{Excerpt, JwsAlgorithm, JwsError};
 use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
 
 /// A kind of token SVID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// A JWT-SVID.
+    #[default]
     Jwt,
     /// A WIT-SVID.
     Wit,

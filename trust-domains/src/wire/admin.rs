@@ -18,6 +18,8 @@
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
 //! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
+//! | `POST /v1/admin/mint-wit/challenge` | - | [`WitChallenge`] |
+//! | `POST /v1/admin/mint-wit` | [`MintWitRequest`] | [`MintedToken`], or `wit_disabled` where the server does not issue them |
 //! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
@@ -39,7 +41,8 @@ use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::token_svid::TokenId;
 use crate::trust_domain::TrustDomain;
-use crate::wire::tokens::TokenText;
+use crate::wire::encoding::Base64;
+use crate::wire::tokens::{TokenText, bound_message};
 
 /// A part of a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -402,14 +405,50 @@ pub struct MintJwtRequest {
     pub not_before: bool,
 }
 
-/// A JWT-SVID that an operator minted.
+/// The octets of a [`WitChallenge`].
+pub const WIT_CHALLENGE_LEN: usize = 32;
+
+/// What the next proof of possession must be made for: good once, and for a minute.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WitChallenge {
+    /// [`WIT_CHALLENGE_LEN`] random octets.
+    pub challenge: Base64,
+    /// Seconds until it is good for nothing.
+    pub expires_in_s: u64,
+}
+
+/// Asks for a WIT-SVID that no node asks for, for a key that the caller has made.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MintWitRequest {
+    /// The identity: a SPIFFE ID, or its path. No entry is needed.
+    pub spiffe_id: String,
+    /// The key that the token will be bound to: a DER SubjectPublicKeyInfo, uncompressed P-256.
+    pub public_key: Base64,
+    /// The challenge that the server gave for this.
+    pub challenge: Base64,
+    /// The signature of that key (ECDSA P-256, SHA-256, ASN.1) over [`mint_wit_possession_message`].
+    pub proof: Base64,
+    /// Its life in seconds: at most that of the server's longest class; 3,600 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
+}
+
+/// Returns the octets that a key signs to prove that who asks the admin API for a WIT-SVID has it. There is no TLS on that socket, and so no exporter:
+/// the server's challenge says that the signature is of now.
+#[must_use]
+pub fn mint_wit_possession_message(challenge: &[u8; WIT_CHALLENGE_LEN], public_key_spki: &[u8], spiffe_id: &str) -> Vec<u8> {
+    bound_message(b"troth-mint-wit-possession", challenge, public_key_spki, spiffe_id.as_bytes())
+}
+
+/// A token that an operator minted.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct MintedToken {
     /// The identity.
     pub spiffe_id: SpiffeId,
     /// Its own id, by which the journal names it.
     pub jti: TokenId,
-    /// The token: a bearer secret.
+    /// The token: a secret, and a JWT-SVID one that whoever has it can use.
     pub token: TokenText,
     /// When it was issued.
     pub issued_at: Timestamp,

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::entry::EntryId;
+use crate::public_key::KeyHash;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
-use crate::token_svid::TokenId;
+use crate::token_svid::{TokenId, TokenKind};
 
 /// One record with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,12 +67,19 @@ pub struct Issuance {
 /// The issuance of one token. The token itself is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenIssuance {
+    /// What kind of token it is; in records of the first version, which say nothing, a JWT-SVID.
+    #[serde(default)]
+    pub kind: TokenKind,
     /// The token's own id (`jti`).
     pub jti: TokenId,
     /// The identity.
     pub spiffe_id: SpiffeId,
-    /// Whom it is for.
+    /// Whom it is for; a WIT-SVID says that in its proof.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
+    /// The key that a WIT-SVID is bound to: the SHA-256 of its SubjectPublicKeyInfo, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyHash>,
     /// The entry; absent for one that an operator minted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryId>,
@@ -102,4 +110,20 @@ pub struct Decision {
     pub reason: Option<String>,
     /// The request's trace id, in hex.
     pub trace_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_the_first_version_is_one_of_a_jwt_svid() {
+        let written = r#"{"seq":1,"at":"2026-11-22T09:00:00Z","hash":"00","event":"token_issued","jti":"07070707070707070707070707070707",
+            "spiffe_id":"spiffe://example.org/web","audience":["db"],"issuer":"ab","not_after":"2026-11-22T09:05:00Z","actor":"a","trace_id":""}"#;
+        let AuditEvent::TokenIssued(issuance) = serde_json::from_str::<AuditRecord>(written).unwrap().event else {
+            panic!("a token")
+        };
+        assert_eq!((issuance.kind, issuance.key), (TokenKind::Jwt, None));
+        assert_eq!(issuance.audience, ["db"]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::bundle::SpiffeBundle;
 use crate::entry::EntryId;
 use crate::join_link::{JoinLink, JoinToken};
 use crate::node::NodeName;
+use crate::public_key::KeyHash;
 use crate::revision::Revision;
 use crate::selector::Selector;
 use crate::serial::Serial;
@@ -34,6 +35,7 @@ macro_rules! texts {
 texts! {
     Base64: "Octets in standard base64 with padding (RFC 4648 section 4).";
     EntryId: "Names an entry: 1 to 64 of a-z, 0-9 and -.", "8f14e45fceea167a5a36dedd4bea2543";
+    KeyHash: "The SHA-256 of a DER SubjectPublicKeyInfo: 64 hex digits.";
     JoinLink: "A join link: a secret.";
     JoinToken: "A join token: a secret of 43 characters.";
     NodeName: "Names a node: 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'.", "web-1";

@@ -77,10 +77,10 @@ pub fn wit_possession_message(exporter: &[u8; EXPORTER_LEN], public_key_spki: &[
 }
 
 /// Joins a prefix of its own and three things of fixed length: nothing that stands for one can be read as another.
-fn bound_message(prefix: &[u8], connection: &[u8; EXPORTER_LEN], public_key_spki: &[u8], purpose: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(prefix.len() + EXPORTER_LEN + 2 * 32);
+pub(super) fn bound_message(prefix: &[u8], fresh: &[u8; 32], public_key_spki: &[u8], purpose: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(prefix.len() + 3 * 32);
     message.extend_from_slice(prefix);
-    message.extend_from_slice(connection);
+    message.extend_from_slice(fresh);
     message.extend_from_slice(&Sha256::digest(public_key_spki));
     message.extend_from_slice(&Sha256::digest(purpose));
     message

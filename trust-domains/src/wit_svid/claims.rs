@@ -25,10 +25,10 @@ pub struct WitClaims {
 }
 
 impl WitClaims {
-    /// Returns what the ES256 key of this identifier signs: a header of exactly `alg`, `kid` and `typ` (WIT-02 to WIT-05), and these claims.
+    /// Returns what the key with this identifier and algorithm signs: a header of exactly `alg`, `kid` and `typ` (WIT-02 to WIT-05), and these claims.
     #[must_use]
-    pub fn signing_input(&self, key: &AuthorityId) -> SigningInput {
-        SigningInput::new("wit+jwt", TokenAlgorithm::Es256, Some(key), self)
+    pub fn signing_input(&self, algorithm: TokenAlgorithm, key: &AuthorityId) -> SigningInput {
+        SigningInput::new("wit+jwt", algorithm, Some(key), self)
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             jti: TokenId::new([7; 16]),
             key: serde_json::from_value::<EcJwk>(jwk.clone()).unwrap().public_key().unwrap(),
         };
-        let input = claims.signing_input(&AuthorityId::from_key_id(&[0xab; 20]).unwrap());
+        let input = claims.signing_input(TokenAlgorithm::Es256, &AuthorityId::from_key_id(&[0xab; 20]).unwrap());
         let [header, payload] = std::str::from_utf8(input.as_bytes()).unwrap().split('.').collect::<Vec<_>>()[..] else {
             panic!("two parts before the signature")
         };

@@ -64,7 +64,7 @@ impl World {
             jti: TokenId::new([7; 16]),
             key: self.holder.public(),
         };
-        self.issuer.sign(claims.signing_input(&kid()))
+        self.issuer.sign(claims.signing_input(TokenAlgorithm::Es256, &kid()))
     }
 
     fn verify<'a>(&self, wit: &'a str) -> Result<UnprovenWitSvid<'a>, WitSvidError> {

@@ -106,6 +106,8 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
         .route("/v1/admin/mint-jwt", post(mint::jwt))
+        .route("/v1/admin/mint-wit", post(mint::wit))
+        .route("/v1/admin/mint-wit/challenge", post(mint::wit_challenge))
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))

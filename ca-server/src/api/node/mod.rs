@@ -5,7 +5,7 @@
 mod caller;
 mod credentials;
 mod issue;
-mod issue_jwt;
+mod issue_tokens;
 mod messages;
 mod sync;
 
@@ -74,7 +74,8 @@ pub fn router(api: NodeApi) -> Router {
         .route("/v1/node/sync", get(sync::sync))
         .route("/v1/node/ack", post(sync::ack))
         .route("/v1/node/issue", post(issue::issue))
-        .route("/v1/node/issue-jwt", post(issue_jwt::issue))
+        .route("/v1/node/issue-jwt", post(issue_tokens::jwt))
+        .route("/v1/node/issue-wit", post(issue_tokens::wit))
         .route("/v1/node/leave", post(credentials::leave))
         .layer(from_fn_with_state(Gate::new(NODE_CALLS), admit));
     strangers.merge(nodes).with_state(state)

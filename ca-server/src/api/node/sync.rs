@@ -155,14 +155,14 @@ impl Teller {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         loop {
-            let stream = Arc::clone(&self.stream);
+            let (api, stream) = (Arc::clone(&self.api), Arc::clone(&self.stream));
             tokio::select! {
                 // An end goes before everything else that is ready.
                 biased;
                 () = stream.ended.cancelled() => return Err(stream.cause().into()),
                 () = self.connection.close.cancelled() => return Err(self.end_of_connection()),
                 () = self.lines.closed() => return Err(Over::Gone),
-                event = stream.feed.next() => self.tell_event(event).await?,
+                event = api.registry.next_event(&stream) => self.tell_event(event).await?,
                 changed = self.bundle.changed() => match changed {
                     Ok(()) => self.tell_bundle().await?,
                     Err(_) => return Err(StreamEnd::Shutdown.into()),

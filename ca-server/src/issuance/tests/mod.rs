@@ -2,4 +2,5 @@
 
 mod order;
 mod shapes;
+mod wits;
 pub(crate) mod world;

@@ -103,6 +103,7 @@ impl AuthenticatedCaller for Node {
 
 pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,
+    raw: RawServerConfig,
     pub(crate) clock: ManualClock,
     pub(crate) store: SharedStore,
     pub(crate) tap: Arc<Tap>,
@@ -127,6 +128,14 @@ pub(crate) fn new_key() -> PublicKey {
 
 pub(crate) fn settings() -> AuthoritySettings {
     config(RawServerConfig::default()).authority_settings()
+}
+
+/// The options of a server that issues WIT-SVIDs.
+pub(crate) fn with_wit() -> RawServerConfig {
+    RawServerConfig {
+        enable: Some(vec!["wit".to_owned()]),
+        ..RawServerConfig::default()
+    }
 }
 
 fn config(raw: RawServerConfig) -> ServerConfig {
@@ -158,11 +167,17 @@ impl World {
             clock: clock.shared(),
         };
         init(params).await.unwrap();
-        Self::open(directory, clock, disk).await
+        Self::open(directory, clock, disk, RawServerConfig::default()).await
     }
 
     /// Ends the server and starts it again.
     pub(crate) async fn restarted(self) -> Self {
+        let raw = self.raw.clone();
+        self.restarted_with(raw).await
+    }
+
+    /// Ends the server and starts it with other options.
+    pub(crate) async fn restarted_with(self, raw: RawServerConfig) -> Self {
         let Self {
             directory,
             clock,
@@ -173,10 +188,10 @@ impl World {
             ..
         } = self;
         drop((issuance, authorities, tap, store));
-        Self::open(directory, clock, Disk::real()).await
+        Self::open(directory, clock, Disk::real(), raw).await
     }
 
-    async fn open(directory: tempfile::TempDir, clock: ManualClock, disk: Disk) -> Self {
+    async fn open(directory: tempfile::TempDir, clock: ManualClock, disk: Disk, raw: RawServerConfig) -> Self {
         let data_dir = DataDir::new(directory.path().join("server"));
         let store: SharedStore = Arc::new(SledStore::open(&data_dir.store(), Disk::real()).unwrap());
         let key_source = FileKeySource::open(&data_dir.default_key_file()).unwrap();
@@ -194,7 +209,7 @@ impl World {
             opened.records,
             Arc::clone(&recorder),
             clock.shared(),
-            settings(),
+            config(raw.clone()).authority_settings(),
             Arc::new(NobodyAway),
         )
         .await
@@ -212,6 +227,7 @@ impl World {
         };
         let world = Self {
             directory,
+            raw,
             clock,
             store,
             tap,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use conformance::covers;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -30,6 +31,7 @@ async fn world(directory: &Path) -> World {
         bundle_cert: Some(directory.join("web.pem").display().to_string()),
         bundle_key: Some(directory.join("web.key").display().to_string()),
         jwt_issuer: Some("https://id.example.org".to_owned()),
+        enable: Some(vec!["wit".to_owned()]),
         ..RawServerConfig::default()
     })
     .await
@@ -72,6 +74,7 @@ fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").unwrap().1
 }
 
+#[covers("WIT-13", "WIT-22", "WAPI-17")]
 #[tokio::test]
 async fn strangers_read_the_bundle_and_the_keys_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
@@ -83,6 +86,12 @@ async fn strangers_read_the_bundle_and_the_keys_and_nothing_else() {
     let served = answered(&world, &certificate, "/keys").await;
     let keys: Value = serde_json::from_str(body(&served)).unwrap();
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    let [wit] = bundle.bundle().wit_authorities() else { panic!("{bundle:?}") };
+    assert_ne!(
+        keys["keys"][0]["kid"].as_str(),
+        wit.key_id(),
+        "a relying party of OpenID Connect never sees a key of WIT-SVIDs"
+    );
     for path in ["/v1/admin/entries", "/v1/node/sync", "/openapi.json", "/metrics"] {
         assert!(answered(&world, &certificate, path).await.starts_with("HTTP/1.1 404"), "{path}");
     }

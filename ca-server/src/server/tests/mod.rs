@@ -10,4 +10,5 @@ mod openapi;
 mod restart;
 mod sync;
 mod tokens;
+mod wits;
 mod world;

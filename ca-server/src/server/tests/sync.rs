@@ -217,3 +217,26 @@ async fn a_writer_can_wait_until_the_nodes_concerned_show_the_change() {
         "what was never sent is not acknowledged"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_many_entries_is_told_whole_before_anybody_can_acknowledge_it() {
+    const MANY: usize = 400;
+    let world = World::new().await;
+    let node = world.node("a").await;
+    let connection = node.connect(&world).await;
+    let mut stream = Stream::open(&connection, None).await.unwrap();
+    stream.snapshot().await;
+    for round in 0..10 {
+        let drafts = (0..MANY).map(|number| draft(&format!("/{round}/{number}"), "a")).collect();
+        let revision = world.create(drafts).await.unwrap().revision;
+        let mut told = 0;
+        loop {
+            let (shown, upserted, _) = stream.delta().await;
+            told += upserted.len();
+            if shown.includes(revision) {
+                break;
+            }
+        }
+        assert_eq!(told, MANY, "the rest of the commit came after what acknowledges it");
+    }
+}

@@ -1,5 +1,7 @@
 //! `troth svid mint`: tokens for an operator.
 
+mod wit;
+
 use clap::{Args, Subcommand};
 use trust_domains::duration::TextDuration;
 use trust_domains::wire::admin::{MintJwtRequest, MintedToken};
@@ -14,6 +16,9 @@ pub(crate) enum MintCommand {
     /// Mints a JWT-SVID and prints it: a bearer secret. The journal names who asked.
     #[command(after_help = "Example:\n  troth svid mint jwt --spiffe-id /backup --audience https://storage.example.org")]
     Jwt(JwtArgs),
+    /// Mints a WIT-SVID for a new key and prints both: the token says who, the key proves it. The journal names who asked.
+    #[command(after_help = "Examples:\n  troth svid mint wit --spiffe-id /backup\n  troth svid mint wit --spiffe-id /backup --ttl 15m --write ./credentials")]
+    Wit(wit::WitArgs),
 }
 
 /// Mints a JWT-SVID.
@@ -37,7 +42,13 @@ pub(crate) struct JwtArgs {
 
 /// Carries out a mint command.
 pub(crate) async fn mint(command: MintCommand, global: &Global) -> Result<(), Failure> {
-    let MintCommand::Jwt(args) = command;
+    match command {
+        MintCommand::Jwt(args) => jwt(args, global).await,
+        MintCommand::Wit(args) => wit::mint(args, global).await,
+    }
+}
+
+async fn jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     let request = MintJwtRequest {
         spiffe_id: args.spiffe_id,
         audience: args.audience,
