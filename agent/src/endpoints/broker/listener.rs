@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use platform::clock::sleep_until_wall;
@@ -17,9 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::SpiffeId;
 use trust_domains::clock::SharedClock;
 use trust_domains::problem::with_causes;
+use trust_domains::{SpiffeId, TrustDomain};
 
 use super::allow_list::AllowList;
 use super::certificate::NodeCertificate;
@@ -29,6 +30,7 @@ use super::source::Source;
 use super::trust::BrokerBundles;
 use crate::endpoints::connection::{self, CallLimits, Connection};
 use crate::endpoints::surface::Surface;
+use crate::metrics::BrokerCounts;
 use crate::node::CurrentIdentity;
 use crate::svids::SvidCache;
 
@@ -38,6 +40,9 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a TCP connection is silent before the kernel asks for its client, how long between two times, and how often.
 const SILENCE: Duration = Duration::from_secs(20);
 const PROBES: u32 = 3;
+
+/// How many refused connections are logged as warnings.
+const COMPLAINTS: usize = 3;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -51,6 +56,19 @@ pub struct BrokerListeners {
     pub tcp: Option<TcpListener>,
 }
 
+/// Who may act for workloads here, and who the agent is to them.
+#[derive(Debug, Clone)]
+pub struct Brokers {
+    /// Those who may.
+    pub allowed: AllowList,
+    /// The trust domain of this node.
+    pub trust_domain: TrustDomain,
+    /// The node's identity, as it changes.
+    pub identity: watch::Receiver<Option<CurrentIdentity>>,
+    /// What is counted.
+    pub counts: BrokerCounts,
+}
+
 /// What stands between a connection and the service.
 #[derive(Clone)]
 pub(in crate::endpoints) struct Gate {
@@ -62,22 +80,23 @@ pub(in crate::endpoints) struct Gate {
     surface: Surface,
     calls: CallLimits<SpiffeId>,
     places: Places,
+    complaints: Arc<AtomicUsize>,
 }
 
 impl Gate {
     /// Returns a gate that lets brokers of the allow-list in, and shows them the present SVID of the node.
     pub(in crate::endpoints) fn new(
-        (identity, allowed): (watch::Receiver<Option<CurrentIdentity>>, AllowList),
-        own: trust_domains::TrustDomain,
-        (cache, clock): (&SvidCache, SharedClock),
+        brokers: Brokers,
+        cache: &SvidCache,
+        clock: SharedClock,
         surface: Surface,
         calls: CallLimits<SpiffeId>,
     ) -> Result<Self, TlsConfigError> {
-        let allowed = Arc::new(allowed);
-        let bundles = BrokerBundles::new(cache.clone(), own, Arc::clone(&allowed));
+        let allowed = Arc::new(brokers.allowed);
+        let bundles = BrokerBundles::new(cache.clone(), brokers.trust_domain, Arc::clone(&allowed));
         let verifier = PeerVerifier::new(Arc::new(bundles), clock.clone());
         Ok(Self {
-            config: mutual_server_config(Arc::new(NodeCertificate::new(identity)), verifier.clone())?,
+            config: mutual_server_config(Arc::new(NodeCertificate::new(brokers.identity)), verifier.clone())?,
             verifier,
             allowed,
             clock,
@@ -85,6 +104,7 @@ impl Gate {
             surface,
             calls,
             places: Places::new(),
+            complaints: Arc::default(),
         })
     }
 
@@ -98,7 +118,7 @@ impl Gate {
                 &stopping,
                 async |listener: &UnixListener| listener.accept().await.map(|(stream, _unnamed)| stream),
                 |stream| {
-                    self.welcome(stream, source_of_unix, &unix, (&tasks, &stopping));
+                    self.welcome(stream, source_of_unix, &unix, &tasks, &stopping);
                 }
             ),
             accept(
@@ -106,7 +126,7 @@ impl Gate {
                 &stopping,
                 async |listener: &TcpListener| listener.accept().await.map(|(stream, _peer)| stream),
                 |stream| {
-                    self.welcome(stream, source_of_tcp, &tcp, (&tasks, &stopping));
+                    self.welcome(stream, source_of_tcp, &tcp, &tasks, &stopping);
                 }
             ),
         );
@@ -115,7 +135,7 @@ impl Gate {
     }
 
     /// Takes a connection in where there is room for its handshake.
-    fn welcome<S>(&self, stream: S, source_of: fn(&S) -> io::Result<Source>, handshakes: &Handshakes, (tasks, stopping): (&TaskTracker, &CancellationToken))
+    fn welcome<S>(&self, stream: S, source_of: fn(&S) -> io::Result<Source>, handshakes: &Handshakes, tasks: &TaskTracker, stopping: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -135,9 +155,15 @@ impl Gate {
             drop(handshaking);
             match shaken {
                 Ok(stream) => gate.enter(stream, source, close).await,
-                Err(error) => tracing::debug!(source = %source, error = %error, "a broker's handshake failed"),
+                Err(error) if gate.complains() => tracing::warn!(source = %source, error = %error, "a broker's handshake failed"),
+                Err(error) => tracing::debug!(source = %source, error = %error, "a broker's handshake failed again"),
             }
         });
+    }
+
+    /// Returns whether a refusal is told where operators see it: the first few are, so that a mistake is found, and a flood of them is none in the log.
+    fn complains(&self) -> bool {
+        self.complaints.fetch_add(1, Ordering::Relaxed) < COMPLAINTS
     }
 
     async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
@@ -160,8 +186,10 @@ impl Gate {
         };
         if broker.is_listed() {
             tracing::debug!(broker = %broker, "a broker connected");
+        } else if self.complains() {
+            tracing::warn!(peer = %broker, "who connected is no broker of this agent: every call is refused");
         } else {
-            tracing::debug!(peer = %broker, "who connected is no broker of this agent: every call is refused");
+            tracing::debug!(peer = %broker, "again somebody connected who is no broker of this agent");
         }
         let connection = Connection::new(broker, close);
         tokio::select! {
