@@ -9,6 +9,7 @@ mod environment;
 mod explain;
 mod health;
 mod lifecycle;
+mod mint_wit;
 mod nodes;
 mod tokens;
 mod wait;

@@ -22,7 +22,7 @@ def verify_wit(token, keys):
     header = jwt.get_unverified_header(token)
     assert header["typ"] == "wit+jwt", header
     assert header["alg"] in NINE and set(header) == {"alg", "kid", "typ"}, header
-    (key,) = [key for key in keys["keys"] if key["kid"] == header["kid"]]
+    (key,) = [key for key in keys["keys"] if key.get("kid") == header["kid"]]
     assert key["use"] == "wit-svid", key
     claims = jwt.decode(token, jwt.PyJWK(key), algorithms=[header["alg"]], options={"require": ["sub", "exp"], "verify_aud": False})
     assert "aud" not in claims and "iss" not in claims, claims
