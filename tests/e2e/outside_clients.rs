@@ -179,24 +179,35 @@ fn serials_of(watched: &Run) -> Vec<String> {
     watched.stdout.lines().map(serial).collect()
 }
 
-// WAPI-03, WAPI-05, X509-17: by the library that the programs of SPIRE's users have.
-#[covers("X509-17", "WAPI-03", "WAPI-05")]
-#[test]
-fn the_go_client_verifies_and_watches_rotations() {
-    let (domain, agent) = domain_with_workload("go.test", "10s");
-    let watched = run_go(&["x509", path_text(&agent.socket), "spiffe://go.test/job", "2"]).exits(0);
+/// Lets a client watch two rotations: it verified each certificate, and all of them are ones that the server issued.
+fn watches_rotations(name: &str, client: fn(&[&str]) -> Run) {
+    let (domain, agent) = domain_with_workload(name, "10s");
+    let watched = client(&["x509", path_text(&agent.socket), &format!("spiffe://{name}/job"), "2"]).exits(0);
     let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
     let serials = serials_of(&watched);
     assert_eq!(serials.len(), 3, "{watched:?}");
     assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
 }
 
+/// Lets a client fetch a token and verify it, by the agent and with the keys of the Workload API.
+fn verifies_tokens(name: &str, client: fn(&[&str]) -> Run) {
+    let (_domain, agent) = domain_with_workload(name, "180s");
+    let id = format!("spiffe://{name}/job");
+    let checked = client(&["jwt", path_text(&agent.socket), &id, "db"]).exits(0);
+    assert_eq!(checked.json()["sub"], id);
+}
+
+// WAPI-03, WAPI-05, X509-17: by the library that the programs of SPIRE's users have.
+#[covers("X509-17", "WAPI-03", "WAPI-05")]
+#[test]
+fn the_go_client_verifies_and_watches_rotations() {
+    watches_rotations("go.test", run_go);
+}
+
 #[covers("JWT-11", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_go_client_fetches_and_verifies_tokens() {
-    let (_domain, agent) = domain_with_workload("go-jwt.test", "180s");
-    let checked = run_go(&["jwt", path_text(&agent.socket), "spiffe://go-jwt.test/job", "db"]).exits(0);
-    assert_eq!(checked.json()["sub"], "spiffe://go-jwt.test/job");
+    verifies_tokens("go-jwt.test", run_go);
 }
 
 // By the experimental part of the library: it parses key, token and bundle as the standard of July 2026 has them.
@@ -223,25 +234,22 @@ fn run_java(arguments: &[&str]) -> Run {
     let client = std::env::var_os("TROTH_JAVA_CLIENT").map_or_else(|| checkout.join("build/java-client"), PathBuf::from);
     assert!(client.join("classes").is_dir(), "{} is not there; build it: tests/run e2e", client.display());
     let classes = format!("{0}/classes:{0}/libraries/*", client.display());
-    let output = Command::new("java").args(["-cp", &classes, "Client"]).args(arguments).output();
+    let output = Command::new("java")
+        .args(["-cp", &classes, "Client"])
+        .args(arguments)
+        .env_remove("SPIFFE_ENDPOINT_SOCKET")
+        .output();
     Run::of(&output.unwrap_or_else(|error| panic!("java: {error}; install it: apt-get install default-jdk-headless")))
 }
 
 #[covers("X509-17", "WAPI-03", "WAPI-05")]
 #[test]
 fn the_java_client_verifies_and_watches_rotations() {
-    let (domain, agent) = domain_with_workload("java.test", "10s");
-    let watched = run_java(&["x509", path_text(&agent.socket), "spiffe://java.test/job", "2"]).exits(0);
-    let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
-    let serials = serials_of(&watched);
-    assert_eq!(serials.len(), 3, "{watched:?}");
-    assert!(serials.iter().all(|serial| exported.contains(serial)), "{serials:?} are not all in the journal");
+    watches_rotations("java.test", run_java);
 }
 
 #[covers("JWT-11", "WAPI-16", "WAPI-18")]
 #[test]
 fn the_java_client_fetches_and_verifies_tokens() {
-    let (_domain, agent) = domain_with_workload("java-jwt.test", "180s");
-    let checked = run_java(&["jwt", path_text(&agent.socket), "spiffe://java-jwt.test/job", "db"]).exits(0);
-    assert_eq!(checked.json()["sub"], "spiffe://java-jwt.test/job");
+    verifies_tokens("java-jwt.test", run_java);
 }
