@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use coverage::Coverage;
 
-/// The most rules that are neither shown nor explained. It only ever falls, and is nothing in the end.
+/// The most rules that are neither shown nor explained.
 const OPEN_AT_MOST: usize = 0;
 
 fn main() -> ExitCode {

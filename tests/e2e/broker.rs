@@ -67,6 +67,14 @@ impl World {
         }
     }
 
+    /// Returns the lines about granted references in the agent's log, which has no token.
+    pub(super) fn granted(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.domain.folder().join("agent-n1.log")).expect("the agent's log");
+        assert!(!log.contains("eyJ"), "a token: {log}");
+        let granted = log.lines().filter(|line| line.contains("a broker's reference was granted"));
+        granted.map(str::to_owned).collect()
+    }
+
     pub(super) fn id(&self, path: &str) -> String {
         format!("spiffe://{}{path}", self.domain.name)
     }
@@ -201,9 +209,8 @@ fn a_broker_gets_what_the_workload_would_get_over_each_address_and_version_of_tl
             }
         }
     });
-    let log = std::fs::read_to_string(world.domain.folder().join("agent-n1.log")).expect("the agent's log");
-    let granted: Vec<&str> = log.lines().filter(|line| line.contains("a broker's reference was granted")).collect();
-    assert_eq!(granted.len(), 16, "a line for each call: {log}");
+    let granted = world.granted();
+    assert_eq!(granted.len(), 16, "a line for each call: {granted:?}");
     for line in granted {
         let pid = format!("pid={}", workload.pid());
         assert!(
@@ -390,6 +397,7 @@ fn a_stream_follows_rotations_and_a_program_that_was_replaced_is_another_workloa
         }
         serials.dedup();
         assert_eq!(serials.len(), 3, "each message is news");
+        assert_eq!(world.granted().len(), 1, "a renewal grants nothing new");
         drop(child.stdin.take());
         assert_eq!(end(&mut svids).await.code(), Code::Unavailable, "at the next message");
         let mut svids = broker.subscribe_to_x509svid(svids_of(pid)).await.expect("it is referred to anew").into_inner();

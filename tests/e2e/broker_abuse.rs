@@ -1,21 +1,22 @@
 //! Who must not get in to the Broker API, and what a hostile broker costs: bounded memory, and no workload notices.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent::broker_api::client::BrokerApiClient;
 use agent::broker_api::messages::{SubscribeToJwtBundlesRequest, SubscribeToX509BundlesRequest, SubscribeToX509svidResponse, WorkloadReference};
 use conformance::covers;
 use rustls::HandshakeKind;
 use tests::admin::runtime;
-use tests::broker::{Address, Credential, Dialer, EACH_VERSION, Sleeper, agent_id, dial_with};
+use tests::broker::{Address, Credential, Dialer, EACH_VERSION, Sleeper, Stream, agent_id, dial_with};
 use tests::domain::{Agent, Domain, path_text};
 use tests::wait::{PATIENCE, until_async};
 use tests::workload::{fetch_as, ids};
 use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpSocket;
+use tokio_rustls::client::TlsStream;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::broker::{WORKLOAD, World, end, next, own_uid, reason, svids_of, token_of};
@@ -292,6 +293,19 @@ fn others_are_served(world: &World) {
     assert_eq!(ids(&fetch_as(WORKLOAD, &world.agent.socket)), [world.id("/web")]);
 }
 
+/// Opens a connection from one of the addresses of loopback, and begins a record of TLS that never ends.
+fn silent_from(host: u16, to: SocketAddr) -> TcpStream {
+    let from = SocketAddr::from((Ipv4Addr::from_bits(0x7f00_0002 + u32::from(host)), 0));
+    let opened = runtime().block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(from)?;
+        socket.connect(to).await?.into_std()
+    });
+    let mut stream = opened.expect("a connection");
+    let _hung_up = stream.write_all(&[0x16, 3, 1, 2, 0, 1]);
+    stream
+}
+
 #[test]
 fn garbage_and_handshakes_that_never_end_keep_nobody_else_out() {
     let mut world = World::new("garbage.test");
@@ -311,15 +325,7 @@ fn garbage_and_handshakes_that_never_end_keep_nobody_else_out() {
         let _hung_up = stream.read_to_end(&mut Vec::new());
     }
     // Connections that say nothing, or half a record: more than one source may have.
-    let silent: Vec<TcpStream> = (0..200)
-        .map(|number| {
-            let mut stream = TcpStream::connect(address).expect("a connection");
-            if number % 2 == 0 {
-                let _hung_up = stream.write_all(&[0x16, 3, 1, 2, 0, 1]);
-            }
-            stream
-        })
-        .collect();
+    let silent: Vec<TcpStream> = (0..400_u16).map(|number| silent_from(number % 250, address)).collect();
     others_are_served(&world);
     runtime().block_on(async {
         let workload = Sleeper::start(WORKLOAD);
@@ -398,23 +404,38 @@ fn a_broker_that_floods_is_held_to_its_share_and_workloads_do_not_notice() {
     });
 }
 
-#[test]
-fn connections_of_one_identity_are_bounded() {
-    let world = World::new("many.test");
-    runtime().block_on(async {
-        let dialer = world.dialer().await;
-        let mut open = Vec::new();
-        for _ in 0..40 {
-            if let Ok(mut stream) = dialer.dial(&world.unix).await {
-                let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 64])).await;
-                if matches!(read, Ok(Ok(1..))) {
-                    open.push(stream);
-                }
-            }
+/// Opens connections, and returns those that the agent serves.
+async fn opened(dialer: &Dialer, address: &Address, tries: usize) -> Vec<TlsStream<Box<dyn Stream>>> {
+    let mut open = Vec::new();
+    for _ in 0..tries {
+        let Ok(mut stream) = dialer.dial(address).await else { continue };
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 64])).await;
+        if matches!(read, Ok(Ok(1..))) {
+            open.push(stream);
         }
-        assert_eq!(open.len(), 32);
-        drop(open);
-        until_async("room", async || dialer.connect(&world.unix).await.ok()).await;
+    }
+    open
+}
+
+#[test]
+fn connections_are_bounded_by_identity_and_who_is_no_broker_takes_the_place_of_none() {
+    let world = World::new("many.test");
+    for path in ["/one", "/two"] {
+        world.domain.fast_entry("n1", path, own_uid(), "180s");
+    }
+    runtime().block_on(async {
+        let broker = world.dialer().await;
+        let (one, two) = (
+            Dialer::of_workload(&world.agent, &world.id("/one")).await,
+            Dialer::of_workload(&world.agent, &world.id("/two")).await,
+        );
+        let strangers = opened(&one, &world.unix, 40).await;
+        assert_eq!(strangers.len(), 32);
+        assert_eq!(opened(&two, &world.tcp, 5).await.len(), 0, "strangers have few places between them");
+        let brokers = opened(&broker, &world.unix, 40).await;
+        assert_eq!(brokers.len(), 32);
+        drop((strangers, brokers));
+        until_async("room", async || broker.connect(&world.tcp).await.ok()).await;
     });
     others_are_served(&world);
 }

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use platform::tls::TlsConfigError;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::TrustDomain;
 use trust_domains::token_svid::MAX_TOKEN_BYTES;
 use trust_domains::wire::tokens::MAX_AUDIENCE_TOTAL;
 
-use super::broker::{AllowList, BrokerListeners, BrokerService, Gate};
+use super::broker::{BrokerListeners, BrokerService, Brokers, Gate};
 use super::broker_api;
 use super::broker_api::server::ApiServer;
 use super::connection::{self, CallLimits, Connection};
@@ -23,8 +22,7 @@ use super::service::{Authority, Served, WorkloadService};
 use super::surface::{Metadata, OpenCalls, Surface};
 use super::workload_api::server::SpiffeWorkloadApiServer;
 use super::workload_api::{DESCRIPTORS, SECURITY_HEADER};
-use crate::metrics::{BrokerCounts, SdsCounts};
-use crate::node::CurrentIdentity;
+use crate::metrics::SdsCounts;
 use crate::workload::{Caller, Shares, UidShares};
 
 /// How many calls one user may have open when nothing else is configured: every process of a large machine under one uid.
@@ -57,19 +55,6 @@ pub struct Endpoints {
     sds_counts: SdsCounts,
     broker: OpenCalls,
     streams_each: usize,
-}
-
-/// Who may act for workloads here, and who the agent is to them.
-#[derive(Debug, Clone)]
-pub struct Brokers {
-    /// Those who may.
-    pub allowed: AllowList,
-    /// The trust domain of this node.
-    pub trust_domain: TrustDomain,
-    /// The node's identity, as it changes.
-    pub identity: watch::Receiver<Option<CurrentIdentity>>,
-    /// What is counted.
-    pub counts: BrokerCounts,
 }
 
 /// How many calls are open: streams, nearly all of them.
@@ -136,7 +121,7 @@ impl Endpoints {
     /// # Errors
     /// [`TlsConfigError`] when the provider cannot do TLS.
     pub async fn serve_broker(&self, brokers: Brokers, listeners: BrokerListeners, stopping: CancellationToken) -> Result<(), TlsConfigError> {
-        let service = ApiServer::new(BrokerService::new(Arc::clone(&self.authority), brokers.counts)).max_decoding_message_size(MAX_BROKER_REQUEST);
+        let service = ApiServer::new(BrokerService::new(Arc::clone(&self.authority), brokers.counts.clone())).max_decoding_message_size(MAX_BROKER_REQUEST);
         let metadata = Metadata::SecurityHeader(broker_api::SECURITY_HEADER);
         let surface = Surface::new(service, broker_api::DESCRIPTORS, metadata, self.broker.clone()).await;
         let calls = CallLimits {
@@ -144,13 +129,7 @@ impl Endpoints {
             per_connection: self.calls.per_connection,
         };
         let (cache, clock) = (&self.authority.cache, self.authority.clock.clone());
-        let gate = Gate::new(
-            (brokers.identity, brokers.allowed),
-            brokers.trust_domain,
-            (cache, clock),
-            surface.clone(),
-            calls,
-        )?;
+        let gate = Gate::new(brokers, cache, clock, surface.clone(), calls)?;
         tokio::join!(surface.report_health(cache.clone(), stopping.clone()), gate.serve(listeners, stopping));
         Ok(())
     }

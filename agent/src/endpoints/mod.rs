@@ -40,8 +40,8 @@ mod wit_feed;
 mod wit_messages;
 pub mod workload_api;
 
-pub use broker::{AllowList, BrokerListeners, ParseReferenceTypeError, ReferenceType};
-pub use listener::{Brokers, DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
+pub use broker::{AllowList, BrokerListeners, Brokers, ParseReferenceTypeError, ReferenceType};
+pub use listener::{DEFAULT_STREAMS_PER_UID, Endpoints, OpenStreams};
 pub use service::Served;
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl WitFeed {
             tokio::select! {
                 biased;
                 view = self.views.next() => self.take(&*view.unwrap_or_else(|| Err(Status::unavailable("the agent is stopping")))?)?,
-                () = any_changed(&mut self.identities) => {}
+                () = any_changed(&mut self.identities) => self.follow_anew(),
             }
             if let Some(tokens) = self.news()? {
                 // Issuing takes its time: the process that asked may be another by now.
@@ -103,6 +103,15 @@ impl WitFeed {
             return Err(refused(&*self.connection, self.asked.as_ref()));
         }
         Ok(())
+    }
+
+    /// Follows an entry again that went and came back so soon that no view was without it.
+    fn follow_anew(&mut self) {
+        for identity in self.identities.iter_mut().filter(|identity| identity.token.is_gone()) {
+            if let Some(entry) = self.entries.entry(identity.token.entry()) {
+                identity.token = self.tokens.follow(&entry);
+            }
+        }
     }
 
     /// Returns what is to be sent now, if anything: those that cannot be had are left out, unless all are.

@@ -46,6 +46,12 @@ impl Followed {
         &self.entry
     }
 
+    /// Returns whether the entry went: if it is there again, its token is another, to be followed anew.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// Returns what there is now: never a token that has ended.
     #[must_use]
     pub fn look(&self) -> Look {

@@ -100,8 +100,8 @@ impl Making<'_> {
     }
 
     /// Makes a key that signs tokens; one that is active is published from the start.
-    pub(crate) fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
-        let (key, pkcs8) = TokenSigner::generate(algorithm)?;
+    pub(crate) async fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
+        let (key, pkcs8) = TokenSigner::make(algorithm).await?;
         let record = TokenKeyRecord {
             format: token_format(algorithm),
             kind,

@@ -111,7 +111,7 @@ impl Authorities {
     /// Makes a token key. Its commit puts it into the bundle; nobody is asked for it yet.
     async fn prepare_token(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
         let actor = self.actor();
-        let made = self.making(not_after, &actor).token_key(kind, algorithm, Phase::Prepared)?;
+        let made = self.making(not_after, &actor).token_key(kind, algorithm, Phase::Prepared).await?;
         self.decide("authority_prepared", &made.id, prepare_text(reason)).await?;
         let key = authority_key(&made.id);
         let mut commit = Commit::new("authority_prepared").absent(key.clone());

@@ -25,8 +25,18 @@ pub(super) enum TokenSigner {
 }
 
 impl TokenSigner {
-    /// Makes a key, and returns it with the PKCS#8 document to seal. One of RSA takes up to a second.
-    pub(super) fn generate(algorithm: TokenAlgorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
+    /// Makes a key, and returns it with the PKCS#8 document to seal. One of RSA takes up to a second, and a thread of its own.
+    pub(super) async fn make(algorithm: TokenAlgorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
+        match algorithm {
+            TokenAlgorithm::Es256 => Self::generate(algorithm),
+            TokenAlgorithm::Rs256 => {
+                let made = tokio::task::spawn_blocking(move || Self::generate(algorithm)).await;
+                made.unwrap_or(Err(KeyError::Generate))
+            }
+        }
+    }
+
+    fn generate(algorithm: TokenAlgorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
         match algorithm {
             TokenAlgorithm::Es256 => {
                 let (key, pkcs8) = AuthorityKey::generate()?;

@@ -36,7 +36,7 @@ impl First {
         let issuing = making.issuing(&root.issuer, Phase::Active).await?;
         trial::stand(trust_domain, &issuing.issuer, &root.issuer, journal, now, DEFAULT_CLOCK_SKEW).await?;
         making.not_after = now + DEFAULT_TOKEN_KEY_LIFE;
-        let jwt = making.token_key(AuthorityKind::Jwt, algorithm, Phase::Active)?;
+        let jwt = making.token_key(AuthorityKind::Jwt, algorithm, Phase::Active).await?;
         let decided = Decision {
             action: "authority_activated".to_owned(),
             subject: jwt.id.to_string(),

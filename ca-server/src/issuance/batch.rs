@@ -27,7 +27,7 @@ pub(super) trait Kind {
     type Answer;
 
     /// How many are prepared or signed before other tasks of the runtime have their turn: some tenths of a millisecond of one core.
-    const SLICE: usize;
+    fn slice(authority: &Self::Authority) -> usize;
 
     /// Step 2 for the server itself: what would sign now.
     fn authority(&self, authorities: &Authorities, now: Reading) -> Result<Arc<Self::Authority>, IssuerUnavailable>;
@@ -96,6 +96,7 @@ impl Issuance {
         let now = self.clock.now();
         // 2. Authorize: the node as its record is now, then each request by the entry as it is now. A server that may not sign says so before it looks.
         let authority = kind.authority(&self.authorities, now)?;
+        let slice = K::slice(&authority).max(1);
         let node = authorize::node(self.entries.as_ref(), caller, now.wall)?;
         let mut judge = Judge::new(self, &node, now.wall, trace_id, requests.len());
         // 3. Prepare: class, life, contents, self-check. From here on nothing is refused for what was asked.
@@ -110,7 +111,7 @@ impl Issuance {
                 }
                 Err(refused) => answers.push((position, K::refused(K::entry_id(request).clone(), Problem::of(&refused)))),
             }
-            breathe::<K>(position).await;
+            breathe(slice, position).await;
         }
         // 4. Record: one durable append for the batch; without it nothing below happens.
         let recorded = record(self.recorder.as_ref(), prepared).await.map_err(IssueError::Journal)?;
@@ -118,7 +119,7 @@ impl Issuance {
         let mut signed = Vec::with_capacity(recorded.len());
         for (position, thing) in recorded.into_iter().enumerate() {
             signed.push(thing.sign()?);
-            breathe::<K>(position).await;
+            breathe(slice, position).await;
         }
         // 6. Answer, in the order of the requests.
         let has_signed = !signed.is_empty();
@@ -138,8 +139,8 @@ impl Issuance {
 }
 
 /// Lets other tasks of the runtime have their turn after each slice of a batch.
-async fn breathe<K: Kind>(position: usize) {
-    if position % K::SLICE == K::SLICE - 1 {
+async fn breathe(slice: usize, position: usize) {
+    if position % slice == slice - 1 {
         tokio::task::yield_now().await;
     }
 }

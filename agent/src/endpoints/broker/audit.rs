@@ -5,11 +5,11 @@ use std::fmt;
 use platform::trace::TraceContext;
 use trust_domains::{EntryId, SpiffeId};
 
+use super::referenced::Referenced;
+use crate::endpoints::identity_feed::News;
 use crate::endpoints::subject::Subject as _;
 use crate::metrics::BrokerCounts;
 use crate::svids::IdentityView;
-
-use super::referenced::Referenced;
 
 /// What a call gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub(super) enum Given {
     JwtSvids,
     X509Bundles,
     X509Svids,
+}
+
+impl Given {
+    /// Returns what is news on a stream of it.
+    pub(super) fn news(self) -> News {
+        match self {
+            Self::JwtBundles => News::JwtAuthorities,
+            Self::X509Bundles => News::X509Authorities,
+            Self::JwtSvids | Self::X509Svids => News::X509Svids,
+        }
+    }
 }
 
 impl fmt::Display for Given {

@@ -2,49 +2,47 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use platform::clock::sleep_until_wall;
 use platform::sockets::peer_credentials;
 use platform::tls::{PeerVerifier, TlsConfigError, mutual_server_config};
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::SpiffeId;
 use trust_domains::clock::SharedClock;
 use trust_domains::problem::with_causes;
+use trust_domains::{SpiffeId, TrustDomain};
 
 use super::allow_list::AllowList;
 use super::certificate::NodeCertificate;
 use super::peer::Broker;
+use super::places::{Handshakes, Places};
 use super::source::Source;
 use super::trust::BrokerBundles;
 use crate::endpoints::connection::{self, CallLimits, Connection};
 use crate::endpoints::surface::Surface;
+use crate::metrics::BrokerCounts;
 use crate::node::CurrentIdentity;
 use crate::svids::SvidCache;
-use crate::workload::Shares;
 
 /// How long a handshake may take: two round trips, on one machine as a rule.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How many handshakes are under way at once, of all clients: each holds about 30 KB and costs three signatures.
-const HANDSHAKES: usize = 128;
+/// How long a TCP connection is silent before the kernel asks for its client, how long between two times, and how often.
+const SILENCE: Duration = Duration::from_secs(20);
+const PROBES: u32 = 3;
 
-/// How many handshakes are under way from one source.
-const HANDSHAKES_EACH: usize = 32;
-
-/// How many connections are open at once, of all identities: a machine has few brokers.
-const CONNECTIONS: usize = 512;
-
-/// How many connections one identity may have open: a broker needs one.
-const CONNECTIONS_EACH: usize = 32;
+/// How many refused connections are logged as warnings.
+const COMPLAINTS: usize = 3;
 
 /// How long accepting pauses after it failed: out of file descriptors, it would fail again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -58,6 +56,19 @@ pub struct BrokerListeners {
     pub tcp: Option<TcpListener>,
 }
 
+/// Who may act for workloads here, and who the agent is to them.
+#[derive(Debug, Clone)]
+pub struct Brokers {
+    /// Those who may.
+    pub allowed: AllowList,
+    /// The trust domain of this node.
+    pub trust_domain: TrustDomain,
+    /// The node's identity, as it changes.
+    pub identity: watch::Receiver<Option<CurrentIdentity>>,
+    /// What is counted.
+    pub counts: BrokerCounts,
+}
+
 /// What stands between a connection and the service.
 #[derive(Clone)]
 pub(in crate::endpoints) struct Gate {
@@ -69,56 +80,45 @@ pub(in crate::endpoints) struct Gate {
     surface: Surface,
     calls: CallLimits<SpiffeId>,
     places: Places,
-}
-
-/// What is open.
-#[derive(Clone)]
-struct Places {
-    handshakes: Arc<Semaphore>,
-    handshakes_each: Shares<Source>,
-    connections: Arc<Semaphore>,
-    connections_each: Shares<SpiffeId>,
+    complaints: Arc<AtomicUsize>,
 }
 
 impl Gate {
     /// Returns a gate that lets brokers of the allow-list in, and shows them the present SVID of the node.
     pub(in crate::endpoints) fn new(
-        (identity, allowed): (watch::Receiver<Option<CurrentIdentity>>, AllowList),
-        own: trust_domains::TrustDomain,
-        (cache, clock): (&SvidCache, SharedClock),
+        brokers: Brokers,
+        cache: &SvidCache,
+        clock: SharedClock,
         surface: Surface,
         calls: CallLimits<SpiffeId>,
     ) -> Result<Self, TlsConfigError> {
-        let allowed = Arc::new(allowed);
-        let bundles = BrokerBundles::new(cache.clone(), own, Arc::clone(&allowed));
+        let allowed = Arc::new(brokers.allowed);
+        let bundles = BrokerBundles::new(cache.clone(), brokers.trust_domain, Arc::clone(&allowed));
         let verifier = PeerVerifier::new(Arc::new(bundles), clock.clone());
         Ok(Self {
-            config: mutual_server_config(Arc::new(NodeCertificate::new(identity)), verifier.clone())?,
+            config: mutual_server_config(Arc::new(NodeCertificate::new(brokers.identity)), verifier.clone())?,
             verifier,
             allowed,
             clock,
             trust: cache.trust(),
             surface,
             calls,
-            places: Places {
-                handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-                handshakes_each: Shares::new(HANDSHAKES_EACH),
-                connections: Arc::new(Semaphore::new(CONNECTIONS)),
-                connections_each: Shares::new(CONNECTIONS_EACH),
-            },
+            places: Places::new(),
+            complaints: Arc::default(),
         })
     }
 
     /// Serves every connection until `stopping` is cancelled, then returns when all are closed.
     pub(in crate::endpoints) async fn serve(self, listeners: BrokerListeners, stopping: CancellationToken) {
         let tasks = TaskTracker::new();
+        let (unix, tcp) = (Handshakes::new(), Handshakes::new());
         tokio::join!(
             accept(
                 listeners.unix,
                 &stopping,
                 async |listener: &UnixListener| listener.accept().await.map(|(stream, _unnamed)| stream),
                 |stream| {
-                    self.welcome(stream, source_of_unix, &tasks, &stopping);
+                    self.welcome(stream, source_of_unix, &unix, &tasks, &stopping);
                 }
             ),
             accept(
@@ -126,7 +126,7 @@ impl Gate {
                 &stopping,
                 async |listener: &TcpListener| listener.accept().await.map(|(stream, _peer)| stream),
                 |stream| {
-                    self.welcome(stream, source_of_tcp, &tasks, &stopping);
+                    self.welcome(stream, source_of_tcp, &tcp, &tasks, &stopping);
                 }
             ),
         );
@@ -135,7 +135,7 @@ impl Gate {
     }
 
     /// Takes a connection in where there is room for its handshake.
-    fn welcome<S>(&self, stream: S, source_of: fn(&S) -> io::Result<Source>, tasks: &TaskTracker, stopping: &CancellationToken)
+    fn welcome<S>(&self, stream: S, source_of: fn(&S) -> io::Result<Source>, handshakes: &Handshakes, tasks: &TaskTracker, stopping: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -143,13 +143,8 @@ impl Gate {
             Ok(source) => source,
             Err(error) => return tracing::debug!(error = %error, "a broker's connection was closed: where it comes from cannot be told"),
         };
-        let room = (
-            Arc::clone(&self.places.connections).try_acquire_owned(),
-            Arc::clone(&self.places.handshakes).try_acquire_owned(),
-            self.places.handshakes_each.try_take(source),
-        );
-        let (Ok(connection), Ok(handshake), Some(share)) = room else {
-            return tracing::debug!(source = %source, "no room for a broker's connection");
+        let Some(handshaking) = handshakes.begin(source) else {
+            return tracing::debug!(source = %source, "no room for a broker's handshake");
         };
         let (gate, close) = (self.clone(), stopping.child_token());
         tasks.spawn(async move {
@@ -157,13 +152,18 @@ impl Gate {
                 shaken = gate.handshake(stream) => shaken,
                 () = close.cancelled() => return,
             };
-            drop((handshake, share));
+            drop(handshaking);
             match shaken {
                 Ok(stream) => gate.enter(stream, source, close).await,
-                Err(error) => tracing::debug!(source = %source, error = %error, "a broker's handshake failed"),
+                Err(error) if gate.complains() => tracing::warn!(source = %source, error = %error, "a broker's handshake failed"),
+                Err(error) => tracing::debug!(source = %source, error = %error, "a broker's handshake failed again"),
             }
-            drop(connection);
         });
+    }
+
+    /// Returns whether a refusal is told where operators see it: the first few are, so that a mistake is found, and a flood of them is none in the log.
+    fn complains(&self) -> bool {
+        self.complaints.fetch_add(1, Ordering::Relaxed) < COMPLAINTS
     }
 
     async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
@@ -181,13 +181,15 @@ impl Gate {
             Ok(broker) => broker,
             Err(error) => return tracing::debug!(source = %source, error = %with_causes(&error), "a broker was refused"),
         };
-        let Some(_share) = self.places.connections_each.try_take(broker.spiffe_id().clone()) else {
-            return tracing::debug!(broker = %broker, "a broker has too many connections open");
+        let Some(_place) = self.places.enter(&broker) else {
+            return tracing::debug!(broker = %broker, "no room for a broker's connection");
         };
         if broker.is_listed() {
             tracing::debug!(broker = %broker, "a broker connected");
+        } else if self.complains() {
+            tracing::warn!(peer = %broker, "who connected is no broker of this agent: every call is refused");
         } else {
-            tracing::debug!(peer = %broker, "who connected is no broker of this agent: every call is refused");
+            tracing::debug!(peer = %broker, "again somebody connected who is no broker of this agent");
         }
         let connection = Connection::new(broker, close);
         tokio::select! {
@@ -240,7 +242,12 @@ fn source_of_unix(stream: &UnixStream) -> io::Result<Source> {
     })
 }
 
+/// A client that vanished without a word is noticed by the kernel: its streams would hold their shares until its certificate ends.
 fn source_of_tcp(stream: &TcpStream) -> io::Result<Source> {
     stream.set_nodelay(true)?;
+    set_socket_keepalive(stream, true)?;
+    set_tcp_keepidle(stream, SILENCE)?;
+    set_tcp_keepintvl(stream, SILENCE)?;
+    set_tcp_keepcnt(stream, PROBES)?;
     Ok(Source::of_tcp(stream.peer_addr()?, stream.local_addr()?))
 }

@@ -38,6 +38,7 @@ mod grpc;
 mod listener;
 mod messages;
 mod peer;
+mod places;
 mod reference;
 mod referenced;
 mod service;
@@ -45,7 +46,7 @@ mod source;
 mod trust;
 
 pub use allow_list::{AllowList, ParseReferenceTypeError, ReferenceType};
-pub use listener::BrokerListeners;
+pub use listener::{BrokerListeners, Brokers};
 
 pub(super) use listener::Gate;
 pub(super) use service::BrokerService;

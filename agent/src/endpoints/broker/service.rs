@@ -17,7 +17,7 @@ use crate::endpoints::broker_api::messages::{
 };
 use crate::endpoints::broker_api::server::Api;
 use crate::endpoints::connection::{Connection, Peer as _};
-use crate::endpoints::identity_feed::{IdentityFeed, News};
+use crate::endpoints::identity_feed::IdentityFeed;
 use crate::endpoints::service::Authority;
 use crate::endpoints::states::{States, states};
 use crate::endpoints::subject::Subject as _;
@@ -69,13 +69,13 @@ impl BrokerService {
         &self,
         request: &Request<T>,
         reference: Option<&WorkloadReference>,
-        (given, news): (Given, News),
+        given: Given,
         message: fn(&IdentityView) -> M,
     ) -> Result<Response<States<M>>, Status> {
         let referenced = self.resolve(request, reference)?;
         let mut audit = Audit::new(&referenced, given, trace_of(request), self.counts.clone());
         let feed = self.feed(referenced).await?;
-        let stream = states(feed, news, move |view| {
+        let stream = states(feed, given.news(), move |view| {
             audit.note(view);
             message(view)
         });
@@ -98,15 +98,14 @@ impl Api for BrokerService {
 
     async fn subscribe_to_x509svid(&self, request: Request<SubscribeToX509svidRequest>) -> Result<Response<Self::SubscribeToX509SVIDStream>, Status> {
         let reference = request.get_ref().reference.as_ref();
-        self.stream(&request, reference, (Given::X509Svids, News::X509Svids), x509_svids).await
+        self.stream(&request, reference, Given::X509Svids, x509_svids).await
     }
 
     type SubscribeToX509BundlesStream = States<SubscribeToX509BundlesResponse>;
 
     async fn subscribe_to_x509_bundles(&self, request: Request<SubscribeToX509BundlesRequest>) -> Result<Response<Self::SubscribeToX509BundlesStream>, Status> {
         let reference = request.get_ref().reference.as_ref();
-        self.stream(&request, reference, (Given::X509Bundles, News::X509Authorities), x509_bundles)
-            .await
+        self.stream(&request, reference, Given::X509Bundles, x509_bundles).await
     }
 
     async fn fetch_jwtsvid(&self, request: Request<FetchJwtsvidRequest>) -> Result<Response<FetchJwtsvidResponse>, Status> {
@@ -120,7 +119,7 @@ impl Api for BrokerService {
         let mut audit = Audit::new(&referenced, Given::JwtSvids, trace_of(&request), self.counts.clone());
         let mut feed = self.feed(referenced).await?;
         let fetched = async {
-            let view = feed.next(News::X509Svids).await?;
+            let view = feed.next(Given::JwtSvids.news()).await?;
             let tokens = tokio::select! {
                 biased;
                 last_word = feed.subject().ending() => return Err(last_word),
@@ -138,6 +137,6 @@ impl Api for BrokerService {
 
     async fn subscribe_to_jwt_bundles(&self, request: Request<SubscribeToJwtBundlesRequest>) -> Result<Response<Self::SubscribeToJWTBundlesStream>, Status> {
         let reference = request.get_ref().reference.as_ref();
-        self.stream(&request, reference, (Given::JwtBundles, News::JwtAuthorities), jwt_bundles).await
+        self.stream(&request, reference, Given::JwtBundles, jwt_bundles).await
     }
 }

@@ -1,7 +1,7 @@
 //! Where a connection comes from.
 
 use std::fmt::{self, Display};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::allow_list::ReferenceType;
 
@@ -34,6 +34,15 @@ impl Source {
     /// Returns whether references of this type mean anything where the connection comes from: local ones never cross machines (BRK-03).
     pub(super) fn is_in_scope(self, reference_type: ReferenceType) -> bool {
         !reference_type.is_local() || self.is_local()
+    }
+
+    /// Returns what its handshakes are counted by: all of loopback, and an IPv6 /64, are one client's.
+    pub(super) fn counted_as(self) -> Self {
+        match self {
+            Self::LocalAddress(address) if address.is_loopback() => Self::LocalAddress(Ipv4Addr::LOCALHOST.into()),
+            Self::Remote(IpAddr::V6(address)) => Self::Remote(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()),
+            Self::Local { .. } | Self::LocalAddress(_) | Self::Remote(_) => self,
+        }
     }
 
     fn is_local(self) -> bool {

@@ -165,6 +165,7 @@ mod tests {
     use conformance::covers;
     use serde_json::{Value, json};
     use trust_domains::bundle::PublicJwk;
+    use trust_domains::jws::TokenAlgorithm;
     use trust_domains::plan::authority::AuthorityId;
     use trust_domains::plan::validity::Validity;
     use trust_domains::wit_svid::{ProofExpectation, WitClaims};
@@ -196,7 +197,7 @@ mod tests {
             jti: TokenId::new([1; 16]),
             key: holder_public,
         };
-        let input = claims.signing_input(trust_domains::jws::TokenAlgorithm::Es256, &kid);
+        let input = claims.signing_input(TokenAlgorithm::Es256, &kid);
         let signature = issuer.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         let token = input.signed(&Es256Signature::from_der(signature.as_ref()).unwrap());
         let domain: TrustDomain = "example.org".parse().unwrap();

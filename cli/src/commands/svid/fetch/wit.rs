@@ -22,7 +22,7 @@ use crate::failure::Failure;
 pub(crate) struct WitArgs {
     #[command(flatten)]
     socket: SocketArgs,
-    /// The identity to fetch a token of [default: every one that this process has].
+    /// The identity to fetch a token of [default: every one that this process has; with --prove its default identity].
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<SpiffeId>,
     /// Also makes a proof of possession for this recipient: the URI of the request without query and fragment, or what the recipient goes by. It is good
@@ -49,6 +49,8 @@ pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Fail
     let read = response.svids.into_iter().map(|message| ReceivedWit::read(message, &bundles, now));
     let mut svids = read.collect::<Result<Vec<_>, _>>()?;
     if let Some(audience) = &audience {
+        // A request is made as one identity.
+        svids.truncate(1);
         svids.iter_mut().try_for_each(|svid| svid.prove(audience, now))?;
     }
     if let Some(folder) = &args.write {
@@ -68,16 +70,15 @@ fn write_all(folder: &Path, svids: &[ReceivedWit]) -> Result<(), Failure> {
 
 /// A token, or the header fields of a request, and nothing else: what scripts take. Who it is of goes before it when there are several.
 fn text(svids: &[ReceivedWit]) -> String {
-    let one = |svid: &ReceivedWit| match &svid.proof {
-        Some(proof) => format!("{WIT_HEADER}: {}\n{PROOF_HEADER}: {}", svid.token.as_str(), proof.token.as_str()),
-        None => svid.token.as_str().to_owned(),
-    };
     match svids {
-        [svid] => one(svid),
+        [svid] => match &svid.proof {
+            Some(proof) => format!("{WIT_HEADER}: {}\n{PROOF_HEADER}: {}", svid.token.as_str(), proof.token.as_str()),
+            None => svid.token.as_str().to_owned(),
+        },
         several => {
             let lines = several
                 .iter()
-                .map(|svid| format!("{} until {}\n{}", svid.spiffe_id, svid.expires_at, one(svid)));
+                .map(|svid| format!("{} until {}\n{}", svid.spiffe_id, svid.expires_at, svid.token.as_str()));
             lines.collect::<Vec<_>>().join("\n")
         }
     }
