@@ -24,7 +24,7 @@ use trust_domains::problem::Problem;
 use trust_domains::wire::admin::{EntryView, NodeView, Page};
 use trust_domains::wire::agent::AgentStatus;
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, IssueResult, NodeCredential, RenewRequest, SyncMessage};
-use trust_domains::{Timestamp, TrustDomain};
+use trust_domains::{SpiffeBundle, Timestamp, TrustDomain};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -80,6 +80,16 @@ fn client(socket: &Path) -> UnixHttpClient {
 
 #[tokio::test]
 async fn a_server_directory_of_version_1_is_opened_with_its_entries_and_nodes() {
+    open_server_of_version_1(&[]).await;
+}
+
+/// Keys of a kind that did not exist are added where they are asked for, and what there was stays.
+#[tokio::test]
+async fn a_server_directory_of_version_1_gets_a_wit_key_where_wit_svids_are_enabled() {
+    open_server_of_version_1(&["wit"]).await;
+}
+
+async fn open_server_of_version_1(enable: &[&str]) {
     let (facts, folder, shutdown) = (facts(), opened("server"), CancellationToken::new());
     let store = std::fs::File::options()
         .write(true)
@@ -90,6 +100,7 @@ async fn a_server_directory_of_version_1_is_opened_with_its_entries_and_nodes() 
         data_dir: Some(path_text(&folder.path().join("server")).to_owned()),
         listen: Some("127.0.0.1:0".to_owned()),
         telemetry_listen: Some("off".to_owned()),
+        enable: Some(enable.iter().map(|&name| name.to_owned()).collect()),
         ..RawServerConfig::default()
     };
     let config = ServerConfig::new(raw, &Environment::default()).expect("a configuration");
@@ -98,6 +109,12 @@ async fn a_server_directory_of_version_1_is_opened_with_its_entries_and_nodes() 
         .expect("the server starts");
     assert_eq!(*server.trust_domain(), facts.trust_domain);
     let admin = client(server.admin_socket());
+    let bundle: SpiffeBundle = admin.get("/v1/admin/bundle").await.expect("the bundle");
+    assert_eq!(
+        bundle.bundle().wit_authorities().len(),
+        enable.len(),
+        "a key for WIT-SVIDs where they are enabled"
+    );
     let entries: Page<EntryView> = admin.get("/v1/admin/entries").await.expect("entries");
     assert!(facts.entries.len() > 3);
     assert_eq!(entries.items, facts.entries);
