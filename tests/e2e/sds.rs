@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use agent::sds_api::client::{SdsClient, connect};
 use agent::sds_api::messages::{DeltaDiscoveryRequest, DiscoveryRequest, secret};
+use futures_util::future::join_all;
+use serde_json::Value;
 use tests::admin::runtime;
 use tests::domain::{Agent, Domain, path_text};
 use tests::sds::{DeltaStream, StateStream, asking, client, leaf_of, names_of, pem_of, secret_of};
@@ -55,6 +57,44 @@ fn a_stream_follows_rotations_and_ends_with_the_entry() {
                 break;
             }
         }
+    });
+}
+
+/// Takes the next certificate, accepts it as Envoy does, and returns its serial.
+async fn accepted(stream: &mut StateStream) -> String {
+    let response = stream.next().await.expect("the stream goes on");
+    let serial = leaf_of(&response).serial().to_string();
+    stream.say(DiscoveryRequest {
+        version_info: response.version_info,
+        response_nonce: response.nonce,
+        ..asking(&["default"])
+    });
+    serial
+}
+
+#[test]
+fn one_rotation_reaches_each_of_two_hundred_streams_and_is_issued_once() {
+    let (domain, agent) = domain_with_workload("many.test", "20s");
+    runtime().block_on(async {
+        let mut streams = Vec::new();
+        for _ in 0..200 {
+            // Each on its own connection, as those of different Envoys are.
+            streams.push(
+                StateStream::open(&mut client(&agent.sds_socket).await, asking(&["default"]))
+                    .await
+                    .expect("a stream"),
+            );
+        }
+        let firsts = join_all(streams.iter_mut().map(accepted)).await;
+        let second = accepted(&mut streams[0]).await;
+        for (stream, first) in streams.iter_mut().skip(1).zip(&firsts[1..]) {
+            let serial = accepted(stream).await;
+            assert!(serial == second && serial != *first, "{first}, then {serial}, and the others {second}");
+        }
+        let exported = domain.operator(&["audit", "export"]).exits(0).stdout;
+        let records = exported.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+        let issued = records.filter(|record| record["event"] == "issued" && record["spiffe_id"] == "spiffe://many.test/job");
+        assert_eq!(issued.count(), 2, "one certificate, and the one after it");
     });
 }
 
