@@ -15,7 +15,7 @@ use crate::wire::tokens::{TokenText, bound_message};
 pub struct MintJwtRequest {
     /// The identity: a SPIFFE ID, or its path. No entry is needed.
     pub spiffe_id: String,
-    /// Whom the token is for, as in [`JwtRequest`](super::tokens::JwtRequest).
+    /// Whom the token is for, as in [`JwtRequest`](crate::wire::tokens::JwtRequest).
     pub audience: Vec<String>,
     /// Its life in seconds: at most that of the server's longest class; 300 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
