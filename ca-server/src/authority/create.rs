@@ -111,6 +111,7 @@ impl Making<'_> {
             not_after: self.not_after,
             algorithm,
             published_at: (phase == Phase::Active).then_some(self.now),
+            refreshes_s: 0,
             private_key: StoredKey(pkcs8),
         };
         Ok(NewTokenKey {

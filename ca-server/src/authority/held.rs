@@ -1,6 +1,7 @@
 //! One authority, opened: its record, and the key that it may sign with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
@@ -204,9 +205,10 @@ impl Held {
 
     /// Returns what the plan sees of it. Only a key that waits for acknowledgements is asked about.
     pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp) -> AuthorityState {
-        let published_at = self.token().and_then(|(record, _)| record.published_at);
-        let publication = published_at.map(|at| Publication {
+        let published = self.token().and_then(|(record, _)| Some((record.published_at?, record.refreshes_s)));
+        let publication = published.map(|(at, refreshes_s)| Publication {
             at,
+            refreshes: Duration::from_secs(refreshes_s),
             missing: match self.phase() {
                 Phase::Prepared => witness.missing(self.modified, now),
                 Phase::Active | Phase::Old | Phase::Tainted | Phase::Revoked => Default::default(),

@@ -40,12 +40,20 @@ pub(crate) struct TokenKeyRecord {
     /// When the bundle with it was handed out; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
+    /// How long relying parties outside could take to hear of it then, in seconds; absent for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) refreshes_s: u64,
     pub(super) private_key: StoredKey,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_es256(algorithm: &TokenAlgorithm) -> bool {
     *algorithm == TokenAlgorithm::Es256
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 /// Returns the version of a token key's record: the oldest that can tell what it says.

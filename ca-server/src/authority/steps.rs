@@ -1,6 +1,7 @@
 //! Performing the plan: each action is recorded, then one commit, then shown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::jws::TokenAlgorithm;
@@ -88,7 +89,7 @@ impl Authorities {
                 not_after,
                 reason,
             } => self.prepare_token(kind, algorithm, not_after, reason).await,
-            AuthorityAction::Publish { id } => self.publish(id).await,
+            AuthorityAction::Publish { id, refreshes } => self.publish(id, refreshes).await,
             AuthorityAction::Activate { id, reason, left_behind } => self.activate(id, reason, left_behind).await,
             AuthorityAction::Retire { id, replaced_by } => self.move_to(id, Phase::Old, "authority_retired", format!("replaced by {replaced_by}")).await,
             AuthorityAction::Forget { id, reason } => self.forget(id, reason).await,
@@ -121,7 +122,7 @@ impl Authorities {
 
     /// Marks a key as published, by a commit after the one that put it into the bundle. The bundle with it is what every stream hands out by now, so
     /// whoever acknowledges this commit or a later one has it.
-    async fn publish(&self, id: AuthorityId) -> Result<(), StepError> {
+    async fn publish(&self, id: AuthorityId, refreshes: Duration) -> Result<(), StepError> {
         let set = self.set();
         let gone = || StepError::Gone { id: id.clone() };
         let held = set.find(&id).ok_or_else(gone)?;
@@ -129,6 +130,7 @@ impl Authorities {
         self.decide("authority_published", &id, "the bundle with it is handed out".to_owned()).await?;
         let record = TokenKeyRecord {
             published_at: Some(self.clock.now().wall),
+            refreshes_s: refreshes.as_secs(),
             ..record.clone()
         };
         let key = authority_key(&id);

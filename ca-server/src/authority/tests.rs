@@ -338,7 +338,7 @@ async fn a_new_jwt_key_is_published_at_once_and_signs_when_the_nodes_know_it_or_
 async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_the_store() {
     let world = World::new().await;
     let mut rs256 = settings();
-    rs256.policy = rs256.policy.with_jwt(rs256.policy.jwt().with_algorithm(TokenAlgorithm::Rs256));
+    rs256.policy = rs256.policy.with_jwt(rs256.policy.jwt().with_algorithm(Some(TokenAlgorithm::Rs256)));
     let load = async |settings| {
         let (store, records) = (Arc::clone(&world.store), world.authorities.records.clone());
         let (recorder, clock) = (world.tap.clone(), world.clock.shared());
@@ -360,7 +360,11 @@ async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_th
     assert_eq!(opened.sign(b"message").unwrap(), signature, "PKCS #1 v1.5 signatures have no chance in them");
     assert_eq!(*again.problems().borrow(), Arc::from([]));
 
-    let back = load(settings()).await.jwt_key(world.clock.now()).unwrap();
+    let kept = load(settings()).await.jwt_key(world.clock.now()).unwrap();
+    assert_eq!(kept.id(), made.id(), "nothing is configured: as it was");
+    let mut es256 = settings();
+    es256.policy = es256.policy.with_jwt(es256.policy.jwt().with_algorithm(Some(TokenAlgorithm::Es256)));
+    let back = load(es256).await.jwt_key(world.clock.now()).unwrap();
     assert_eq!(back.algorithm(), TokenAlgorithm::Es256);
 }
 

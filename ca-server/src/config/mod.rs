@@ -20,7 +20,6 @@ use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
 use trust_domains::join_link::ServerAddress;
-use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::plan::authority::{AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_TOKEN_KEY_LIFE, TokenPolicy, TokenPolicyRefused};
 use trust_domains::plan::clock_evidence::ClockPolicy;
@@ -146,7 +145,7 @@ impl ServerConfig {
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
         let jwt_key_ttl = duration(mistakes, "jwt_key_ttl", raw.jwt_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
-        let jwt_algorithm = parse(mistakes, "jwt_algorithm", raw.jwt_algorithm.as_deref(), TokenAlgorithm::default);
+        let jwt_algorithm = raw.jwt_algorithm.as_deref().map(|text| mistakes.check("jwt_algorithm", text.parse()));
         let ack_deadline = duration(mistakes, "ack_deadline", raw.ack_deadline.as_deref(), DEFAULT_ACK_DEADLINE);
         let wit_key_ttl = duration(mistakes, "wit_key_ttl", raw.wit_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let enable = raw.enable.iter().flatten().map(String::as_str);
@@ -167,7 +166,7 @@ impl ServerConfig {
             true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
             false => None,
         };
-        let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm?));
+        let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
         let data_dir = DataDir::new(data_dir?);
         Some(Self {

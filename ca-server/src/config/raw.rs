@@ -39,7 +39,8 @@ pub struct RawServerConfig {
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
-    /// What JWT-SVIDs are signed with: `ES256` or `RS256`. Default: `ES256`. After a change the next key takes over as soon as it is known everywhere.
+    /// What JWT-SVIDs are signed with: `ES256` or `RS256`. Default: what they are signed with already. After a change the next key takes over as soon as it
+    /// is known everywhere.
     pub jwt_algorithm: Option<String>,
     /// The life of a key that signs WIT-SVIDs, as `7d`. Default: 7 days; bounded as `jwt_key_ttl`. It counts where `wit` is enabled.
     pub wit_key_ttl: Option<String>,

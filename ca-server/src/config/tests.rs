@@ -3,6 +3,7 @@
 use platform::config::read_toml_text;
 use platform::paths::Environment;
 use trust_domains::class::CredentialClass;
+use trust_domains::jws::TokenAlgorithm;
 use trust_domains::problem::{Code, Coded};
 
 use super::*;
@@ -79,7 +80,7 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
-    assert_eq!(config.authority_settings().policy.jwt().algorithm(), TokenAlgorithm::Rs256);
+    assert_eq!(config.authority_settings().policy.jwt().algorithm(), Some(TokenAlgorithm::Rs256));
     assert_eq!(config.authority_settings().policy.wit().unwrap().life().life().as_secs(), 1_800);
     assert_eq!(config.authority_settings().policy.clock().skew.as_secs(), 30);
     assert_eq!(config.issuance_policy().max_class, CredentialClass::Fast);

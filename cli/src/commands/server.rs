@@ -79,7 +79,7 @@ pub(crate) struct RunArgs {
     /// The life of a key that signs JWT-SVIDs [default: 7d].
     #[arg(long, value_name = "D")]
     jwt_key_ttl: Option<String>,
-    /// What JWT-SVIDs are signed with: ES256, or RS256 for relying parties that verify nothing else [default: ES256].
+    /// What JWT-SVIDs are signed with: ES256, or RS256 for relying parties that verify nothing else [default: as now].
     #[arg(long, value_name = "ALGORITHM")]
     jwt_algorithm: Option<String>,
     /// The life of a key that signs WIT-SVIDs, where they are enabled [default: 7d].

@@ -39,6 +39,8 @@ pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase,
 use line::{Line, Succession, longest};
 use policy::ACK_NOTICE;
 
+use std::time::Duration;
+
 use crate::clock::Reading;
 use crate::plan::clock_evidence::ClockVerdict;
 use crate::timestamp::Timestamp;
@@ -118,9 +120,11 @@ impl<'a> Planning<'a> {
 
     /// Returns the line of the keys that sign one kind of token.
     fn tokens(&self, kind: AuthorityKind, policy: &TokenPolicy) -> Line<'a> {
+        let line = self.line(kind, policy.life, |_| true);
+        let signs = || longest(line.members.iter().copied().filter(|member| member.phase == Phase::Active)).and_then(|active| active.algorithm);
         Line {
-            algorithm: Some(policy.algorithm),
-            ..self.line(kind, policy.life, |_| true)
+            algorithm: Some(policy.algorithm.or_else(signs).unwrap_or_default()),
+            ..line
         }
     }
 
@@ -191,7 +195,10 @@ impl<'a> Planning<'a> {
     /// Prepares, publishes, activates and retires the keys of one kind of token.
     fn hand_over_tokens(&mut self, line: &Line<'a>, policy: &TokenPolicy) {
         if let Some(unpublished) = line.prepared().filter(|prepared| prepared.publication.is_none()) {
-            self.actions.push(AuthorityAction::Publish { id: unpublished.id.clone() });
+            self.actions.push(AuthorityAction::Publish {
+                id: unpublished.id.clone(),
+                refreshes: policy.refreshes,
+            });
         }
         let mut signer = line.active();
         match line.succession() {
@@ -204,7 +211,7 @@ impl<'a> Planning<'a> {
             }
             Succession::Prepare(not_after, reason) => self.actions.push(AuthorityAction::PrepareToken {
                 kind: line.kind,
-                algorithm: policy.algorithm,
+                algorithm: line.algorithm.unwrap_or_default(),
                 not_after,
                 reason,
             }),
@@ -220,14 +227,20 @@ impl<'a> Planning<'a> {
         // A clock that jumped says nothing about how long anybody had.
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
         let by_nodes = publication.missing.is_empty() || waited(policy.ack_deadline);
-        let by_relying_parties = !another_signs || policy.refreshes.is_zero() || waited(policy.refreshes);
+        // While nobody signs, nobody outside waits for a token that he can verify.
+        let refreshes = if another_signs {
+            policy.refreshes.max(publication.refreshes)
+        } else {
+            Duration::ZERO
+        };
+        let by_relying_parties = refreshes.is_zero() || waited(refreshes);
         // While nobody signs everybody waits for them: that is told at once.
-        if !by_nodes && (!another_signs || publication.at + ACK_NOTICE <= self.now) {
+        if by_relying_parties && !by_nodes && (!another_signs || publication.at + ACK_NOTICE <= self.now) {
             self.problems.push(AuthorityProblem::Unacknowledged {
                 kind: prepared.kind,
                 key: prepared.id.clone(),
                 missing: publication.missing.clone(),
-                signs_from: publication.at + policy.ack_deadline,
+                signs_from: publication.at + policy.ack_deadline.max(refreshes),
             });
         }
         by_nodes && by_relying_parties

@@ -1,5 +1,7 @@
 //! What the authority plan decides: steps, problems, and who signs.
 
+use std::time::Duration;
+
 use crate::jws::TokenAlgorithm;
 use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
 use crate::timestamp::Timestamp;
@@ -46,6 +48,8 @@ pub enum AuthorityAction {
     Publish {
         /// Which.
         id: AuthorityId,
+        /// How long relying parties outside may take to hear of it.
+        refreshes: Duration,
     },
     /// Let it sign: prepared becomes active.
     Activate {

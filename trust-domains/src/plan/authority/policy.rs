@@ -65,7 +65,8 @@ pub struct TokenPolicy {
     pub(super) life: KeyLife,
     pub(super) ack_deadline: Duration,
     pub(super) refreshes: Duration,
-    pub(super) algorithm: TokenAlgorithm,
+    /// None: that of the key that signs already.
+    pub(super) algorithm: Option<TokenAlgorithm>,
 }
 
 /// A token key of this life cannot be known to everybody before it must sign.
@@ -115,20 +116,21 @@ impl TokenPolicy {
             },
             ack_deadline,
             refreshes,
-            algorithm: TokenAlgorithm::default(),
+            algorithm: None,
         })
     }
 
-    /// Returns the policy for keys that sign with this algorithm. One that signs with another is replaced as soon as its successor is known.
+    /// Returns the policy for keys that sign with this algorithm: one that signs with another is replaced as soon as its successor is known. Without one a
+    /// new key signs as the one before it.
     #[must_use]
-    pub fn with_algorithm(mut self, algorithm: TokenAlgorithm) -> Self {
+    pub fn with_algorithm(mut self, algorithm: Option<TokenAlgorithm>) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Returns what keys sign with.
+    /// Returns what keys shall sign with, if it is said.
     #[must_use]
-    pub fn algorithm(&self) -> TokenAlgorithm {
+    pub fn algorithm(&self) -> Option<TokenAlgorithm> {
         self.algorithm
     }
 
@@ -148,7 +150,7 @@ impl Default for TokenPolicy {
             },
             ack_deadline: DEFAULT_ACK_DEADLINE,
             refreshes: Duration::ZERO,
-            algorithm: TokenAlgorithm::default(),
+            algorithm: None,
         }
     }
 }

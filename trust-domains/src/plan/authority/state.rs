@@ -1,6 +1,7 @@
 //! The authorities of a server, as the plan sees them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,9 @@ pub struct Publication {
     pub at: Timestamp,
     /// The nodes with an unexpired SVID that have not acknowledged it.
     pub missing: Missing,
+    /// How long relying parties outside may take to hear of it, as it was when it was published: whoever fetched the keys then may hold them that long,
+    /// whatever is configured since.
+    pub refreshes: Duration,
 }
 
 /// Nodes that have not acknowledged something: their number, and some of their names.

@@ -75,6 +75,7 @@ fn jwt(number: u8, phase: Phase, left: Duration) -> AuthorityState {
         publication: Some(Publication {
             at: START - days(1),
             missing: Missing::default(),
+            refreshes: Duration::ZERO,
         }),
     }
 }
@@ -428,9 +429,9 @@ impl Server {
                 self.made_tokens += 1;
                 self.make(kind, Some(algorithm), None, not_after);
             }
-            AuthorityAction::Publish { id } => {
+            AuthorityAction::Publish { id, refreshes } => {
                 let (at, missing) = (self.now.wall, self.nodes.clone());
-                self.find(&id).publication = Some(Publication { at, missing });
+                self.find(&id).publication = Some(Publication { at, missing, refreshes });
             }
             AuthorityAction::Activate { id, .. } => self.phase(&id, Phase::Prepared, Phase::Active),
             AuthorityAction::Retire { id, replaced_by } => {

@@ -17,7 +17,11 @@ fn missing(count: u8) -> Missing {
 }
 
 fn published(mut key: AuthorityState, ago: Duration, missing: Missing) -> AuthorityState {
-    key.publication = Some(Publication { at: START - ago, missing });
+    key.publication = Some(Publication {
+        at: START - ago,
+        missing,
+        refreshes: Duration::ZERO,
+    });
     key
 }
 
@@ -46,7 +50,10 @@ fn make(reason: PrepareReason) -> AuthorityAction {
 }
 
 fn publish(number: u8) -> AuthorityAction {
-    AuthorityAction::Publish { id: id(number) }
+    AuthorityAction::Publish {
+        id: id(number),
+        refreshes: HINT * 5,
+    }
 }
 
 fn activate_without(number: u8, reason: PrepareReason, left_behind: Missing) -> AuthorityAction {
@@ -275,7 +282,7 @@ fn decide_rs256(keys: Vec<AuthorityState>) -> AuthorityPlan {
         accepted: None,
         last_stored: Some(START),
     };
-    let jwt = TokenPolicy::default().with_algorithm(TokenAlgorithm::Rs256);
+    let jwt = TokenPolicy::default().with_algorithm(Some(TokenAlgorithm::Rs256));
     plan(at(START), &AuthoritiesState { authorities, clock }, &policy().with_jwt(jwt))
 }
 
@@ -329,4 +336,54 @@ fn a_prepared_key_of_an_algorithm_that_is_not_wanted_any_more_is_forgotten() {
         reason: ForgetReason::NotNeeded,
     };
     assert_eq!(decided.actions, [forget]);
+}
+
+#[test]
+fn without_a_configured_algorithm_a_new_key_signs_as_the_one_before() {
+    let mut authorities = vec![good_root(), ends(201, Phase::Active, days(7)), rs256(jwt(10, Phase::Active, hours(108)))];
+    let clock = ClockEvidence {
+        accepted: None,
+        last_stored: Some(START),
+    };
+    let decided = plan(
+        at(START),
+        &AuthoritiesState {
+            authorities: authorities.clone(),
+            clock,
+        },
+        &policy(),
+    );
+    let algorithms = |decided: &AuthorityPlan| {
+        let made = decided.actions.iter().map(|action| match action {
+            AuthorityAction::PrepareToken { algorithm, .. } => *algorithm,
+            other => panic!("{other:?}"),
+        });
+        made.collect::<Vec<_>>()
+    };
+    assert_eq!(algorithms(&decided), [TokenAlgorithm::Rs256]);
+    authorities.pop();
+    let decided = plan(at(START), &AuthoritiesState { authorities, clock }, &policy());
+    assert_eq!(algorithms(&decided), [TokenAlgorithm::Es256], "the first of all");
+}
+
+#[test]
+fn relying_parties_that_were_there_when_a_key_was_published_are_waited_for() {
+    let active = jwt(10, Phase::Active, hours(70));
+    let told = |ago| {
+        let mut key = published(jwt(11, Phase::Prepared, days(7)), ago, Missing::default());
+        key.publication.as_mut().unwrap().refreshes = HINT * 5;
+        key
+    };
+    let decided = |key| {
+        let authorities = vec![good_root(), ends(201, Phase::Active, days(7)), active.clone(), key];
+        let clock = ClockEvidence {
+            accepted: None,
+            last_stored: Some(START),
+        };
+        // Nobody fetches any more, says the configuration of now.
+        plan(at(START), &AuthoritiesState { authorities, clock }, &policy())
+    };
+    assert_eq!(decided(told(HINT * 4)).actions, [], "they may still hold the keys of before");
+    let reason = PrepareReason::EndsSoon { not_after: START + hours(70) };
+    assert!(decided(told(HINT * 5)).actions.contains(&activate_without(11, reason, Missing::default())));
 }

@@ -50,7 +50,10 @@ fn each_state_of_a_wit_key_leads_to_the_step_that_a_jwt_key_takes() {
         (
             "not published",
             vec![unpublished],
-            vec![AuthorityAction::Publish { id: id(3) }],
+            vec![AuthorityAction::Publish {
+                id: id(3),
+                refreshes: Duration::ZERO,
+            }],
             Signing::Stopped,
         ),
         ("published", vec![wit(3, Prepared, hours(150))], vec![activate(3, none)], Signing::Stopped),
