@@ -212,7 +212,11 @@ impl Agent {
         let admin = bind_unix(&config.admin_socket, 0o600)?;
         let workload = bind_unix(&config.workload_socket, 0o777)?;
         let sds = bind_unix(&config.sds_socket, 0o777)?;
-        let broker = config.broker.clone().map(BrokerStarter::bind).transpose()?;
+        let broker = config
+            .broker
+            .clone()
+            .map(|broker| BrokerStarter::bind(broker, &[&workload.1, &sds.1, &admin.1]))
+            .transpose()?;
         serve_telemetry(config.telemetry_listen, registry, health.clone(), shutdown.child_token());
         Ok(Self {
             config,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use platform::config::Mistakes;
-use platform::sockets::SocketPath;
+use platform::sockets::{BindError, SocketPath};
 use trust_domains::TrustDomain;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
@@ -83,8 +83,8 @@ impl BrokerConfig {
         self.grants.iter().map(granted).collect()
     }
 
-    /// Makes a valid configuration; none where it is switched off. `workload_sockets` are those that every workload may reach.
-    pub(super) fn check(raw: &RawAgentConfig, features: &Features, workload_sockets: &[&SocketPath], mistakes: &mut Mistakes) -> Option<Self> {
+    /// Makes a valid configuration; none where it is switched off. `other_sockets` are those that the agent has for others: workloads, its operator.
+    pub(super) fn check(raw: &RawAgentConfig, features: &Features, other_sockets: &[&SocketPath], mistakes: &mut Mistakes) -> Option<Self> {
         let named = [
             ("broker_socket", raw.broker_socket.is_some()),
             ("broker_listen", raw.broker_listen.is_some()),
@@ -107,13 +107,8 @@ impl BrokerConfig {
             .broker_socket
             .as_deref()
             .and_then(|text| mistakes.check("broker_socket", text.parse::<SocketPath>()));
-        if let Some(socket) = &socket
-            && workload_sockets.iter().any(|other| other.path().parent() == socket.path().parent())
-        {
-            mistakes.add(
-                "broker_socket",
-                "a socket that workloads use is in the same directory, and whoever is given that directory would reach brokers' too",
-            );
+        if let Some(socket) = &socket {
+            stands_apart(socket, other_sockets, mistakes);
         }
         let listen = raw
             .broker_listen
@@ -124,5 +119,22 @@ impl BrokerConfig {
         let of_tables = of_tables.map(|(index, table)| (format!("broker[{index}]"), BrokerGrant::of_table(table)));
         let grants = of_flags.chain(of_tables).filter_map(|(key, grant)| mistakes.check(&key, grant)).collect();
         Some(Self { socket, listen, grants })
+    }
+}
+
+/// Refuses a socket in the directory of another, as their paths tell it. What links hide is seen when the sockets are bound.
+fn stands_apart(socket: &SocketPath, others: &[&SocketPath], mistakes: &mut Mistakes) {
+    let Some(directory) = mistakes.check("broker_socket", socket.absolute_directory()) else {
+        return;
+    };
+    let beside = others
+        .iter()
+        .find(|other| other.absolute_directory().is_ok_and(|of_other| of_other == directory));
+    if let Some(beside) = beside {
+        let shared = BindError::SharedDirectory {
+            at: socket.to_string(),
+            beside: beside.to_string(),
+        };
+        mistakes.add("broker_socket", shared);
     }
 }

@@ -119,8 +119,11 @@ impl AgentConfig {
         let max_streams_per_uid = mistakes.check("max_streams_per_uid", streams(raw.max_streams_per_uid));
         let jwt_leeway = mistakes.check("jwt_leeway", jwt_leeway(raw.jwt_leeway.as_deref()));
         let features = features(mistakes, raw.enable.as_deref().unwrap_or_default());
-        let workload_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).collect();
-        let broker = BrokerConfig::check(&raw, &features, &workload_sockets, mistakes);
+        let admin_socket = data_dir
+            .as_deref()
+            .and_then(|directory| mistakes.check("data_dir", SocketPath::new(&paths::agent_admin_socket(directory))));
+        let other_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).chain(&admin_socket).collect();
+        let broker = BrokerConfig::check(&raw, &features, &other_sockets, mistakes);
         let sinks = sinks(mistakes, &raw);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
@@ -133,7 +136,6 @@ impl AgentConfig {
             Some(file) => mistakes.check("key_file", std::path::absolute(file)),
             None => Some(paths::default_key_file(&data_dir)),
         };
-        let admin_socket = mistakes.check("data_dir", SocketPath::new(&paths::agent_admin_socket(&data_dir)));
         Some(Self {
             key_file: key_file?,
             join,
@@ -386,9 +388,23 @@ mod tests {
     fn a_broker_socket_is_never_in_the_directory_of_the_workloads() {
         let at = |path: &str| broker(true, |raw| raw.broker_socket = Some(path.to_owned()));
         assert!(at("/run/a/broker/broker.sock").is_ok());
-        for wrong in ["/run/a/broker.sock", "/run/a/workload.sock", "/run/a/workload.sds.sock"] {
+        for wrong in [
+            "/run/a/broker.sock",
+            "/run/a/workload.sock",
+            "/run/a/workload.sds.sock",
+            "/run/a/../a/broker.sock",
+            "/run/b/../a/./broker.sock",
+            "/run//a/broker.sock",
+            "/home/ada/.local/state/troth/agent/broker.sock",
+        ] {
             assert_eq!(at(wrong).unwrap_err().mistakes[0].key, "broker_socket", "{wrong}");
         }
+        let here = std::env::current_dir().unwrap();
+        let relative_beside_absolute = broker(true, |raw| {
+            raw.workload_socket = Some(here.join("run/workload.sock").display().to_string());
+            raw.broker_socket = Some("run/b.sock".to_owned());
+        });
+        assert_eq!(relative_beside_absolute.unwrap_err().mistakes[0].key, "broker_socket");
     }
 
     #[test]

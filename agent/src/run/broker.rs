@@ -1,6 +1,6 @@
 //! The Broker API, from its configuration to serving.
 
-use platform::sockets::{BindError, UnixSocketGuard, bind_unix, listen_tcp};
+use platform::sockets::{BindError, UnixSocketGuard, bind_unix_apart, listen_tcp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::problem::with_causes;
@@ -23,11 +23,11 @@ pub(super) struct BrokerStarter {
 }
 
 impl BrokerStarter {
-    /// Binds what is configured.
-    pub(super) fn bind(config: BrokerConfig) -> Result<Self, BindError> {
+    /// Binds what is configured; the Unix socket in a directory in which none of the agent's other sockets is.
+    pub(super) fn bind(config: BrokerConfig, others: &[&UnixSocketGuard]) -> Result<Self, BindError> {
         let (unix, name) = match &config.socket {
             Some(path) => {
-                let (listener, name) = bind_unix(path, SOCKET_MODE)?;
+                let (listener, name) = bind_unix_apart(path, SOCKET_MODE, others)?;
                 (Some(listener), Some(name))
             }
             None => (None, None),

@@ -133,6 +133,32 @@ async fn an_agent_joins_explains_ends_and_serves_again_without_its_server() {
     agent.end().await.unwrap();
 }
 
+#[covers("BEP-01")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_broker_socket_is_in_the_directory_of_another_by_a_link_does_not_start() {
+    let server = TestServer::start().await;
+    for (target, beside) in [("run", "workload.sock"), ("sds", "envoy.sock"), ("agent", "agent-admin.sock")] {
+        let place = Place::new();
+        std::os::unix::fs::symlink(place.path(target), place.path("link")).unwrap();
+        let mode_of_run = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+        std::fs::create_dir(place.path(target)).unwrap();
+        std::fs::set_permissions(place.path(target), mode_of_run).unwrap();
+        let raw = RawAgentConfig {
+            enable: Some(vec!["broker".to_owned()]),
+            sds_socket: Some(place.path("sds/envoy.sock")),
+            broker_socket: Some(place.path("link/broker.sock")),
+            broker_allow: vec!["/mesh=pid".to_owned()],
+            ..place.raw(Some(&server.link()))
+        };
+        let error = place.start(raw, &server).ended().await.unwrap_err();
+        assert!(
+            matches!(&error, RunError::Bind(BindError::SharedDirectory { beside: told, .. }) if told.ends_with(beside)),
+            "{error:?}"
+        );
+        assert!(!Path::new(&place.path("link/broker.sock")).exists());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_cache_nothing_of_workloads_stays_on_disk() {
     let (server, place) = (TestServer::start().await, Place::new());

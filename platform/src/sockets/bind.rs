@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use trust_domains::problem::{Code, Coded};
 
-use super::directory::{self, SocketDirectoryError};
+use super::directory::{self, SocketDirectory, SocketDirectoryError};
 use super::path::{LONGEST_SOCKET_PATH, SocketPath};
 use crate::files::parent;
 use crate::process::effective_uid;
@@ -65,6 +65,14 @@ pub enum BindError {
         /// The path.
         at: String,
     },
+    /// The two are for different clients.
+    #[error("the sockets {at} and {beside} are in one directory, and whoever is given that directory would reach both")]
+    SharedDirectory {
+        /// The path.
+        at: String,
+        /// The other socket.
+        beside: String,
+    },
 }
 
 impl Coded for BindError {
@@ -78,6 +86,7 @@ impl Coded for BindError {
             Self::Directory { .. } => self.code().facts().hint.to_owned(),
             Self::ForeignSocket { at, .. } | Self::NotASocket { at } => format!("look at what it is, then remove it or choose another place: ls -l {at}"),
             Self::Io { .. } => "choose a place or address that this user may listen on".to_owned(),
+            Self::SharedDirectory { at, .. } => format!("give {at} a directory of its own, that is no link to the other's"),
         }
     }
 }
@@ -88,14 +97,18 @@ pub struct UnixSocketGuard {
     path: PathBuf,
     /// Held open, so that the number of this inode is not given to another socket meanwhile.
     inode: File,
+    directory: SocketDirectory,
 }
 
 impl UnixSocketGuard {
-    fn new(path: &Path) -> io::Result<Self> {
-        let handle = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    /// Takes the socket of this name in the directory; its path is told afterwards.
+    fn new(directory: SocketDirectory, name: &str, path: PathBuf) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(directory.handle(), name, flags, Mode::empty())?;
         Ok(Self {
-            path: path.to_owned(),
+            path,
             inode: handle.into(),
+            directory,
         })
     }
 
@@ -122,11 +135,25 @@ impl Drop for UnixSocketGuard {
 /// # Errors
 /// [`BindError`].
 pub fn bind_unix(path: &SocketPath, mode: u32) -> Result<(UnixListener, UnixSocketGuard), BindError> {
+    bind_unix_apart(path, mode, &[])
+}
+
+/// Binds a Unix socket as [`bind_unix`] does, in a directory in which none of the others is: links, relative paths and mounts do not hide that it is the same.
+///
+/// # Errors
+/// [`BindError`]; then nothing was made under that name.
+pub fn bind_unix_apart(path: &SocketPath, mode: u32, others: &[&UnixSocketGuard]) -> Result<(UnixListener, UnixSocketGuard), BindError> {
     let at = path.to_string();
     let directory_path = parent(path.path());
-    directory::prepare(directory_path).map_err(|source| BindError::Directory { at: at.clone(), source })?;
+    let directory = directory::prepare(directory_path).map_err(|source| BindError::Directory { at: at.clone(), source })?;
+    for other in others {
+        if directory.is(&other.directory).map_err(|source| BindError::Io { at: at.clone(), source })? {
+            let beside = other.path.display().to_string();
+            return Err(BindError::SharedDirectory { at, beside });
+        }
+    }
     make_way(path)?;
-    bind_and_rename(path, directory_path, mode).map_err(|source| BindError::Io { at, source })
+    bind_and_rename(path, directory_path, directory, mode).map_err(|source| BindError::Io { at, source })
 }
 
 /// Listens on a TCP address. Must run inside a Tokio runtime.
@@ -187,16 +214,19 @@ fn answers(path: &Path) -> Result<bool, Errno> {
     }
 }
 
-fn bind_and_rename(path: &SocketPath, directory: &Path, mode: u32) -> io::Result<(UnixListener, UnixSocketGuard)> {
+/// All goes by the open directory: the socket is in the one that was checked, or there is none.
+fn bind_and_rename(path: &SocketPath, directory_path: &Path, directory: SocketDirectory, mode: u32) -> io::Result<(UnixListener, UnixSocketGuard)> {
     let tag = random::array::<4>().map_err(io::Error::other)?;
     let name = format!(".{}", hex::encode(tag));
-    let temporary = directory.join(&name);
-    let bound = bind_at(directory, &name).and_then(|socket| {
-        std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(mode))?;
+    let own_name = path.path().file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let temporary = directory_path.join(&name);
+    let bound = bind_at(directory_path, &directory, &name).and_then(|socket| {
+        let mut guard = UnixSocketGuard::new(directory, &name, temporary.clone())?;
+        let handle = guard.directory.handle();
+        rustix::fs::chmodat(handle, &name, Mode::from_raw_mode(mode), AtFlags::empty())?;
         rustix::net::listen(&socket, BACKLOG.cast_signed())?;
-        let mut guard = UnixSocketGuard::new(&temporary)?;
         let listener = UnixListener::from_std(socket.into())?;
-        std::fs::rename(&temporary, path.path())?;
+        rustix::fs::renameat(handle, &name, handle, own_name)?;
         path.path().clone_into(&mut guard.path);
         Ok((listener, guard))
     });
@@ -207,17 +237,16 @@ fn bind_and_rename(path: &SocketPath, directory: &Path, mode: u32) -> io::Result
 }
 
 /// Binds a socket that nobody but its owner may connect to, until its mode is set.
-fn bind_at(directory: &Path, name: &str) -> io::Result<OwnedFd> {
+fn bind_at(directory_path: &Path, directory: &SocketDirectory, name: &str) -> io::Result<OwnedFd> {
     let socket = stream_socket()?;
     // The kernel makes the file with the socket's own mode (less the umask): closed from its first moment.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    let plain = directory.join(name);
+    let plain = directory_path.join(name);
     if plain.as_os_str().len() <= LONGEST_SOCKET_PATH {
         rustix::net::bind(&socket, &SocketAddrUnix::new(&plain)?)?;
     } else {
         // The temporary name may be longer than the socket's own: reach it through the open directory.
-        let handle = File::open(directory)?;
-        let short = format!("/proc/self/fd/{}/{name}", handle.as_raw_fd());
+        let short = format!("/proc/self/fd/{}/{name}", directory.handle().as_raw_fd());
         rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?;
     }
     Ok(socket)
@@ -229,6 +258,8 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use tokio::net::UnixStream;
 
@@ -342,6 +373,27 @@ mod tests {
         let (_successor, _its_guard) = bind_unix(&path, 0o600).unwrap();
         drop(guard);
         UnixStream::connect(path.path()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_must_stand_apart_is_told_from_its_neighbour_by_the_directory_and_not_by_its_name() {
+        let dir = private_dir();
+        let (_workload, its_name) = bind_unix(&socket_in(dir.path(), "run/w.sock"), 0o777).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("run"), dir.path().join("link")).unwrap();
+        std::fs::create_dir(dir.path().join("own")).unwrap();
+        let from_here: String = std::env::current_dir().unwrap().components().skip(1).map(|_| "../").collect();
+        let relative = Path::new(&from_here).join(dir.path().strip_prefix("/").unwrap());
+        for (directory, name) in [
+            (dir.path(), "run/b.sock"),
+            (dir.path(), "link/b.sock"),
+            (dir.path(), "own/../run/b.sock"),
+            (&relative, "run/./b.sock"),
+        ] {
+            let error = bind_unix_apart(&socket_in(directory, name), 0o660, &[&its_name]).unwrap_err();
+            assert!(matches!(error, BindError::SharedDirectory { .. }), "{name}: {error}");
+            assert!(!dir.path().join("run/b.sock").exists(), "{name}");
+        }
+        bind_unix_apart(&socket_in(dir.path(), "own/b.sock"), 0o660, &[&its_name]).unwrap();
     }
 
     #[tokio::test]

@@ -1,8 +1,11 @@
 //! The directory of a socket: whoever may write there could put a socket of their own in its place.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::process::effective_uid;
 
@@ -47,8 +50,29 @@ pub enum SocketDirectoryError {
     },
 }
 
-/// Makes the directory if it is missing (0755), and checks that it belongs to root or this process and that nobody else writes there.
-pub(super) fn prepare(path: &Path) -> Result<(), SocketDirectoryError> {
+/// The directory of a socket, held open: which one it is stays certain, whatever its path names later.
+#[derive(Debug)]
+pub(super) struct SocketDirectory(File);
+
+impl SocketDirectory {
+    fn open(path: &Path) -> io::Result<Self> {
+        let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self(handle.into()))
+    }
+
+    pub(super) const fn handle(&self) -> &File {
+        &self.0
+    }
+
+    /// Returns whether both are one directory, by whatever paths they were opened.
+    pub(super) fn is(&self, other: &Self) -> io::Result<bool> {
+        let (one, two) = (self.0.metadata()?, other.0.metadata()?);
+        Ok((one.dev(), one.ino()) == (two.dev(), two.ino()))
+    }
+}
+
+/// Makes the directory if it is missing (0755), opens it, and checks that it belongs to root or this process and that nobody else writes there.
+pub(super) fn prepare(path: &Path) -> Result<SocketDirectory, SocketDirectoryError> {
     let failed = |source| SocketDirectoryError::Io { path: path.to_owned(), source };
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -56,7 +80,8 @@ pub(super) fn prepare(path: &Path) -> Result<(), SocketDirectoryError> {
         .create(path)
         .or_else(exists)
         .map_err(failed)?;
-    let metadata = std::fs::metadata(path).map_err(failed)?;
+    let directory = SocketDirectory::open(path).map_err(failed)?;
+    let metadata = directory.handle().metadata().map_err(failed)?;
     if !metadata.is_dir() {
         return Err(SocketDirectoryError::NotADirectory { path: path.to_owned() });
     }
@@ -72,7 +97,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), SocketDirectoryError> {
     if mode & WRITABLE_BY_OTHERS != 0 {
         return Err(SocketDirectoryError::WritableByOthers { path: path.to_owned(), mode });
     }
-    Ok(())
+    Ok(directory)
 }
 
 /// What is there is looked at next.

@@ -4,7 +4,7 @@ mod bind;
 mod directory;
 mod path;
 
-pub use bind::{BindError, UnixSocketGuard, bind_unix, listen_tcp};
+pub use bind::{BindError, UnixSocketGuard, bind_unix, bind_unix_apart, listen_tcp};
 pub use directory::SocketDirectoryError;
 pub use path::{LONGEST_SOCKET_PATH, ParseSocketPathError, SocketPath};
 

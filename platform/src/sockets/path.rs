@@ -1,9 +1,12 @@
 //! The place of a Unix socket.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use trust_domains::problem::{Code, Coded};
+
+use crate::files::parent;
 
 /// The longest path: `sun_path` of `sockaddr_un` has 108 octets and ends in a zero (unix(7)).
 pub const LONGEST_SOCKET_PATH: usize = 107;
@@ -26,6 +29,25 @@ impl SocketPath {
     #[must_use]
     pub fn path(&self) -> &Path {
         Path::new(&self.0)
+    }
+
+    /// Returns its directory as an absolute path without `.` and `..`; links are not followed, so two directories may be one under different paths.
+    ///
+    /// # Errors
+    /// The path is relative and the current directory cannot be named.
+    pub fn absolute_directory(&self) -> io::Result<PathBuf> {
+        let absolute = std::path::absolute(parent(self.path()))?;
+        let mut directory = PathBuf::new();
+        for component in absolute.components() {
+            match component {
+                Component::ParentDir => {
+                    directory.pop();
+                }
+                Component::CurDir => {}
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => directory.push(component),
+            }
+        }
+        Ok(directory)
     }
 
     /// Returns the form that `SPIFFE_ENDPOINT_SOCKET` has, for an absolute path.
@@ -169,6 +191,23 @@ mod tests {
             ("/a\0b", E::NotText),
         ] {
             assert_eq!(text.parse::<SocketPath>().unwrap_err(), error, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_directory_of_a_path_is_absolute_and_has_no_detours() {
+        let directory = |text: &str| text.parse::<SocketPath>().unwrap().absolute_directory().unwrap();
+        let here = std::env::current_dir().unwrap();
+        for (text, expected) in [
+            ("/x/run/../run/b.sock", PathBuf::from("/x/run")),
+            ("/x/./run//b.sock", PathBuf::from("/x/run")),
+            ("/../b.sock", PathBuf::from("/")),
+            ("run/b.sock", here.join("run")),
+            ("./b.sock", here.clone()),
+            ("b.sock", here.clone()),
+            ("run/../b.sock", here),
+        ] {
+            assert_eq!(directory(text), expected, "{text}");
         }
     }
 
