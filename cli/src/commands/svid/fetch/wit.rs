@@ -1,16 +1,16 @@
 //! `troth svid fetch wit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use trust_domains::SpiffeId;
 use trust_domains::wit_svid::{PROOF_HEADER, ProofAudience, WIT_HEADER};
 
+use super::super::credentials::Credentials;
 use super::super::received_wit::{ReceivedWit, wit_bundles_of};
 use super::super::socket::SocketArgs;
 use super::super::workload::WorkloadClient;
-use super::write;
 use crate::args::Global;
 use crate::failure::Failure;
 
@@ -54,16 +54,15 @@ pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Fail
         svids.iter_mut().try_for_each(|svid| svid.prove(audience, now))?;
     }
     if let Some(folder) = &args.write {
-        write_all(folder, &svids)?;
+        write_all(&Credentials::open(folder)?, &svids)?;
     }
     global.output().result(&Fetched { svids }, |fetched| text(&fetched.svids))
 }
 
-fn write_all(folder: &Path, svids: &[ReceivedWit]) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)?;
+fn write_all(credentials: &Credentials, svids: &[ReceivedWit]) -> Result<(), Failure> {
     for (index, svid) in svids.iter().enumerate() {
-        write(&folder.join(format!("wit.{index}.key.json")), svid.key.jwk().as_bytes(), 0o600)?;
-        write(&folder.join(format!("wit.{index}.token")), svid.token.as_str().as_bytes(), 0o600)?;
+        credentials.secret(&format!("wit.{index}.key.json"), svid.key.jwk().as_bytes())?;
+        credentials.secret(&format!("wit.{index}.token"), svid.token.as_str().as_bytes())?;
     }
     Ok(())
 }
