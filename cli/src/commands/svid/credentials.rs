@@ -10,6 +10,31 @@ use crate::failure::Failure;
 /// How many octets a directory must take before a token for it is asked for: more than a token and its key have, in the blocks of common file systems.
 const TRIAL_OCTETS: usize = 16 * 1024;
 
+/// What files are called that are written for each identity: `KIND.N.END`, counted from zero.
+#[derive(Clone, Copy)]
+pub(super) struct Numbered {
+    kind: &'static str,
+    end: &'static str,
+}
+
+impl Numbered {
+    /// The names of this kind with this end.
+    pub(super) const fn new(kind: &'static str, end: &'static str) -> Self {
+        Self { kind, end }
+    }
+
+    /// Returns the name with this number.
+    pub(super) fn name(self, number: usize) -> String {
+        format!("{}.{number}.{}", self.kind, self.end)
+    }
+
+    /// Returns the number of a name, if it is just as [`Self::name`] writes it.
+    fn number_of(self, name: &str) -> Option<usize> {
+        let number = name.strip_prefix(self.kind)?.strip_prefix('.')?.strip_suffix(self.end)?.strip_suffix('.')?;
+        number.parse().ok().filter(|&number| self.name(number) == name)
+    }
+}
+
 /// A directory that credentials are written to.
 pub(super) struct Credentials {
     folder: PathBuf,
@@ -71,12 +96,29 @@ impl Credentials {
         remove_durable(&self.path(name)).map_err(|error| Failure::of(&error))
     }
 
+    /// Removes the numbered files of an earlier and larger fetch: `KIND.N.END` from the number `count` on, for each kind and end. What has another name, or
+    /// is a directory, is somebody else's and stays.
+    pub(super) fn keep_first(&self, count: usize, kinds: &[Numbered]) -> Result<(), Failure> {
+        for name in self.names()? {
+            let number = kinds.iter().find_map(|kind| kind.number_of(&name));
+            if number.is_some_and(|number| number >= count) && !is_directory(&self.path(&name)) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lists the names in the directory that are text: all that were written here are.
     pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
         let listed = std::fs::read_dir(&self.folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = listed.map_err(|error| refused("list", &self.folder, error))?;
         Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
+}
+
+/// Whether there is a directory; a link to one is a file.
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 fn action_in(action: &'static str) -> &'static str {
@@ -135,6 +177,47 @@ mod tests {
             problem.detail.starts_with(&format!("cannot replace {}", credentials.path("b").display())),
             "{problem:?}"
         );
+    }
+
+    #[test]
+    fn of_an_earlier_fetch_its_own_numbered_files_go_and_nothing_else() {
+        const KINDS: &[Numbered] = &[Numbered::new("wit", "token"), Numbered::new("wit", "key.json")];
+        let dir = tempfile::tempdir().unwrap();
+        let credentials = Credentials::open(dir.path()).unwrap();
+        let mut stay = [
+            "wit.0.token",
+            "wit.0.key.json",
+            "wit.01.token",
+            "wit.+1.token",
+            "wit.1.token.bak",
+            "wit.1.pem",
+            "wit.token",
+            "wit..token",
+            "wit.1.2.token",
+            "wit.99999999999999999999.token",
+            "xwit.1.token",
+            "jwt.1.token",
+            ".wit.1.token",
+            "WIT.1.token",
+        ];
+        let go = ["wit.1.token", "wit.1.key.json", "wit.2.token", "wit.10.key.json"];
+        for name in stay.iter().chain(&go) {
+            credentials.secret(name, b"kept").unwrap();
+        }
+        std::fs::create_dir(credentials.path("wit.3.token")).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("file"), "not ours").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("file"), credentials.path("wit.4.token")).unwrap();
+
+        credentials.keep_first(1, KINDS).unwrap();
+        std::fs::remove_dir(credentials.path("wit.3.token")).expect("a directory is not ours");
+        let mut left = credentials.names().unwrap();
+        left.sort();
+        stay.sort_unstable();
+        assert_eq!(left, stay);
+        assert!(elsewhere.path().join("file").exists(), "the link goes, not what it names");
+        credentials.keep_first(0, KINDS).unwrap();
+        assert!(!credentials.path("wit.0.token").exists() && credentials.path("jwt.1.token").exists());
     }
 
     #[test]

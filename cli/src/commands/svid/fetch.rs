@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Numbered};
 use super::received::{Received, ReceivedSvid};
 use super::received_token::{ReceivedToken, jwt_bundles_of};
 use super::socket::SocketArgs;
@@ -20,6 +20,14 @@ use crate::output::table;
 
 /// Where the bundles of partners are, in the directory of `--write`.
 const FEDERATED: &str = "federated";
+
+/// The files of each X509-SVID: its key, its chain and the roots that go with it.
+const SVID_KEY: Numbered = Numbered::new("svid", "key");
+const SVID_CHAIN: Numbered = Numbered::new("svid", "pem");
+const SVID_BUNDLE: Numbered = Numbered::new("bundle", "pem");
+
+/// The file of each JWT-SVID.
+const JWT_TOKEN: Numbered = Numbered::new("jwt", "token");
 
 /// Fetches what this process is entitled to.
 #[derive(Debug, Subcommand)]
@@ -40,7 +48,8 @@ pub(crate) enum FetchCommand {
 pub(crate) struct X509Args {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory.
+    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory; those of an earlier fetch that
+    /// are not given any more are removed.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -59,7 +68,7 @@ pub(crate) struct JwtArgs {
     /// The identity to fetch a token of [default: every one that this process has].
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<SpiffeId>,
-    /// Also writes jwt.N.token (0600) to this directory.
+    /// Also writes jwt.N.token (0600) to this directory, and removes those with higher numbers of an earlier fetch.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -150,11 +159,11 @@ fn write_svids(credentials: &Credentials, svids: &[ReceivedSvid]) -> Result<(), 
             &pem::Pem::new("PRIVATE KEY", svid.key.to_vec()),
             pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
         );
-        credentials.secret(&format!("svid.{index}.key"), key.as_bytes())?;
-        credentials.public(&format!("svid.{index}.pem"), svid.svid.to_pem().as_bytes())?;
-        credentials.public(&format!("bundle.{index}.pem"), svid.bundle.to_pem().as_bytes())?;
+        credentials.secret(&SVID_KEY.name(index), key.as_bytes())?;
+        credentials.public(&SVID_CHAIN.name(index), svid.svid.to_pem().as_bytes())?;
+        credentials.public(&SVID_BUNDLE.name(index), svid.bundle.to_pem().as_bytes())?;
     }
-    Ok(())
+    credentials.keep_first(svids.len(), &[SVID_KEY, SVID_CHAIN, SVID_BUNDLE])
 }
 
 async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
@@ -167,8 +176,9 @@ async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     if let Some(folder) = &args.write {
         let credentials = Credentials::open(folder)?;
         for (index, svid) in svids.iter().enumerate() {
-            credentials.secret(&format!("jwt.{index}.token"), svid.token.as_str().as_bytes())?;
+            credentials.secret(&JWT_TOKEN.name(index), svid.token.as_str().as_bytes())?;
         }
+        credentials.keep_first(svids.len(), &[JWT_TOKEN])?;
     }
     global.output().result(&FetchedTokens { svids }, |fetched| tokens_text(&fetched.svids))
 }
