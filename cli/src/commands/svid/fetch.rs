@@ -167,6 +167,8 @@ fn write_svids(credentials: &Credentials, svids: &[ReceivedSvid]) -> Result<(), 
 }
 
 async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
+    // The agent refuses the same; its status says invalid argument, and not which.
+    agent::jwt_svids::Audience::of(args.audience.clone()).map_err(|error| Failure::of(&error))?;
     let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
     let response = client.jwt_svids(args.audience.clone(), args.spiffe_id.as_ref()).await?;
     let bundles = jwt_bundles_of(client.jwt_bundles().await?)?;
