@@ -40,6 +40,12 @@ impl Failure {
         self.problem.code()
     }
 
+    /// The document, as scripts get it.
+    #[cfg(test)]
+    pub(crate) fn problem(&self) -> Problem {
+        (*self.problem).clone()
+    }
+
     /// The exit code of the process.
     pub(crate) fn exit(&self) -> u8 {
         self.code().facts().exit

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use trust_domains::problem::{Code, Problem};
+use trust_domains::problem::Code;
 
 use crate::args::Cli;
 use crate::failure::Failure;
@@ -52,8 +52,8 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         .map(str::to_owned)
         .or_else(|| nearest(error, words));
     let failure = match meant {
-        Some(meant) => Failure::new(Code::Usage, first_line(error)).with_hint(format!("did you mean: {meant}")),
-        None if wants_json(words) => Failure::from(Problem::new(Code::Usage, first_line(error))),
+        Some(meant) => Failure::new(Code::Usage, mistake(error)).with_hint(format!("did you mean: {meant}")),
+        None if wants_json(words) => Failure::new(Code::Usage, mistake(error)),
         _ => {
             let _ = error.print();
             return ExitCode::from(Code::Usage.facts().exit);
@@ -107,10 +107,15 @@ fn nearest(error: &clap::Error, words: &[OsString]) -> Option<String> {
     Some(format!("{meant} {word}"))
 }
 
-fn first_line(error: &clap::Error) -> String {
+/// What clap says of the mistake, as one line: a sentence, and below it the options or values that it is about. Tips and usage follow those; they are hints.
+fn mistake(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let is_hint = |line: &&str| ["tip:", "Usage:", "For more information"].iter().any(|start| line.starts_with(start));
+    let mut lines = text.lines().map(str::trim).take_while(|line| !is_hint(line)).filter(|line| !line.is_empty());
+    let sentence = lines.next().unwrap_or_default();
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(sentence);
+    let about = lines.collect::<Vec<_>>().join(", ");
+    format!("{sentence} {about}").trim_end().to_owned()
 }
 
 /// The command line did not parse, so the format is read off its words, else off the environment.
@@ -154,6 +159,26 @@ mod tests {
         assert_eq!(meant("troth entry list --limti 3").as_deref(), Some("troth entry list --limit"));
         assert_eq!(meant("troth --output jsn version").as_deref(), Some("json"));
         assert_eq!(meant("troth qqqqqq"), None);
+    }
+
+    #[test]
+    fn a_mistake_is_told_whole_in_one_line_without_usage_and_tips() {
+        let told = |line: &str| mistake(&crate::args::command().try_get_matches_from(words(line)).unwrap_err());
+        assert_eq!(
+            told("troth svid fetch jwt"),
+            "the following required arguments were not provided: --audience <A>"
+        );
+        assert_eq!(
+            told("troth svid mint jwt"),
+            "the following required arguments were not provided: --spiffe-id <ID>, --audience <A>"
+        );
+        assert_eq!(
+            told("troth --output jsn version"),
+            "invalid value 'jsn' for '--output <OUTPUT>' [possible values: text, json]"
+        );
+        assert_eq!(told("troth entry list --limti 3"), "unexpected argument '--limti' found");
+        let ttl = told("troth svid mint wit --spiffe-id /a --ttl 1y");
+        assert!(ttl.starts_with("invalid value '1y' for '--ttl <D>': ") && !ttl.contains("--help"), "{ttl}");
     }
 
     #[test]

@@ -93,6 +93,16 @@ fn the_command_line_fetches_a_token_for_each_identity_and_writes_it() {
     let stranger = fetch_jwt_as(4602, &agent.socket, &["--audience", "a"]);
     assert_eq!((stranger.code, stranger.problem().as_str()), (1, "no_entries"));
     assert_eq!(fetch_jwt_as(4601, &agent.socket, &[]).code, 2, "an audience is needed");
+    let _ = fetch_jwt_as(4601, &agent.socket, &["--audience", "a", "--audience", "a"]).exits(0);
+    for values in [&["--audience", ""][..], &["--audience", "a", "--audience", ""]] {
+        let fetched = fetch_jwt_as(4601, &agent.socket, values).exits(1);
+        let minted = domain.operator(&[&["svid", "mint", "jwt", "--spiffe-id", "/first"], values].concat()).exits(1);
+        assert_eq!(
+            (fetched.problem(), minted.problem()),
+            ("audience_unacceptable".to_owned(), "audience_unacceptable".to_owned()),
+            "one mistake, one code"
+        );
+    }
 
     let folder = domain.folder().join("written");
     let socket = path_text(&agent.socket);

@@ -28,3 +28,4 @@ mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
 mod wit_svids;
+mod written_credentials;

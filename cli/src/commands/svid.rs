@@ -1,5 +1,6 @@
 //! `troth svid`: fetches, watches, mints and checks SVIDs.
 
+mod credentials;
 mod fetch;
 mod lint;
 mod mint;

@@ -70,6 +70,13 @@ fn mistyped_commands_and_those_of_other_systems_draw_what_was_meant() {
         assert_eq!(json.problem(), "usage");
         assert_eq!(text_of(&json.json(), "hint"), format!("did you mean: {meant}"), "{typed:?}");
     }
+    let nothing = run(&["--output", "json", "svid", "fetch", "jwt"]).exits(2);
+    assert_eq!(nothing.problem(), "usage");
+    assert_eq!(
+        text_of(&nothing.json(), "detail"),
+        "the following required arguments were not provided: --audience <A>",
+        "what is missing is named"
+    );
     assert_eq!(run(&["--output", "json", "entry", "create"]).exits(2).problem(), "usage");
     assert_eq!(run(&[]).code, 2);
 }

@@ -105,6 +105,21 @@ fn the_key_of_a_minted_wit_svid_goes_into_a_file_for_its_owner_or_onto_a_line_of
 }
 
 #[test]
+fn where_a_minted_wit_svid_cannot_be_written_none_is_minted() {
+    let domain = Domain::start_with("mint-nowhere.test", &["--enable", "wit"]);
+    let taken = domain.folder().join("taken");
+    std::fs::create_dir_all(taken.join("wit.0.token")).expect("a directory in the token's place");
+    for folder in ["/proc/nope", "/proc", path_text(&taken)] {
+        let refused = domain.operator(&["svid", "mint", "wit", "--spiffe-id", "/backup", "--write", folder]).exits(1);
+        assert_eq!(refused.problem(), "file_unavailable", "{folder}");
+        assert!(text_of(&refused.json(), "detail").contains(folder), "{refused:?}");
+    }
+    assert_eq!(std::fs::read_dir(&taken).expect("it is there").count(), 1, "nothing is left behind");
+    let journal = domain.operator(&["audit", "export"]).exits(0).stdout;
+    assert!(!journal.contains(r#""kind":"wit""#), "a token was issued for nobody: {journal}");
+}
+
+#[test]
 fn without_the_switch_there_is_no_wit_svid_and_a_switch_that_nobody_knows_is_named() {
     let domain = Domain::start("no-wit.test");
     let refused = domain.operator(&["svid", "mint", "wit", "--spiffe-id", "/backup"]).exits(1);

@@ -3,12 +3,13 @@
 mod bundles;
 mod wit;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
+use super::credentials::{Credentials, Numbered};
 use super::received::{Received, ReceivedSvid};
 use super::received_token::{ReceivedToken, jwt_bundles_of};
 use super::socket::SocketArgs;
@@ -16,6 +17,17 @@ use super::workload::WorkloadClient;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::table;
+
+/// Where the bundles of partners are, in the directory of `--write`.
+const FEDERATED: &str = "federated";
+
+/// The files of each X509-SVID: its key, its chain and the roots that go with it.
+const SVID_KEY: Numbered = Numbered::new("svid", "key");
+const SVID_CHAIN: Numbered = Numbered::new("svid", "pem");
+const SVID_BUNDLE: Numbered = Numbered::new("bundle", "pem");
+
+/// The file of each JWT-SVID.
+const JWT_TOKEN: Numbered = Numbered::new("jwt", "token");
 
 /// Fetches what this process is entitled to.
 #[derive(Debug, Subcommand)]
@@ -36,7 +48,8 @@ pub(crate) enum FetchCommand {
 pub(crate) struct X509Args {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory.
+    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory; those of an earlier fetch that
+    /// are not given any more are removed.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -55,7 +68,7 @@ pub(crate) struct JwtArgs {
     /// The identity to fetch a token of [default: every one that this process has].
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<SpiffeId>,
-    /// Also writes jwt.N.token (0600) to this directory.
+    /// Also writes jwt.N.token (0600) to this directory, and removes those with higher numbers of an earlier fetch.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -101,8 +114,9 @@ async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
     let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
     let received = verified(client.watch_x509().await?.next().await?)?;
     if let Some(folder) = &args.write {
-        write_svids(folder, &received.svids)?;
-        write_federated(&folder.join("federated"), &received.federated)?;
+        let credentials = Credentials::open(folder)?;
+        write_svids(&credentials, &received.svids)?;
+        write_federated(&credentials, &received.federated)?;
     }
     let fetched = Fetched {
         federates_with: names(&received.federated),
@@ -116,23 +130,18 @@ fn names(bundles: &[TrustBundle]) -> Vec<TrustDomain> {
 }
 
 /// Writes the bundle of each partner, and takes away those of an earlier fetch that are not given any more: what is withdrawn is not to be trusted.
-fn write_federated(folder: &Path, bundles: &[TrustBundle]) -> Result<(), Failure> {
-    if !bundles.is_empty() {
-        std::fs::create_dir_all(folder)?;
+fn write_federated(credentials: &Credentials, bundles: &[TrustBundle]) -> Result<(), Failure> {
+    if bundles.is_empty() && !credentials.path(FEDERATED).exists() {
+        return Ok(());
     }
+    let federated = credentials.inner(FEDERATED)?;
     for bundle in bundles {
-        write(&folder.join(format!("{}.pem", bundle.trust_domain())), bundle.to_pem().as_bytes(), 0o644)?;
+        federated.public(&format!("{}.pem", bundle.trust_domain()), bundle.to_pem().as_bytes())?;
     }
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for entry in entries {
-        let name = entry?.file_name();
-        let partner: Option<TrustDomain> = name.to_str().and_then(|name| name.strip_suffix(".pem")?.parse().ok());
+    for name in federated.names()? {
+        let partner: Option<TrustDomain> = name.strip_suffix(".pem").and_then(|partner| partner.parse().ok());
         if partner.is_some_and(|partner| !bundles.iter().any(|bundle| *bundle.trust_domain() == partner)) {
-            std::fs::remove_file(folder.join(name))?;
+            federated.remove(&name)?;
         }
     }
     Ok(())
@@ -144,25 +153,22 @@ fn verified(received: Received) -> Result<Received, Failure> {
     Ok(received)
 }
 
-fn write_svids(folder: &Path, svids: &[ReceivedSvid]) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)?;
+fn write_svids(credentials: &Credentials, svids: &[ReceivedSvid]) -> Result<(), Failure> {
     for (index, svid) in svids.iter().enumerate() {
         let key = pem::encode_config(
             &pem::Pem::new("PRIVATE KEY", svid.key.to_vec()),
             pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
         );
-        write(&folder.join(format!("svid.{index}.key")), key.as_bytes(), 0o600)?;
-        write(&folder.join(format!("svid.{index}.pem")), svid.svid.to_pem().as_bytes(), 0o644)?;
-        write(&folder.join(format!("bundle.{index}.pem")), svid.bundle.to_pem().as_bytes(), 0o644)?;
+        credentials.secret(&SVID_KEY.name(index), key.as_bytes())?;
+        credentials.public(&SVID_CHAIN.name(index), svid.svid.to_pem().as_bytes())?;
+        credentials.public(&SVID_BUNDLE.name(index), svid.bundle.to_pem().as_bytes())?;
     }
-    Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    platform::files::write_durable(path, bytes, mode).map_err(|error| Failure::of(&error))
+    credentials.keep_first(svids.len(), &[SVID_KEY, SVID_CHAIN, SVID_BUNDLE])
 }
 
 async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
+    // The agent refuses the same; its status says invalid argument, and not which.
+    agent::jwt_svids::Audience::of(args.audience.clone()).map_err(|error| Failure::of(&error))?;
     let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
     let response = client.jwt_svids(args.audience.clone(), args.spiffe_id.as_ref()).await?;
     let bundles = jwt_bundles_of(client.jwt_bundles().await?)?;
@@ -170,10 +176,11 @@ async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     let read = |message| ReceivedToken::read(message, &bundles, &args.audience, now);
     let svids = response.svids.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &args.write {
-        std::fs::create_dir_all(folder)?;
+        let credentials = Credentials::open(folder)?;
         for (index, svid) in svids.iter().enumerate() {
-            write(&folder.join(format!("jwt.{index}.token")), svid.token.as_str().as_bytes(), 0o600)?;
+            credentials.secret(&JWT_TOKEN.name(index), svid.token.as_str().as_bytes())?;
         }
+        credentials.keep_first(svids.len(), &[JWT_TOKEN])?;
     }
     global.output().result(&FetchedTokens { svids }, |fetched| tokens_text(&fetched.svids))
 }

@@ -8,11 +8,11 @@ use serde::Serialize;
 use trust_domains::problem::Code;
 use trust_domains::{TrustBundle, TrustDomain};
 
+use super::super::credentials::Credentials;
 use super::super::received::{bundles_of, named};
 use super::super::received_wit::wit_bundles_of;
 use super::super::socket::SocketArgs;
 use super::super::workload::WorkloadClient;
-use super::write;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::table;
@@ -60,13 +60,13 @@ pub(super) async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result
         Err(failure) => return Err(failure),
     };
     if let Some(folder) = &args.write {
-        std::fs::create_dir_all(folder)?;
+        let credentials = Credentials::open(folder)?;
         for (trust_domain, bundle) in wit_keys.iter().flatten() {
-            write(&folder.join(format!("{trust_domain}.wit.jwks.json")), bundle.to_wit_jwks().as_bytes(), 0o644)?;
+            credentials.public(&format!("{trust_domain}.wit.jwks.json"), bundle.to_wit_jwks().as_bytes())?;
         }
         for (trust_domain, bundle) in &bundles {
-            write(&folder.join(format!("{trust_domain}.pem")), bundle.to_pem().as_bytes(), 0o644)?;
-            write(&folder.join(format!("{trust_domain}.jwks.json")), bundle.to_jwks().as_bytes(), 0o644)?;
+            credentials.public(&format!("{trust_domain}.pem"), bundle.to_pem().as_bytes())?;
+            credentials.public(&format!("{trust_domain}.jwks.json"), bundle.to_jwks().as_bytes())?;
         }
     }
     let bundles = bundles.into_iter().map(|(trust_domain, bundle)| FetchedBundle {

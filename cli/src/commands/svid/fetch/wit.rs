@@ -1,18 +1,22 @@
 //! `troth svid fetch wit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use trust_domains::SpiffeId;
 use trust_domains::wit_svid::{PROOF_HEADER, ProofAudience, WIT_HEADER};
 
+use super::super::credentials::{Credentials, Numbered};
 use super::super::received_wit::{ReceivedWit, wit_bundles_of};
 use super::super::socket::SocketArgs;
 use super::super::workload::WorkloadClient;
-use super::write;
 use crate::args::Global;
 use crate::failure::Failure;
+
+/// The files of each WIT-SVID.
+const KEY: Numbered = Numbered::new("wit", "key.json");
+const TOKEN: Numbered = Numbered::new("wit", "token");
 
 /// Fetches WIT-SVIDs.
 #[derive(Debug, Args)]
@@ -29,7 +33,8 @@ pub(crate) struct WitArgs {
     /// for a minute, and for one request. Both are printed as the HTTP header fields that carry them.
     #[arg(long, value_name = "AUDIENCE")]
     prove: Option<String>,
-    /// Also writes wit.N.token and its private key wit.N.key.json (both 0600) to this directory; nothing else shows the key.
+    /// Also writes wit.N.token and its private key wit.N.key.json (both 0600) to this directory, and removes those with higher
+    /// numbers of an earlier fetch; nothing else shows the key.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -54,18 +59,17 @@ pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Fail
         svids.iter_mut().try_for_each(|svid| svid.prove(audience, now))?;
     }
     if let Some(folder) = &args.write {
-        write_all(folder, &svids)?;
+        write_all(&Credentials::open(folder)?, &svids)?;
     }
     global.output().result(&Fetched { svids }, |fetched| text(&fetched.svids))
 }
 
-fn write_all(folder: &Path, svids: &[ReceivedWit]) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)?;
+fn write_all(credentials: &Credentials, svids: &[ReceivedWit]) -> Result<(), Failure> {
     for (index, svid) in svids.iter().enumerate() {
-        write(&folder.join(format!("wit.{index}.key.json")), svid.key.jwk().as_bytes(), 0o600)?;
-        write(&folder.join(format!("wit.{index}.token")), svid.token.as_str().as_bytes(), 0o600)?;
+        credentials.secret(&KEY.name(index), svid.key.jwk().as_bytes())?;
+        credentials.secret(&TOKEN.name(index), svid.token.as_str().as_bytes())?;
     }
-    Ok(())
+    credentials.keep_first(svids.len(), &[KEY, TOKEN])
 }
 
 /// A token, or the header fields of a request, and nothing else: what scripts take. Who it is of goes before it when there are several.

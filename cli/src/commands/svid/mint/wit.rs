@@ -12,6 +12,7 @@ use trust_domains::wire::admin::{MintWitRequest, MintedToken, WitChallenge, mint
 use trust_domains::wire::encoding::Base64;
 use zeroize::Zeroizing;
 
+use super::super::credentials::Credentials;
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
 use crate::failure::Failure;
@@ -33,6 +34,10 @@ pub(crate) struct WitArgs {
     place: ServerPlace,
 }
 
+/// The file of the private key, and that of the token.
+const KEY_FILE: &str = "wit.0.key.json";
+const TOKEN_FILE: &str = "wit.0.token";
+
 /// A token, and the key without which it is worth nothing.
 #[derive(Serialize)]
 struct Minted {
@@ -47,15 +52,18 @@ struct Minted {
 pub(super) async fn mint(args: WitArgs, global: &Global) -> Result<(), Failure> {
     let client = AdminClient::find(&args.place, global)?;
     let WitChallenge { challenge, .. } = client.post("/v1/admin/mint-wit/challenge", &()).await?;
+    // Asked for, a token is in the journal for good: there must be a place for it first.
+    let credentials = args.write.as_deref().map(place_for).transpose()?;
     let key = KeyPair::generate().map_err(|error| Failure::of(&error))?;
     let request = request(&args, &key, challenge)?;
     let token: MintedToken = client.post("/v1/admin/mint-wit", &request).await?;
     let private = PrivateJwk::of(&key).map_err(|error| Failure::of(&error))?;
-    let Some(folder) = &args.write else {
+    let (Some(folder), Some(credentials)) = (&args.write, credentials) else {
         let key = Some(Zeroizing::new(private.expose().to_owned()));
         return global.output().result(&Minted { token, key }, text);
     };
-    written(folder, &token, &private)?;
+    credentials.secret(KEY_FILE, private.expose().as_bytes())?;
+    credentials.secret(TOKEN_FILE, token.token.as_str().as_bytes())?;
     global.output().result(&Minted { token, key: None }, |minted| written_text(minted, folder))
 }
 
@@ -77,11 +85,10 @@ fn request(args: &WitArgs, key: &KeyPair, challenge: Base64) -> Result<MintWitRe
     })
 }
 
-fn written(folder: &Path, token: &MintedToken, key: &PrivateJwk) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)?;
-    let write = |name: &str, octets: &[u8]| platform::files::write_durable(&folder.join(name), octets, 0o600).map_err(|error| Failure::of(&error));
-    write("wit.0.key.json", key.expose().as_bytes())?;
-    write("wit.0.token", token.token.as_str().as_bytes())
+fn place_for(folder: &Path) -> Result<Credentials, Failure> {
+    let credentials = Credentials::open(folder)?;
+    credentials.can_take(&[KEY_FILE, TOKEN_FILE])?;
+    Ok(credentials)
 }
 
 /// The token and the key, a line each: they go into two variables.
@@ -94,6 +101,6 @@ fn written_text(minted: &Minted, folder: &Path) -> String {
     fields(&[
         ("SPIFFE ID", minted.token.spiffe_id.to_string()),
         ("expires at", minted.token.expires_at.to_string()),
-        ("written to", format!("{}: wit.0.token, wit.0.key.json", folder.display())),
+        ("written to", format!("{}: {TOKEN_FILE}, {KEY_FILE}", folder.display())),
     ])
 }
