@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, KeyValue, KnownKey, as_text, read_toml};
+use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
@@ -63,7 +63,7 @@ pub struct RawAgentConfig {
 
 /// A `[[sink]]` table.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct RawSink {
     /// The identity: a SPIFFE ID, or its path (`/web`).
     pub spiffe_id: String,
@@ -81,7 +81,7 @@ pub struct RawSink {
 
 /// A `[[broker]]` table.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct RawBroker {
     /// The identity: a SPIFFE ID, or the path of one of the agent's own trust domain.
     pub spiffe_id: String,
@@ -91,14 +91,14 @@ pub struct RawBroker {
 
 /// The keys of a `[[broker]]` table.
 const BROKER_KEYS: &[KnownKey] = &[
-    KnownKey::text::<ConfiguredId>("spiffe_id"),
-    KnownKey::new("reference_types", KeyValue::Texts(as_text::<ReferenceType>)),
+    KnownKey::text::<ConfiguredId>("spiffe_id").required(),
+    KnownKey::new("reference_types", KeyValue::Texts(as_text::<ReferenceType>)).required(),
 ];
 
 /// The keys of a `[[sink]]` table.
 const SINK_KEYS: &[KnownKey] = &[
-    KnownKey::text::<ConfiguredId>("spiffe_id"),
-    KnownKey::text::<PathBuf>("directory"),
+    KnownKey::text::<ConfiguredId>("spiffe_id").required(),
+    KnownKey::text::<PathBuf>("directory").required(),
     KnownKey::text::<String>("owner"),
     KnownKey::text::<String>("group"),
     KnownKey::text::<KeyMode>("mode"),
@@ -130,12 +130,12 @@ impl RawAgentConfig {
         KnownKey::new("enable", KeyValue::Texts(as_text::<Feature>)),
     ];
 
-    /// Reads a file; without one every option is absent.
+    /// Reads a file; without one every option is absent. The draft keeps the mistakes of keys and values, until the whole is checked too.
     ///
     /// # Errors
-    /// Every mistake of the file at once, each with its line.
-    pub fn read(file: Option<&Path>) -> Result<Self, ConfigMistakes> {
-        file.map_or_else(|| Ok(Self::default()), |file| read_toml(file, Self::KNOWN_KEYS))
+    /// Every mistake of the file at once, each with its line, where too little of it is understood to check the whole.
+    pub fn read(file: Option<&Path>) -> Result<Draft<Self>, ConfigMistakes> {
+        file.map_or_else(|| Ok(Draft::of(Self::default())), |file| read_draft(file, Self::KNOWN_KEYS))
     }
 
     /// Lays these options over others: where one is absent here, the other counts. Sinks and brokers add up.
@@ -177,7 +177,7 @@ impl std::fmt::Debug for RawAgentConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use platform::config::read_toml_text;
+    use platform::config::{read_draft_text, read_toml_text};
 
     #[test]
     fn a_whole_file_is_read() {
@@ -214,6 +214,22 @@ mod tests {
         for key in ["workload_sokcet", "enable[0]", "join", "sink[0].spiffe_id", "sink[0].mode"] {
             assert!(keys.contains(&key), "{told}");
         }
+    }
+
+    #[test]
+    fn the_mistakes_of_values_and_of_the_whole_are_told_together() {
+        let text = "jwt_leeway = '10m'\nenable = ['broker', 'x']\nmax_streams_per_uid = 0\n[[broker]]\nreference_types = ['pid']\n[[sink]]\nspiffe_id = '/web'\ndirectory = 'web'\n";
+        let draft = read_draft_text::<RawAgentConfig>(text, RawAgentConfig::KNOWN_KEYS).unwrap();
+        let told = draft
+            .finish(|raw| crate::config::AgentConfig::new(raw, &platform::paths::Environment::default()))
+            .unwrap_err();
+        let mut keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(
+            keys,
+            ["broker[0].spiffe_id", "enable", "enable[1]", "jwt_leeway", "max_streams_per_uid", "sink[0]"],
+            "{told}"
+        );
     }
 
     #[test]

@@ -155,8 +155,8 @@ impl ServerConfig {
         let bundle = bundle_endpoint(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
-        let policy = policy(issuing_ttl?, node_ttl?, max_class?, clock_skew?);
-        let authority_policy = mistakes.check("issuing_ttl", policy);
+        let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
+        let authority_policy = lives.and_then(|(((issuing, node), class), skew)| mistakes.check("issuing_ttl", policy(issuing, node, class, skew)));
         // Somebody outside fetches the keys: they hear of a new one at their next refresh.
         let is_fetched = raw.bundle_listen.is_some() || raw.jwt_issuer.is_some();
         let (longest, ack_deadline, hint) = (max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, KeyValue, KnownKey, as_text, read_toml};
+use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
@@ -93,12 +93,12 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
 
-    /// Reads a file; without one every option is absent.
+    /// Reads a file; without one every option is absent. The draft keeps the mistakes of keys and values, until the whole is checked too.
     ///
     /// # Errors
-    /// Every mistake of the file at once, each with its line.
-    pub fn read(file: Option<&Path>) -> Result<Self, ConfigMistakes> {
-        file.map_or_else(|| Ok(Self::default()), |file| read_toml(file, Self::KNOWN_KEYS))
+    /// Every mistake of the file at once, each with its line, where too little of it is understood to check the whole.
+    pub fn read(file: Option<&Path>) -> Result<Draft<Self>, ConfigMistakes> {
+        file.map_or_else(|| Ok(Draft::of(Self::default())), |file| read_draft(file, Self::KNOWN_KEYS))
     }
 
     /// Lays these options over others: where one is absent here, the other counts.

@@ -1,6 +1,6 @@
 //! A configuration is valid as a whole or every mistake is named.
 
-use platform::config::read_toml_text;
+use platform::config::{read_draft_text, read_toml_text};
 use platform::paths::Environment;
 use trust_domains::class::CredentialClass;
 use trust_domains::jws::TokenAlgorithm;
@@ -250,4 +250,15 @@ fn a_flag_counts_more_than_the_file() {
     };
     let config = ServerConfig::new(flags.over(file), &environment()).unwrap();
     assert_eq!((config.listen.port(), config.node_ttl.as_secs()), (1, 43_200));
+}
+
+#[test]
+fn the_mistakes_of_values_and_of_the_whole_are_told_together() {
+    let text = "lisen = ':1'\nmax_class = 'fastest'\nnode_ttl = '1s'\nclock_skew = '2h'\nbundle_refresh_hint = '0s'\nbundle_key = '/k'\nenable = ['x']\n";
+    let draft = read_draft_text::<RawServerConfig>(text, RawServerConfig::KNOWN_KEYS).unwrap();
+    let told = draft.finish(|raw| ServerConfig::new(raw, &environment())).unwrap_err();
+    let mut keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+    keys.sort_unstable();
+    let expected = ["bundle_key", "bundle_refresh_hint", "clock_skew", "enable[0]", "lisen", "max_class", "node_ttl"];
+    assert_eq!(keys, expected, "{told}");
 }

@@ -12,6 +12,7 @@ use platform::web::{FileIdentity, WebLimits, WebServer};
 use tokio::net::{TcpListener, UnixListener};
 use trust_domains::join_link::{ParseServerAddressError, ServerAddress};
 
+use super::bundle_endpoint::Following;
 use super::tls::NodeTls;
 use super::{Context, Rooms, RunError, bundle_endpoint};
 use crate::api::admin::{self, AdminApi, Advertised};
@@ -153,12 +154,10 @@ fn serve_bundle(bundle: Bundle, rooms: &Rooms, context: &Context, config: &Serve
     };
     let Bundle { listener, address, identity } = bundle;
     let server = WebServer::new(identity.clone(), edge(public::router(api)), WebLimits::default())?;
-    tracing::info!(%address, "the bundle endpoint is served");
+    let following = Following::start(identity, address, context.health.clone());
     rooms.tasks.spawn(server.serve(listener, context.shutdown.clone()));
-    let (health, until) = (context.health.clone(), context.shutdown.clone());
-    rooms
-        .tasks
-        .spawn(async move { until.run_until_cancelled(bundle_endpoint::follow(identity, health)).await });
+    let until = context.shutdown.clone();
+    rooms.tasks.spawn(async move { until.run_until_cancelled(following.run()).await });
     Ok(())
 }
 

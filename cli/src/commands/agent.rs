@@ -133,7 +133,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         enable: (!args.enable.is_empty()).then_some(args.enable),
         ..RawAgentConfig::default()
     };
-    let config = AgentConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+    let config = from_file.finish(|from_file| AgentConfig::new(from_flags.over(from_file), &Environment::of_process()));
+    let config = config.map_err(|error| Failure::of(&error))?;
     let shutdown = platform::process::shutdown_signal()?;
     agent::run::run(config, platform::clock::SystemClock::shared(), shutdown)
         .await

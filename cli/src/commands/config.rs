@@ -57,12 +57,14 @@ pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure
     }
     match kind {
         Kind::Agent => {
-            let raw = RawAgentConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
-            AgentConfig::new(raw, &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+            let draft = RawAgentConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
+            let checked = draft.finish(|raw| AgentConfig::new(raw, &Environment::of_process()));
+            checked.map_err(|error| Failure::of(&error))?;
         }
         Kind::Server => {
-            let raw = RawServerConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
-            ServerConfig::new(raw, &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+            let draft = RawServerConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
+            let checked = draft.finish(|raw| ServerConfig::new(raw, &Environment::of_process()));
+            checked.map_err(|error| Failure::of(&error))?;
         }
     }
     global.output().result(

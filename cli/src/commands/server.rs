@@ -209,7 +209,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };
-    let config = ServerConfig::new(from_flags.over(from_file), &Environment::of_process()).map_err(|error| Failure::of(&error))?;
+    let config = from_file.finish(|from_file| ServerConfig::new(from_flags.over(from_file), &Environment::of_process()));
+    let config = config.map_err(|error| Failure::of(&error))?;
     environment::start_logging(global)?;
     let shutdown = platform::process::shutdown_signal()?;
     ca_server::server::run(config, platform::clock::SystemClock::shared(), shutdown)

@@ -13,6 +13,8 @@ pub struct KnownKey {
     pub name: &'static str,
     /// Its value.
     pub value: KeyValue,
+    /// Whether its table must have it.
+    pub is_required: bool,
 }
 
 /// What a value may be.
@@ -44,13 +46,24 @@ impl KnownKey {
         Self {
             name,
             value: KeyValue::Text(as_text::<T>),
+            is_required: false,
         }
     }
 
     /// Returns a key with another kind of value.
     #[must_use]
     pub const fn new(name: &'static str, value: KeyValue) -> Self {
-        Self { name, value }
+        Self {
+            name,
+            value,
+            is_required: false,
+        }
+    }
+
+    /// Returns this key as one that its table must have. The type that is read has a default for it, so that other mistakes are told beside.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { is_required: true, ..self }
     }
 }
 

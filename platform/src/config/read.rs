@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
 use trust_domains::problem::with_causes;
 
+use super::draft::Draft;
 use super::known::{KeyValue, KnownKey, nearest};
 use super::mistakes::{ConfigMistakes, Mistakes};
 use crate::files::{FileError, read_limited};
@@ -33,6 +34,31 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path, known: &[KnownKey]) -> Result
 /// # Errors
 /// [`ConfigMistakes`].
 pub fn read_toml_if_present<T: DeserializeOwned>(path: &Path, known: &[KnownKey]) -> Result<Option<T>, ConfigMistakes> {
+    let Some(text) = text_of(path)? else { return Ok(None) };
+    read_toml_text(&text, known).map(Some).map_err(|mistakes| ConfigMistakes {
+        file: Some(path.to_owned()),
+        ..mistakes
+    })
+}
+
+/// Reads a configuration file as far as it can be understood, for a check of the whole that shall tell its mistakes beside those of the file.
+///
+/// # Errors
+/// [`ConfigMistakes`]: there is no such file, or too little of it is understood to check the rest.
+pub fn read_draft<T: DeserializeOwned>(path: &Path, known: &[KnownKey]) -> Result<Draft<T>, ConfigMistakes> {
+    let text = text_of(path)?.ok_or_else(|| of_file(path, "there is no such file"))?;
+    draft(&text, known, Some(path))
+}
+
+/// Reads the text of a configuration file as [`read_draft`] reads a file.
+///
+/// # Errors
+/// [`ConfigMistakes`]: too little of it is understood to check the rest.
+pub fn read_draft_text<T: DeserializeOwned>(text: &str, known: &[KnownKey]) -> Result<Draft<T>, ConfigMistakes> {
+    draft(text, known, None)
+}
+
+fn text_of(path: &Path) -> Result<Option<String>, ConfigMistakes> {
     let octets = match read_limited(path, LONGEST_FILE) {
         Ok(octets) => octets,
         Err(error) if error.is_not_found() => return Ok(None),
@@ -40,10 +66,7 @@ pub fn read_toml_if_present<T: DeserializeOwned>(path: &Path, known: &[KnownKey]
         Err(error) => return Err(of_file(path, &with_causes(&error))),
     };
     let text = String::from_utf8(octets).map_err(|_| of_file(path, "the file is not text (UTF-8)"))?;
-    read_toml_text(&text, known).map(Some).map_err(|mistakes| ConfigMistakes {
-        file: Some(path.to_owned()),
-        ..mistakes
-    })
+    Ok(Some(text))
 }
 
 /// Reads the text of a configuration file.
@@ -51,6 +74,10 @@ pub fn read_toml_if_present<T: DeserializeOwned>(path: &Path, known: &[KnownKey]
 /// # Errors
 /// [`ConfigMistakes`].
 pub fn read_toml_text<T: DeserializeOwned>(text: &str, known: &[KnownKey]) -> Result<T, ConfigMistakes> {
+    draft(text, known, None)?.finish(Ok)
+}
+
+fn draft<T: DeserializeOwned>(text: &str, known: &[KnownKey], file: Option<&Path>) -> Result<Draft<T>, ConfigMistakes> {
     let mut reader = Reader {
         text,
         mistakes: Mistakes::new(),
@@ -61,18 +88,45 @@ pub fn read_toml_text<T: DeserializeOwned>(text: &str, known: &[KnownKey]) -> Re
         let at = error.span().map_or(0, |span| span.start);
         reader.tell(at, "", error.message());
     }
-    reader.check_table(document.get_ref(), known, "");
-    if !reader.mistakes.is_empty() {
-        return reader.mistakes.finish(None, None);
+    reader.check_table(document.get_ref(), known, "", 0);
+    if reader.mistakes.is_empty() {
+        return match toml::from_str(text) {
+            Ok(value) => Ok(Draft::of(value)),
+            Err(error) => {
+                // The table above missed what the type wants: a value that only together with others is wrong.
+                reader.tell(error.span().map_or(0, |span| span.start), "", error.message());
+                reader.mistakes.finish(file, None)
+            }
+        };
     }
-    match toml::from_str(text) {
-        Ok(value) => Ok(value),
-        Err(error) => {
-            // The table above missed what the type wants: a required key, a value that only together with others is wrong.
-            reader.tell(error.span().map_or(0, |span| span.start), "", error.message());
-            reader.mistakes.finish(None, None)
+    // Without the keys that nobody knows the rest may still be understood. A value of a wrong kind leaves nothing to go on with.
+    let understood = toml::from_str::<Table>(text).ok().and_then(|mut table| {
+        keep_known(&mut table, known);
+        table.try_into().ok()
+    });
+    let told = reader.mistakes.finish::<()>(file, None);
+    match (understood, told) {
+        (Some(value), told) => Ok(Draft::new(value, told.err())),
+        (None, Err(told)) => Err(told),
+        (None, Ok(())) => Err(ConfigMistakes {
+            file: file.map(Path::to_owned),
+            mistakes: Vec::new(),
+        }),
+    }
+}
+
+fn keep_known(table: &mut Table, known: &[KnownKey]) {
+    table.retain(|name, value| {
+        let Some(known) = known.iter().find(|known| known.name == name) else {
+            return false;
+        };
+        match (&known.value, value) {
+            (KeyValue::Table(known), Value::Table(table)) => keep_known(table, known),
+            (KeyValue::Tables(known), Value::Array(tables)) => tables.iter_mut().filter_map(Value::as_table_mut).for_each(|table| keep_known(table, known)),
+            _ => {}
         }
-    }
+        true
+    });
 }
 
 struct Reader<'a> {
@@ -82,7 +136,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn check_table(&mut self, table: &DeTable<'_>, known: &[KnownKey], prefix: &str) {
+    fn check_table(&mut self, table: &DeTable<'_>, known: &[KnownKey], prefix: &str, at: usize) {
+        let has = |name: &str| table.keys().any(|key| key.get_ref().as_ref() == name);
+        for missing in known.iter().filter(|known| known.is_required && !has(known.name)) {
+            self.tell(at, &format!("{prefix}{}", missing.name), "is missing");
+        }
         for (name, value) in table {
             let key = format!("{prefix}{}", name.get_ref());
             match known.iter().find(|known| known.name == name.get_ref().as_ref()) {
@@ -102,7 +160,7 @@ impl Reader<'_> {
                     self.tell(at, key, &format!("the number is not between {least} and {most}"));
                 }
             }
-            (KeyValue::Table(known), DeValue::Table(table)) => self.check_table(table, known, &format!("{key}.")),
+            (KeyValue::Table(known), DeValue::Table(table)) => self.check_table(table, known, &format!("{key}."), at),
             (KeyValue::Tables(known), DeValue::Array(tables)) => {
                 for (index, table) in tables.iter().enumerate() {
                     self.check_value(&format!("{key}[{index}]"), table, &KeyValue::Table(known));
@@ -193,14 +251,17 @@ mod tests {
         sink: Vec<RawSink>,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields)]
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
     struct RawSink {
         spiffe_id: String,
         directory: String,
     }
 
-    const SINK: &[KnownKey] = &[KnownKey::text::<String>("spiffe_id"), KnownKey::text::<String>("directory")];
+    const SINK: &[KnownKey] = &[
+        KnownKey::text::<String>("spiffe_id").required(),
+        KnownKey::text::<String>("directory").required(),
+    ];
 
     const KNOWN: &[KnownKey] = &[
         KnownKey::text::<String>("data_dir"),
@@ -244,7 +305,7 @@ mod tests {
         let text =
             "datadir = '/d'\nnode_ttl = '3600'\nstreams = 0\ncache = 'yes'\nenable = ['wit', 'tiw']\nzebra = 1\n\n[[sink]]\nspiffe_id = 7\ndirectroy = '/x'\n";
         let told = mistakes(text);
-        assert_eq!(told.len(), 8, "{told:#?}");
+        assert_eq!(told.len(), 9, "{told:#?}");
         for expected in [
             "line 1: datadir: is not known; did you mean data_dir?",
             "line 3: streams: the number is not between 1 and 10000",
@@ -252,6 +313,7 @@ mod tests {
             "line 5: enable[1]: \"tiw\" is not known; known is wit",
             "line 6: zebra: is not known; known are data_dir, node_ttl, streams, cache, enable, sink",
             "line 9: sink[0].spiffe_id: expected a text in quotes, found an integer",
+            "line 8: sink[0].directory: is missing",
             "line 10: sink[0].directroy: is not known; did you mean directory?",
         ] {
             assert!(told.iter().any(|mistake| mistake == expected), "{expected}: {told:#?}");
@@ -270,9 +332,26 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_type_knows_is_told_too() {
-        let told = mistakes("[[sink]]\nspiffe_id = '/web'\n");
-        assert_eq!(told, ["line 1: missing field `directory`"]);
+    fn a_key_that_is_missing_hides_no_other_mistake() {
+        let told = mistakes("streams = 0\n[[sink]]\nspiffe_id = '/web'\n");
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(told.contains(&"line 2: sink[0].directory: is missing".to_owned()), "{told:#?}");
+    }
+
+    #[test]
+    fn a_file_with_unknown_keys_and_wrong_values_is_still_understood() {
+        let text = "datadir = '/d'\nnode_ttl = '24h'\nstreams = 0\n[[sink]]\ncolour = 'red'\n";
+        let seen = |raw: Raw| {
+            assert_eq!((raw.streams, raw.sink.len()), (Some(0), 1));
+            let mut mistakes = Mistakes::new();
+            mistakes.add("cache", "is needed");
+            mistakes.finish(None, None::<()>)
+        };
+        let told = read_draft_text::<Raw>(text, KNOWN).unwrap().finish(seen).unwrap_err().to_string();
+        for expected in ["datadir", "streams", "sink[0].colour", "sink[0].spiffe_id: is missing", "cache: is needed"] {
+            assert!(told.contains(expected), "{expected}: {told}");
+        }
+        read_draft_text::<Raw>("streams = 'many'\n", KNOWN).unwrap_err();
     }
 
     #[test]

@@ -114,6 +114,12 @@ impl FileIdentity {
         Ok(Look::Changed)
     }
 
+    /// Returns whether there is a certificate to show: whether a look was good.
+    #[must_use]
+    pub fn shows_one(&self) -> bool {
+        self.shown.load().is_some()
+    }
+
     fn parse(&self, certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, FileIdentityError> {
         let no_certificate = || FileIdentityError::NoCertificate {
             path: self.files.certificate.clone(),

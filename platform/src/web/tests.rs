@@ -141,6 +141,7 @@ async fn new_files_are_shown_and_bad_ones_keep_what_was_there() {
     let directory = world.directory.path();
     assert_eq!(world.identity.look().unwrap_err().code(), Code::FileUnavailable, "there are none yet");
     assert_eq!(world.shown(&rustls::version::TLS13).await, None, "and nothing is shown");
+    assert!(!world.identity.shows_one());
 
     let first = write(directory, "one.example.org");
     assert_eq!(world.identity.look().unwrap(), Look::Changed);
@@ -152,7 +153,7 @@ async fn new_files_are_shown_and_bad_ones_keep_what_was_there() {
     let new_key = std::fs::read(directory.join("k.pem")).unwrap();
     for bad in [&good_key[..], b"junk", b""] {
         std::fs::write(directory.join("k.pem"), bad).unwrap();
-        assert!(world.identity.look().is_err());
+        assert!(world.identity.look().is_err() && world.identity.shows_one());
         assert_eq!(world.shown(&rustls::version::TLS13).await.as_ref(), Some(&first));
     }
     std::fs::write(directory.join("k.pem"), &new_key).unwrap();

@@ -109,10 +109,27 @@ async fn a_server_starts_without_its_web_certificate_and_says_so_until_it_is_the
         };
         tokio::time::timeout(DEADLINE, looking).await.unwrap();
     };
-    state(HealthState::Degraded).await;
     let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
-    assert!(health.problems[0].contains("web.pem"), "{:?}", health.problems);
+    assert_eq!(health.state, HealthState::Degraded, "from the first moment");
+    let [problem] = health.problems.as_slice() else { panic!("{health:?}") };
+    assert!(problem.contains("web.pem") && problem.contains("serves nothing until"), "{problem}");
+    assert!(!problem.contains("the one before stays"), "there was none before: {problem}");
     let certificate = write(directory.path());
     answered(&world, &certificate, "/").await;
     state(HealthState::Ready).await;
+    std::fs::remove_file(directory.path().join("web.pem")).unwrap();
+    state(HealthState::Degraded).await;
+    let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
+    assert!(health.problems[0].contains("the one before stays"), "{health:?}");
+    answered(&world, &certificate, "/").await;
+}
+
+#[tokio::test]
+async fn a_good_web_certificate_is_shown_to_the_first_who_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = write(directory.path());
+    let world = world(directory.path()).await;
+    assert!(asked(&world, &certificate, "/").await.is_some(), "without a second try");
+    let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
+    assert_eq!(health.state, HealthState::Ready);
 }

@@ -1,0 +1,86 @@
+//! A configuration between the two checks of it: so that the mistakes of both are told together.
+
+use super::mistakes::{ConfigMistakes, Mistake};
+
+/// What a file says, as far as it can be understood, with the mistakes found in its keys and values.
+#[derive(Debug)]
+pub struct Draft<T> {
+    value: T,
+    told: Option<ConfigMistakes>,
+}
+
+impl<T> Draft<T> {
+    /// Returns a draft without mistakes: there is no file.
+    pub const fn of(value: T) -> Self {
+        Self { value, told: None }
+    }
+
+    pub(super) const fn new(value: T, told: Option<ConfigMistakes>) -> Self {
+        Self { value, told }
+    }
+
+    /// Makes the configuration of it. What the second check finds anew about a value that the first named is left out.
+    ///
+    /// # Errors
+    /// The mistakes of both checks.
+    pub fn finish<U>(self, check: impl FnOnce(T) -> Result<U, ConfigMistakes>) -> Result<U, ConfigMistakes> {
+        match (self.told, check(self.value)) {
+            (None, checked) => checked,
+            (Some(told), Ok(_)) => Err(told),
+            (Some(mut told), Err(more)) => {
+                let new = more.mistakes.into_iter().filter(|mistake| !is_told(mistake, &told.mistakes));
+                let new: Vec<_> = new.collect();
+                told.mistakes.extend(new);
+                Err(told)
+            }
+        }
+    }
+}
+
+/// The checks name one value by one key; or the second names the table or list (`broker[0]`) whose value (`broker[0].spiffe_id`) the first named.
+fn is_told(mistake: &Mistake, told: &[Mistake]) -> bool {
+    told.iter().any(|told| match told.key.strip_prefix(&mistake.key) {
+        Some("") => true,
+        Some(rest) if rest.starts_with('.') => true,
+        Some(rest) if rest.starts_with('[') => mistake.text.contains(&told.text),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mistakes::Mistakes;
+    use super::*;
+
+    fn mistakes(told: &[(&str, &str)]) -> ConfigMistakes {
+        let mut mistakes = Mistakes::new();
+        for (key, text) in told {
+            mistakes.add(*key, text);
+        }
+        mistakes.finish::<()>(None, None).unwrap_err()
+    }
+
+    #[test]
+    fn the_mistakes_of_both_checks_are_told_and_each_once() {
+        let first = mistakes(&[("ttl", "no duration"), ("broker[0].id", "is missing"), ("enable[1]", "no x")]);
+        let second = mistakes(&[
+            ("ttl", "no duration"),
+            ("broker[0]", "no identity"),
+            ("enable", "no x"),
+            ("enable", "needs an address"),
+            ("broker[1]", "no type"),
+            ("tt", "too long"),
+        ]);
+        let told = Draft::new((), Some(first)).finish(|()| Err::<(), _>(second)).unwrap_err();
+        let told: Vec<_> = told.mistakes.iter().map(ToString::to_string).collect();
+        let new = ["enable: needs an address", "broker[1]: no type", "tt: too long"];
+        assert_eq!(told, [&["ttl: no duration", "broker[0].id: is missing", "enable[1]: no x"][..], &new].concat());
+    }
+
+    #[test]
+    fn a_draft_is_a_configuration_when_neither_check_finds_a_mistake() {
+        assert_eq!(Draft::of(1).finish(Ok), Ok(1));
+        assert!(Draft::of(1).finish(|_| Err::<(), _>(mistakes(&[("a", "b")]))).is_err());
+        assert!(Draft::new(1, Some(mistakes(&[("a", "b")]))).finish(Ok).is_err());
+    }
+}
