@@ -171,6 +171,16 @@ fn who_is_not_on_the_list_is_refused_at_each_call_whether_the_process_exists_or_
     assert!(log.contains("the Broker API is served to nobody"), "{log}");
 }
 
+#[test]
+fn a_message_over_twelve_kib_is_out_of_range_as_the_page_says() {
+    let world = World::with("long.test", "180s", &[]);
+    runtime().block_on(async {
+        let request = token_of(1, &["a".repeat(13 * 1024).as_str()], "");
+        let refused = world.broker().await.fetch_jwtsvid(request).await.map(drop).unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    });
+}
+
 async fn stream_of(broker: &mut BrokerApiClient, pid: i32) -> Streaming<SubscribeToX509svidResponse> {
     let mut stream = broker.subscribe_to_x509svid(svids_of(pid)).await.expect("a stream").into_inner();
     next(&mut stream).await.expect("a state");

@@ -166,11 +166,15 @@ async fn an_agent_directory_of_version_1_is_opened_and_served_from() {
 #[test]
 fn configuration_files_of_version_1_are_read() {
     let server = RawServerConfig::read(Some(&fixture("server.toml"))).expect("server.toml");
-    assert_eq!(server.advertise.as_deref(), Some("ca.example.org:8443"));
-    ServerConfig::new(server, &Environment::default()).expect("a server's configuration");
+    let server = server
+        .finish(|raw| ServerConfig::new(raw, &Environment::default()))
+        .expect("a server's configuration");
+    assert_eq!(server.advertise.expect("an address").to_string(), "ca.example.org:8443");
     let agent = RawAgentConfig::read(Some(&fixture("agent.toml"))).expect("agent.toml");
-    assert_eq!(agent.sink.len(), 1);
-    AgentConfig::new(agent, &Environment::default()).expect("an agent's configuration");
+    let agent = agent
+        .finish(|raw| AgentConfig::new(raw, &Environment::default()))
+        .expect("an agent's configuration");
+    assert_eq!(agent.sinks.len(), 1);
 }
 
 fn parsed<T: DeserializeOwned>(value: &Value) -> T {
