@@ -173,7 +173,7 @@ fn who_is_not_on_the_list_is_refused_at_each_call_whether_the_process_exists_or_
 
 #[test]
 fn a_message_over_twelve_kib_is_out_of_range_as_the_page_says() {
-    let world = World::with("long.test", "180s", &[]);
+    let world = World::with("long.test", "180s", &["--broker-allow", "/mesh=pid"]);
     runtime().block_on(async {
         let request = token_of(1, &["a".repeat(13 * 1024).as_str()], "");
         let refused = world.broker().await.fetch_jwtsvid(request).await.map(drop).unwrap_err();
