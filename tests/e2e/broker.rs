@@ -23,6 +23,8 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 use trust_domains::x509::{Certificate, split_der};
 
+use crate::outside_clients::run_go;
+
 /// A workload that never asks for itself.
 pub(super) const WORKLOAD: u32 = 4_961;
 
@@ -538,4 +540,21 @@ fn it_is_off_unless_switched_on_and_its_options_alone_are_refused() {
     }
     let refused = run(&[&at[..], &["--enable", "broker"]].concat()).exits(2);
     assert!(refused.stderr.contains("--broker-socket PATH or --broker-listen ADDR"), "{refused:?}");
+}
+
+// BEP-03, BEP-04: a broker that is not ours, with the public messages of the standard and go-spiffe's mutual TLS.
+#[covers("BEP-02", "BEP-03", "BEP-04", "BRK-01", "BRK-19")]
+#[test]
+fn a_broker_in_go_verifies_the_agent_and_gets_the_identity_of_another_process() {
+    let world = World::new("go-broker.test");
+    let workload = Sleeper::start(WORKLOAD);
+    let Address::Unix(socket) = &world.unix else { panic!("a Unix socket") };
+    let (own, agent, web) = (world.id("/mesh"), world.id("/troth/agent/join_token/n1"), world.id("/web"));
+    let pid = workload.pid().to_string();
+    let arguments = ["broker", path_text(&world.agent.socket), &own, path_text(socket), &agent, &pid, &web];
+    assert_eq!(run_go(&arguments).exits(0).json()["spiffe_id"], web);
+
+    let other = world.id("/troth/agent/join_token/n2");
+    let misled = ["broker", path_text(&world.agent.socket), &own, path_text(socket), &other, &pid, &web];
+    assert_ne!(run_go(&misled).code, 0, "another agent than is expected");
 }

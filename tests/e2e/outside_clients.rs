@@ -163,7 +163,7 @@ fn the_python_client_is_told_when_no_entry_matches() {
 }
 
 /// Runs the client in Go: `TROTH_GO_CLIENT`, else that of this checkout's `build`.
-fn run_go(arguments: &[&str]) -> Run {
+pub(super) fn run_go(arguments: &[&str]) -> Run {
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let client = std::env::var_os("TROTH_GO_CLIENT").map_or_else(|| checkout.join("build/go-client"), PathBuf::from);
     let output = Command::new(&client).args(arguments).env_remove("SPIFFE_ENDPOINT_SOCKET").output();

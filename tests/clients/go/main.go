@@ -3,6 +3,8 @@
 //	client x509 SOCKET SPIFFE_ID GENERATIONS   fetches X509-SVIDs, verifies them, and watches so many further generations
 //	client jwt SOCKET SPIFFE_ID AUDIENCE       fetches a JWT-SVID, has it validated by the agent, and verifies it with the keys from the agent
 //	client wit SOCKET SPIFFE_ID GENERATIONS    fetches a WIT-SVID with its key, verifies it with the keys from the agent, and watches so many further generations
+//	client broker SOCKET SPIFFE_ID BROKER_SOCKET AGENT_ID PID WORKLOAD_ID
+//	                                           is a broker: fetches the identity of another process, by the agent that has this ID
 //	client mtls SOCKET SPIFFE_ID               says something to itself over mTLS, and refuses a peer with another identity
 //
 // Prints one line of JSON for each thing that it saw. Ends with exit 0 when each was as the standard says, else with the reason.
@@ -36,7 +38,7 @@ const patience = 40 * time.Second
 
 func main() {
 	if len(os.Args) < 4 {
-		fail(fmt.Errorf("usage: client x509|jwt|wit|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
+		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -52,6 +54,8 @@ func main() {
 		err = useJWT(ctx, address, id, os.Args[4])
 	case "wit":
 		err = watchWIT(ctx, address, id, os.Args[4])
+	case "broker":
+		err = actAsBroker(ctx, address, os.Args[4:])
 	case "mtls":
 		err = talk(ctx, address, id)
 	default:
