@@ -277,7 +277,7 @@ async fn a_stream_that_ends_lets_go_of_its_tokens() {
     said(&mut stream).await.unwrap();
     drop(stream);
     while world.endpoints.open_streams().workload_api > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     world.clock.advance(WIT_LIFE / 2);
     assert_eq!(issue_all(world.wits(), world.clock.now()), 0, "nobody follows it");

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{Health, HealthState};
 
-use super::world::{DEADLINE, World};
+use super::world::{DEADLINE, World, until};
 use crate::config::RawServerConfig;
 
 /// Writes a certificate for loopback and its key, and returns its DER.
@@ -58,15 +58,7 @@ async fn asked(world: &World, believed: &CertificateDer<'static>, path: &str) ->
 
 /// Asks until there is an answer.
 async fn answered(world: &World, believed: &CertificateDer<'static>, path: &str) -> String {
-    let asking = async {
-        loop {
-            if let Some(answer) = asked(world, believed, path).await {
-                return answer;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, asking).await.unwrap()
+    until(async || asked(world, believed, path).await).await
 }
 
 fn body(answer: &str) -> &str {
@@ -102,12 +94,11 @@ async fn a_server_starts_without_its_web_certificate_and_says_so_until_it_is_the
     let directory = tempfile::tempdir().unwrap();
     let world = world(directory.path()).await;
     let state = async |expected: HealthState| {
-        let looking = async {
-            while world.admin.get::<Health>("/v1/admin/health").await.unwrap().state != expected {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, looking).await.unwrap();
+        until(async || {
+            let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
+            (health.state == expected).then_some(())
+        })
+        .await;
     };
     let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
     assert_eq!(health.state, HealthState::Degraded, "from the first moment");

@@ -9,6 +9,7 @@ mod issuing;
 mod openapi;
 mod restart;
 mod sync;
+mod token_calls;
 mod tokens;
 mod wits;
 mod world;

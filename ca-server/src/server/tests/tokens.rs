@@ -10,14 +10,14 @@ use platform::client::CallError;
 use platform::tls::Connection;
 use serde_json::{Value, json};
 use trust_domains::jwk::EcJwk;
-use trust_domains::problem::{Code, Coded as _};
+use trust_domains::problem::Code;
 use trust_domains::wire::admin::{EntryDraft, EntryView, MintJwtRequest, MintedToken};
-use trust_domains::wire::audit::{AuditEvent, AuditRecord, TokenIssuance};
 use trust_domains::wire::node::MAX_ISSUE_BATCH;
-use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssuedToken, JwtRequest, MAX_AUDIENCE_LEN, MAX_AUDIENCES, TokenResult};
+use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, JwtRequest, MAX_AUDIENCE_LEN, MAX_AUDIENCES};
 use trust_domains::{EntryId, SpiffeBundle};
 
-use super::world::{DEADLINE, Stream, World, acknowledge, code, draft};
+use super::token_calls::{issued, issued_once_acknowledged, recorded, refusal};
+use super::world::{DEADLINE, World, code, draft, until};
 use crate::config::RawServerConfig;
 
 const DB: &str = "spiffe://example.org/db";
@@ -43,20 +43,6 @@ async fn ask(connection: &Connection, requests: &[(EntryId, &[&str])]) -> Result
     connection.post("/v1/node/issue-jwt", &IssueJwtRequest { requests }, DEADLINE).await
 }
 
-fn refusal(result: &TokenResult) -> Option<Code> {
-    match result {
-        TokenResult::Issued(_) => None,
-        TokenResult::Refused { problem, .. } => Some(problem.code()),
-    }
-}
-
-fn issued(result: &TokenResult) -> &IssuedToken {
-    match result {
-        TokenResult::Issued(token) => token,
-        TokenResult::Refused { problem, .. } => panic!("{problem}"),
-    }
-}
-
 /// Verifies a token by the bundle, with a library that did not sign it; returns its header and claims.
 fn verified(token: &str, bundle: &SpiffeBundle) -> (Value, Value) {
     let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
@@ -70,17 +56,6 @@ fn verified(token: &str, bundle: &SpiffeBundle) -> (Value, Value) {
     let signature = p256::ecdsa::Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
     key.verify(format!("{header}.{payload}").as_bytes(), &signature).unwrap();
     (head, claims)
-}
-
-async fn recorded(world: &World) -> Vec<TokenIssuance> {
-    let mut lines = world.admin.lines("/v1/admin/audit").await.unwrap();
-    let mut recorded = Vec::new();
-    while let Some(record) = lines.next::<AuditRecord>().await.unwrap() {
-        if let AuditEvent::TokenIssued(issuance) = record.event {
-            recorded.push(issuance);
-        }
-    }
-    recorded
 }
 
 async fn entry_with(world: &World, path: &str, claims: Value) -> Result<EntryView, CallError> {
@@ -325,41 +300,14 @@ async fn a_server_of_version_1_gets_a_jwt_key_that_signs_once_its_nodes_know_it(
     );
     // Who is missing is told after a minute: most nodes are about to acknowledge.
     world.clock.advance(std::time::Duration::from_secs(61));
-    let told = async {
-        loop {
-            let health: Value = world.admin.get("/v1/admin/health").await.unwrap();
-            assert_eq!(health["state"], "degraded");
-            if health["problems"].to_string().contains("1 node (a)") {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, told).await.unwrap();
+    until(async || {
+        let health: Value = world.admin.get("/v1/admin/health").await.unwrap();
+        assert_eq!(health["state"], "degraded");
+        health["problems"].to_string().contains("1 node (a)").then_some(())
+    })
+    .await;
 
-    let mut stream = Stream::open(&connection, None).await.unwrap();
-    let acknowledging = async {
-        let (revision, _) = stream.snapshot().await;
-        acknowledge(&connection, revision).await.unwrap();
-        loop {
-            // Each commit of an authority is told, and acknowledged as every other.
-            let (revision, ..) = stream.delta().await;
-            acknowledge(&connection, revision).await.unwrap();
-        }
-    };
-    let asking = async {
-        loop {
-            match ask(&connection, &[(id.clone(), &[DB])]).await {
-                Ok(response) => return response,
-                Err(error) => assert_eq!(error.code(), Code::IssuerUnavailable),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    let response = tokio::select! {
-        response = tokio::time::timeout(DEADLINE, asking) => response.unwrap(),
-        () = acknowledging => panic!("the stream does not end"),
-    };
+    let response = issued_once_acknowledged(&connection, async || ask(&connection, &[(id.clone(), &[DB])]).await).await;
     let bundle: SpiffeBundle = world.admin.get("/v1/admin/bundle").await.unwrap();
     verified(issued(&response.results[0]).token.as_str(), &bundle);
     assert!(

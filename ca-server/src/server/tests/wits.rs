@@ -7,18 +7,18 @@ use platform::client::CallError;
 use platform::tls::Connection;
 use serde_json::{Value, json};
 use trust_domains::clock::Clock as _;
-use trust_domains::problem::{Code, Coded as _};
+use trust_domains::problem::Code;
 use trust_domains::public_key::PublicKey;
 use trust_domains::token_svid::TokenKind;
 use trust_domains::wire::admin::{EntryDraft, MintWitRequest, MintedToken, WitChallenge, mint_wit_possession_message};
-use trust_domains::wire::audit::{AuditEvent, AuditRecord, TokenIssuance};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{EXPORTER_LEN, MAX_ISSUE_BATCH, possession_message};
-use trust_domains::wire::tokens::{IssueTokensResponse, IssueWitRequest, IssuedToken, TokenResult, WitRequest, wit_possession_message};
+use trust_domains::wire::tokens::{IssueTokensResponse, IssueWitRequest, TokenResult, WitRequest, wit_possession_message};
 use trust_domains::wit_svid::{HeldWitSvid, UnverifiedWitSvid, WitLeeway};
 use trust_domains::{EntryId, SpiffeBundle};
 
-use super::world::{DEADLINE, Key, Stream, World, acknowledge, code, draft};
+use super::token_calls::{issued, issued_once_acknowledged, recorded, refusal};
+use super::world::{DEADLINE, Key, World, code, draft};
 use crate::config::RawServerConfig;
 
 fn enabled() -> RawServerConfig {
@@ -49,20 +49,6 @@ async fn ask(connection: &Connection, requests: Vec<WitRequest>) -> Result<Issue
     connection.post("/v1/node/issue-wit", &IssueWitRequest { requests }, DEADLINE).await
 }
 
-fn refusal(result: &TokenResult) -> Option<Code> {
-    match result {
-        TokenResult::Issued(_) => None,
-        TokenResult::Refused { problem, .. } => Some(problem.code()),
-    }
-}
-
-fn issued(result: &TokenResult) -> &IssuedToken {
-    match result {
-        TokenResult::Issued(token) => token,
-        TokenResult::Refused { problem, .. } => panic!("{problem}"),
-    }
-}
-
 async fn bundle(world: &World) -> SpiffeBundle {
     world.admin.get("/v1/admin/bundle").await.unwrap()
 }
@@ -74,17 +60,6 @@ async fn held(world: &World, token: &str, key: &Key) -> HeldWitSvid {
         .unwrap()
         .verify(bundle.bundle(), world.clock.now().wall, WitLeeway::NONE);
     unproven.unwrap().held_with(&PublicKey::from_spki(&key.spki()).unwrap()).unwrap()
-}
-
-async fn recorded(world: &World) -> Vec<TokenIssuance> {
-    let mut lines = world.admin.lines("/v1/admin/audit").await.unwrap();
-    let mut recorded = Vec::new();
-    while let Some(record) = lines.next::<AuditRecord>().await.unwrap() {
-        if let AuditEvent::TokenIssued(issuance) = record.event {
-            recorded.push(issuance);
-        }
-    }
-    recorded
 }
 
 #[covers("WIT-02", "WIT-06", "WIT-07", "WIT-08", "WIT-09", "WIT-13", "WIT-14", "WIT-15", "WIT-22")]
@@ -298,28 +273,7 @@ async fn a_store_from_before_gets_a_wit_key_when_it_is_enabled_which_signs_once_
     let health: Value = world.admin.get("/v1/admin/health").await.unwrap();
     assert!(health["problems"].to_string().contains("wit key"), "{health}");
 
-    let mut stream = Stream::open(&connection, None).await.unwrap();
-    let acknowledging = async {
-        let (revision, _) = stream.snapshot().await;
-        acknowledge(&connection, revision).await.unwrap();
-        loop {
-            let (revision, ..) = stream.delta().await;
-            acknowledge(&connection, revision).await.unwrap();
-        }
-    };
-    let asking = async {
-        loop {
-            match asked().await {
-                Ok(response) => return response,
-                Err(error) => assert_eq!(error.code(), Code::IssuerUnavailable),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let response = tokio::select! {
-        response = tokio::time::timeout(DEADLINE, asking) => response.unwrap(),
-        () = acknowledging => panic!("the stream does not end"),
-    };
+    let response = issued_once_acknowledged(&connection, asked).await;
     let token = issued(&response.results[0]).token.as_str().to_owned();
 
     // Off again: what was signed can still be verified, and nothing more is signed.

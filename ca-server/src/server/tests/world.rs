@@ -331,3 +331,16 @@ impl Stream {
 pub(super) async fn acknowledge(connection: &Connection, revision: Revision) -> Result<(), CallError> {
     connection.post("/v1/node/ack", &Ack { revision }, DEADLINE).await
 }
+
+/// Waits until `ready` returns something, asking every 20 ms, at most until [`DEADLINE`].
+pub(super) async fn until<T>(mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(value) = ready().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking).await.unwrap()
+}
