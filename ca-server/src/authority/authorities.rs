@@ -18,6 +18,7 @@ use trust_domains::{Reading, Timestamp, TrustBundle, TrustDomain};
 use super::clock_guard::ClockGuard;
 use super::held::{Held, ReadAuthorityError};
 use super::issuer::Issuer;
+use super::key_store::{KeyStore, Vault};
 use super::set::AuthoritySet;
 use super::steps::StepError;
 use super::token_key::TokenKey;
@@ -54,6 +55,7 @@ pub struct Authorities {
     pub(super) trust_domain: TrustDomain,
     pub(super) store: SharedStore,
     pub(super) records: SealedRecords,
+    pub(super) keys: KeyStore,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: SharedClock,
     pub(super) settings: AuthoritySettings,
@@ -154,21 +156,23 @@ impl Authorities {
     pub async fn load(
         trust_domain: TrustDomain,
         store: SharedStore,
-        records: SealedRecords,
+        vault: Vault,
         recorder: Arc<dyn Recorder>,
         clock: SharedClock,
         settings: AuthoritySettings,
         witness: Arc<dyn BundleWitness>,
     ) -> Result<Arc<Self>, LoadAuthoritiesError> {
+        let Vault { records, keys } = vault;
         let last_stored = stored_time(&store, &records).await?;
         let guard = ClockGuard::new(clock.now(), last_stored, *settings.policy.clock());
-        let set = read_set(&store, &records).await?;
+        let set = read_set(&store, &records, &keys).await?;
         let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain, settings.refresh_hint)?));
         let problems = watch::Sender::new(Arc::from([]));
         Ok(Arc::new(Self {
             trust_domain,
             store,
             records,
+            keys,
             recorder,
             clock,
             settings,
@@ -252,6 +256,14 @@ impl Authorities {
     #[cfg(test)]
     pub(crate) fn issuing_key(&self) -> trust_domains::public_key::PublicKey {
         *self.set.load().signing(self.clock.now().wall).unwrap().key().public_key()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn vault(&self) -> Vault {
+        Vault {
+            records: self.records.clone(),
+            keys: self.keys.clone(),
+        }
     }
 
     /// Returns the trust bundle, whole, and each later one.
@@ -339,7 +351,7 @@ impl Authorities {
 
     /// Reads the authorities again after a commit, and publishes what changed.
     pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
-        let set = read_set(&self.store, &self.records).await?;
+        let set = read_set(&self.store, &self.records, &self.keys).await?;
         let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
         self.set.store(Arc::new(set));
         self.bundle.send_if_modified(|published| {
@@ -372,9 +384,13 @@ impl std::fmt::Debug for Authorities {
     }
 }
 
-async fn read_set(store: &SharedStore, records: &SealedRecords) -> Result<AuthoritySet, LoadAuthoritiesError> {
+async fn read_set(store: &SharedStore, records: &SealedRecords, keys: &KeyStore) -> Result<AuthoritySet, LoadAuthoritiesError> {
     let snapshot = store.snapshot(Prefix::AUTHORITIES).await?;
-    let held = snapshot.items.iter().map(|item| Held::open(records, item)).collect::<Result<Vec<_>, _>>()?;
+    let held = snapshot
+        .items
+        .iter()
+        .map(|item| Held::open(records, keys, item))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(AuthoritySet::new(held))
 }
 
