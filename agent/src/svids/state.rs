@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::clock::Reading;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
@@ -40,6 +41,8 @@ pub(crate) struct Update {
     pub(crate) bundle: Option<TrustBundle>,
     /// All bundles of partners, if one of them changed.
     pub(crate) federated: Option<Vec<TrustBundle>>,
+    /// All authorities whose credentials are to be replaced, if the list changed.
+    pub(crate) tainted: Option<Vec<AuthorityId>>,
 }
 
 /// Which entries are gone.
