@@ -12,6 +12,7 @@ mod issuer;
 mod key;
 mod public_half;
 mod record;
+mod restored;
 mod set;
 mod shape;
 mod steps;
@@ -33,6 +34,9 @@ pub use witness::BundleWitness;
 
 pub(crate) use held::authority_key;
 pub(crate) use public_half::Subject;
+#[cfg(test)]
+pub(crate) use restored::phases;
+pub(crate) use restored::restored;
 pub(crate) use shape::fresh_serial;
 #[cfg(test)]
 pub(crate) use tests::forget_token_keys;
