@@ -15,6 +15,8 @@ pub enum Verdict {
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
+    /// The identity is good for one thing only: to be renewed, now.
+    Renew,
 }
 
 impl Verdict {
@@ -24,6 +26,7 @@ impl Verdict {
         match code {
             Code::NodeBanned => Self::Banned,
             Code::NodeUnknown | Code::NodeExpired | Code::NodeNotFound => Self::Gone,
+            Code::NodeIssuerTainted => Self::Renew,
             _ => Self::Passing,
         }
     }
@@ -38,7 +41,7 @@ impl Verdict {
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Never [`Verdict::Passing`].
+    /// [`Verdict::Banned`] or [`Verdict::Gone`].
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
@@ -51,10 +54,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_of_the_identity_itself_end_it() {
+    fn only_refusals_of_the_identity_itself_end_it_or_renew_it() {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
+                "node_issuer_tainted" => Verdict::Renew,
                 "node_expired" | "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
