@@ -9,6 +9,7 @@ use super::tokens::TokenText;
 use crate::bundle::SpiffeBundle;
 use crate::entry::EntryId;
 use crate::join_link::{JoinLink, JoinToken};
+use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
 use crate::plan::authority::AuthorityId;
 use crate::public_key::KeyHash;
@@ -46,6 +47,7 @@ texts! {
     Serial: "A certificate's serial number in hex.", "01a1b2c3d40102030405060708090a0b";
     SpiffeId: "A SPIFFE ID.", "spiffe://example.org/web";
     Timestamp: "A time in UTC with whole seconds (RFC 3339).", "2026-11-22T09:00:00Z";
+    TokenAlgorithm: "What a key signs tokens with: ES256 or RS256.", "ES256";
     TokenId: "The id of a token (jti): 32 hex digits.", "8f14e45fceea167a5a36dedd4bea2543";
     TokenText: "A token in JWS compact form: a secret.";
     TrustDomain: "The name of a trust domain.", "example.org";
