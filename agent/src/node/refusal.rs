@@ -17,6 +17,8 @@ pub enum Verdict {
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
+    /// The identity is good for one thing only: to be renewed, now.
+    Renew,
 }
 
 impl Verdict {
@@ -26,6 +28,7 @@ impl Verdict {
         match code {
             Code::NodeBanned => Self::Banned,
             Code::NodeExpired => Self::Expired,
+            Code::NodeIssuerTainted => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
@@ -41,7 +44,7 @@ impl Verdict {
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Never [`Verdict::Passing`].
+    /// [`Verdict::Banned`] or [`Verdict::Gone`].
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
@@ -54,11 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_of_the_identity_itself_end_it() {
+    fn only_refusals_of_the_identity_itself_end_it_or_renew_it() {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
                 "node_expired" => Verdict::Expired,
+                "node_issuer_tainted" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
