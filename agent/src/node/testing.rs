@@ -375,6 +375,7 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
             entries,
             bundle: Some(seen.ca.bundle().into()),
             federated: Vec::new(),
+            crls: None,
             last: true,
         }))
         .await

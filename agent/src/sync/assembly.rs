@@ -91,6 +91,7 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                crls: _,
                 last,
             } => {
                 let federated = self.federated(federated)?;
@@ -102,6 +103,7 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                crls: _,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
@@ -221,6 +223,7 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            crls: None,
             last,
         }
     }
@@ -232,6 +235,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            crls: None,
         }
     }
 
@@ -275,6 +279,7 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            crls: None,
             last: true,
         };
         assert_eq!(assembly(None).take(without).unwrap_err(), SyncFault::NoBundle);
@@ -286,6 +291,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            crls: None,
             last: true,
         };
         assert_eq!(assembly(None).take(message).unwrap_err(), SyncFault::EmptyBundle);
@@ -299,6 +305,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            crls: None,
         };
         let refused = assembly(Some(8)).take(of_partner("td.example")).unwrap_err();
         assert!(matches!(refused, SyncFault::PartnerIsOwn { .. }), "{refused}");
@@ -311,6 +318,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            crls: None,
             last: true,
         };
         assert!(matches!(assembly(None).take(in_snapshot), Err(SyncFault::PartnerIsOwn { .. })));

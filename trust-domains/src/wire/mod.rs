@@ -6,6 +6,7 @@ pub mod admin;
 pub mod agent;
 pub mod audit;
 pub mod bundles;
+pub mod crls;
 pub mod encoding;
 pub mod node;
 mod schema;

@@ -27,6 +27,7 @@ pub(super) fn snapshot<'a>(
             entries,
             bundle: if last { bundle.take() } else { None },
             federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
+            crls: None,
             last,
         }
     })
@@ -67,6 +68,7 @@ pub(super) fn delta<'a>(
             removed,
             bundle: if last { own.take() } else { None },
             federated: if last { federated.take() } else { None },
+            crls: None,
         }
     })
 }

@@ -233,6 +233,7 @@ impl Teller {
             removed: Vec::new(),
             bundle,
             federated: None,
+            crls: None,
         })
         .await
     }
