@@ -80,7 +80,8 @@ pub(crate) struct Membership {
 
 /// How serving ended.
 enum Over {
-    Refused(Box<(Refusal, TrustBundle)>),
+    /// The refusal, and the identity and bundle as they are sealed.
+    Refused(Box<(Refusal, CurrentIdentity, TrustBundle)>),
     Stopped,
 }
 
@@ -183,10 +184,16 @@ impl Membership {
                 }
             }
         };
-        tokio::select! {
-            _ = work => Over::Stopped,
-            () = stop.cancelled() => Over::Stopped,
-            refusal = refusal => Over::Refused(Box::new((refusal, (**keeper.bundle().load()).clone()))),
+        let refusal = tokio::select! {
+            _ = work => return Over::Stopped,
+            () = stop.cancelled() => return Over::Stopped,
+            refusal = refusal => refusal,
+        };
+        // A renewal may be writing to the disk.
+        let closing = tokio::task::spawn_blocking(move || keeper.close());
+        match closing.await {
+            Ok((identity, bundle)) => Over::Refused(Box::new((refusal, identity, bundle))),
+            Err(_) => Over::Stopped,
         }
     }
 
@@ -200,8 +207,12 @@ impl Membership {
     }
 
     /// Says what happened, and returns what to go on with: a new identity by the link, or after a while the same. `None` when stopped meanwhile.
-    async fn refused(&mut self, (refusal, bundle): (Refusal, TrustBundle), stop: &CancellationToken) -> Option<(CurrentIdentity, TrustBundle)> {
-        let Refusal { verdict, problem, identity } = refusal;
+    async fn refused(
+        &mut self,
+        (refusal, identity, bundle): (Refusal, CurrentIdentity, TrustBundle),
+        stop: &CancellationToken,
+    ) -> Option<(CurrentIdentity, TrustBundle)> {
+        let Refusal { verdict, problem } = refusal;
         self.standing.client.send_replace(None);
         let since = self.clock.now().wall;
         self.standing.link.send_replace(Link::Away {
