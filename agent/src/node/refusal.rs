@@ -7,7 +7,9 @@ use trust_domains::problem::{Code, Problem};
 pub enum Verdict {
     /// The node is banned: no join link overrides that.
     Banned,
-    /// The server does not know the identity any more, for good: a join link may be used.
+    /// The identity ended, and is not renewed any more: a join link may be used. It was not taken from the node.
+    Expired,
+    /// The server forgot the node, for good: a join link may be used.
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
@@ -19,7 +21,8 @@ impl Verdict {
     pub fn of(code: Code) -> Self {
         match code {
             Code::NodeBanned => Self::Banned,
-            Code::NodeUnknown | Code::NodeExpired | Code::NodeNotFound => Self::Gone,
+            Code::NodeExpired => Self::Expired,
+            Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
     }
@@ -27,7 +30,7 @@ impl Verdict {
     /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
     #[must_use]
     pub fn of_late_renewal(code: Code) -> Self {
-        if code == Code::AttestationRefused { Self::Gone } else { Self::of(code) }
+        if code == Code::AttestationRefused { Self::Expired } else { Self::of(code) }
     }
 }
 
@@ -49,7 +52,8 @@ mod tests {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
-                "node_expired" | "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_expired" => Verdict::Expired,
+                "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::clock::Reading;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
@@ -40,6 +41,8 @@ pub(crate) struct Update {
     pub(crate) bundle: Option<TrustBundle>,
     /// All bundles of partners, if one of them changed.
     pub(crate) federated: Option<Vec<TrustBundle>>,
+    /// All authorities whose credentials are to be replaced, if the list changed.
+    pub(crate) tainted: Option<Vec<AuthorityId>>,
 }
 
 /// Which entries are gone.
@@ -64,8 +67,8 @@ pub(crate) struct State {
     pub(super) partners: PartnerBundles,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
-    /// Why nothing is served until the next sync, if it is known.
-    pub(super) silenced: Option<String>,
+    /// Why everything was taken back, until the next sync.
+    pub(super) withdrawn: Option<String>,
     pub(super) slots: HashMap<EntryId, Slot>,
     /// The entries for which an SVID shall be held.
     pub(super) kept: BTreeSet<EntryId>,
@@ -89,7 +92,7 @@ impl State {
             bundle: None,
             partners: PartnerBundles::default(),
             incomplete: false,
-            silenced: None,
+            withdrawn: None,
             slots: HashMap::new(),
             kept: BTreeSet::new(),
             index: SelectorIndex::default(),
@@ -257,9 +260,9 @@ impl State {
         self.publish(now);
     }
 
-    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that they wait for a first answer.
+    /// Forgets everything: the node is no longer who it was. Subscribers are told why it was taken back, or that they wait for a first answer.
     pub(crate) fn clear(&mut self, why: Option<&str>, now: Reading) {
-        self.silenced = why.map(str::to_owned);
+        self.withdrawn = why.map(str::to_owned);
         let ids: Vec<EntryId> = self.slots.keys().cloned().collect();
         for id in &ids {
             self.remove(id);
