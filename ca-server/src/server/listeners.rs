@@ -94,6 +94,7 @@ impl Listeners {
             attestation: Arc::clone(&rooms.attestation),
             issuance: Arc::clone(&rooms.issuance),
             editor: Arc::clone(&rooms.editor),
+            decisions: rooms.decisions.clone(),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
             clock: Arc::clone(clock),

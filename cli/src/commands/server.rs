@@ -83,6 +83,9 @@ pub(crate) struct RunArgs {
     /// The life of a node SVID [default: 24h].
     #[arg(long, value_name = "D")]
     node_ttl: Option<String>,
+    /// How long after the end of its SVID a node may still renew it; 0s for not at all [default: 7d].
+    #[arg(long, value_name = "D")]
+    renewal_grace: Option<String>,
     /// The life of a key that signs JWT-SVIDs [default: 7d].
     #[arg(long, value_name = "D")]
     jwt_key_ttl: Option<String>,
@@ -204,6 +207,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         telemetry_listen: args.telemetry_listen,
         issuing_ttl: args.issuing_ttl,
         node_ttl: args.node_ttl,
+        renewal_grace: args.renewal_grace,
         jwt_key_ttl: args.jwt_key_ttl,
         jwt_algorithm: args.jwt_algorithm,
         wit_key_ttl: args.wit_key_ttl,
