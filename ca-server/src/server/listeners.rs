@@ -96,6 +96,7 @@ impl Listeners {
             editor: Arc::clone(&rooms.editor),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
+            tainted: rooms.authorities.tainted(),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
         };

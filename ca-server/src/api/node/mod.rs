@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::authority::AuthorityId;
 
 use super::admission::{Gate, NodeCalls, admit};
 use crate::attestation::Attestation;
@@ -37,6 +38,8 @@ pub struct NodeApi {
     pub editor: Arc<Editor>,
     /// The trust bundle.
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
+    /// The issuing CAs and token keys whose credentials are to be replaced.
+    pub tainted: watch::Receiver<Arc<[AuthorityId]>>,
     /// The bundle that the process started with.
     pub first_bundle: Arc<TrustBundle>,
     /// The clock.
