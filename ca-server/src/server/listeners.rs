@@ -97,6 +97,7 @@ impl Listeners {
             decisions: rooms.decisions.clone(),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
+            tainted: rooms.authorities.tainted(),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
         };
