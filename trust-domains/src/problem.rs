@@ -88,7 +88,9 @@ codes! {
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
     NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
+    NodeNotRestored "node_not_restored" 403 1 false "The server was restored from a backup that does not know this node." "join again with a new link: troth token create on the server, then troth agent run --join LINK; until then the agent serves what it holds";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
+    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
