@@ -250,9 +250,14 @@ impl SvidCache {
         self.shared.work.notify_one();
     }
 
-    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that the agent starts anew.
-    pub(crate) fn clear(&self, why: Option<&str>) {
-        self.change(|state, now| state.clear(why, now));
+    /// Takes back everything that was delivered: this node is no member any more. Streams end, and sinks do what they are told to do then.
+    pub(crate) fn withdraw(&self, reason: &str) {
+        self.change(|state, now| state.clear(Some(reason), now));
+    }
+
+    /// Forgets everything, for the node is another now: subscribers wait for its first entries.
+    pub(crate) fn start_anew(&self) {
+        self.change(|state, now| state.clear(None, now));
     }
 
     /// Changes the state, then tells those who wait for its consequences.

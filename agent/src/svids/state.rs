@@ -70,8 +70,8 @@ pub(crate) struct State {
     pub(super) partners: PartnerBundles,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
-    /// Why nothing is served until the next sync, if it is known.
-    pub(super) silenced: Option<String>,
+    /// Why everything was taken back, until the next sync.
+    pub(super) withdrawn: Option<String>,
     pub(super) slots: HashMap<EntryId, Slot>,
     /// The entries for which an SVID shall be held.
     pub(super) kept: BTreeSet<EntryId>,
@@ -98,7 +98,7 @@ impl State {
             bundle: None,
             partners: PartnerBundles::default(),
             incomplete: false,
-            silenced: None,
+            withdrawn: None,
             slots: HashMap::new(),
             kept: BTreeSet::new(),
             index: SelectorIndex::default(),
@@ -280,9 +280,9 @@ impl State {
         self.publish(now);
     }
 
-    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that they wait for a first answer.
+    /// Forgets everything: the node is no longer who it was. Subscribers are told why it was taken back, or that they wait for a first answer.
     pub(crate) fn clear(&mut self, why: Option<&str>, now: Reading) {
-        self.silenced = why.map(str::to_owned);
+        self.withdrawn = why.map(str::to_owned);
         let ids: Vec<EntryId> = self.slots.keys().cloned().collect();
         for id in &ids {
             self.remove(id);

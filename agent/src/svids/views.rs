@@ -129,11 +129,8 @@ impl State {
     fn publication(&self, view: &View, now: Reading) -> Publication {
         let unserved = |why| Publication::Unserved { why, shown: self.shown };
         let (Some(revision), Some(bundle)) = (self.shown, &self.bundle) else {
-            let silenced = |reason: &String| Unserved::NothingValid {
-                reason: reason.clone(),
-                entry_gone: false,
-            };
-            return unserved(self.silenced.as_ref().map_or(Unserved::Starting, silenced));
+            let withdrawn = |reason: &String| Unserved::Withdrawn { reason: reason.clone() };
+            return unserved(self.withdrawn.as_ref().map_or(Unserved::Starting, withdrawn));
         };
         let slots: Vec<&Slot> = view
             .entries
