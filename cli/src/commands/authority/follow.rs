@@ -12,7 +12,7 @@ use trust_domains::duration::TextDuration;
 use trust_domains::problem::Code;
 use trust_domains::wire::authorities::ReplacementView;
 
-use super::progress::{Told, left_behind};
+use super::progress::Told;
 use super::text;
 use crate::admin::AdminClient;
 use crate::args::Global;
@@ -46,7 +46,8 @@ enum Over {
     TooLong,
 }
 
-/// Follows a replacement as far as asked, and prints how it stands then. Exit code 0 when it was finished and left nobody behind, or is not followed.
+/// Follows a replacement as far as asked, and prints how it stands then. Exit code 0 when it was finished and
+/// there is no more to say of it, or it is not followed; 1 when somebody was left behind, something else took its place, or it goes on.
 pub(super) async fn follow(client: &AdminClient, begun: ReplacementView, args: &FollowArgs, global: &Global) -> Result<ExitCode, Failure> {
     let output = global.output();
     if args.no_wait {
@@ -58,9 +59,11 @@ pub(super) async fn follow(client: &AdminClient, begun: ReplacementView, args: &
     let refused = ExitCode::from(Code::WaitTimedOut.facts().exit);
     match over {
         Over::Finished => {
-            let Some(step) = left_behind(&view) else { return Ok(ExitCode::SUCCESS) };
-            output.warn(&format!("left behind: {}", text::named(&step.waiting_for, step.waiting_for_count)));
-            output.note("hint: what they hold is replaced when they connect; one whose own SVID is believed no longer needs a new link: troth token create");
+            let Some(outcome) = &view.outcome else { return Ok(ExitCode::SUCCESS) };
+            output.warn(outcome);
+            output.note(
+                "hint: a node that is left behind replaces what it holds when it connects; one that is refused then needs a new link: troth token create",
+            );
             Ok(refused)
         }
         Over::Interrupted => {

@@ -38,19 +38,13 @@ fn line(step: &ReplacementStep) -> Option<String> {
     let waiting = || named(&step.waiting_for, step.waiting_for_count);
     match (step.state, step.waiting_for_count) {
         (StepState::Pending, _) => None,
-        (StepState::Done, 0) => Some(format!("done: {}", step.text)),
-        (StepState::Done, _) => Some(format!("done, without {}: {}", waiting(), step.text)),
+        (StepState::Done, _) => Some(format!("done: {}", step.text)),
         (StepState::Running, 0) => Some(step.text.clone()),
         (StepState::Running, _) => {
             let until = step.until.map(|until| format!(", until {until} at the latest")).unwrap_or_default();
             Some(format!("{}; waiting for {}{until}", step.text, waiting()))
         }
     }
-}
-
-/// Returns whether nodes were left behind: a step went on without them.
-pub(super) fn left_behind(view: &ReplacementView) -> Option<&ReplacementStep> {
-    view.steps.iter().find(|step| step.state == StepState::Done && step.waiting_for_count > 0)
 }
 
 #[cfg(test)]
@@ -101,10 +95,8 @@ mod tests {
         assert_eq!(told.news(&second), ["[1/2] done: prepare", "[2/2] reissue; waiting for a, b"]);
         let third = view(vec![
             step(StepKind::Prepare, StepState::Done, &[]),
-            step(StepKind::Reissue, StepState::Done, &["b"]),
+            step(StepKind::Reissue, StepState::Running, &["b"]),
         ]);
-        assert_eq!(told.news(&third), ["[2/2] done, without b: reissue"]);
-        assert_eq!(left_behind(&second), None);
-        assert_eq!(left_behind(&third).map(|step| step.what), Some(StepKind::Reissue));
+        assert_eq!(told.news(&third), ["[2/2] reissue; waiting for b"]);
     }
 }
