@@ -113,6 +113,7 @@ codes! {
     TokenUsed "token_used" 403 1 false "The join token was used with another key." "make a new join link for each node: troth token create";
     TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
+    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "answer y, or give --yes";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
     Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
     WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";
