@@ -34,7 +34,7 @@ use crate::endpoints::{Endpoints, Served};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
-use crate::node::{IdentityUnreadable, JoinError, Leaver, Membership, NodeIdentity, Record, SealedError, SealedRecords, Standing};
+use crate::node::{IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
@@ -61,9 +61,6 @@ pub enum RunError {
     /// The sealed identity.
     #[error("the sealed identity cannot be used")]
     Identity(#[from] IdentityUnreadable),
-    /// The node did not join.
-    #[error("this node could not join")]
-    Join(#[from] JoinError),
     /// The file with the link.
     #[error("the file with the join link cannot be read")]
     JoinFile(#[source] FileError),
@@ -73,6 +70,9 @@ pub enum RunError {
     /// Another agent runs.
     #[error("another agent runs on this data directory")]
     Lock(#[from] LockError),
+    /// The node did not join, or is a member no longer.
+    #[error(transparent)]
+    Membership(#[from] MembershipEnded),
     /// There is neither identity nor link.
     #[error("this agent has no identity yet and was given no join link")]
     NoJoinLink,
@@ -91,9 +91,9 @@ impl Coded for RunError {
             Self::Config(error) => error.code(),
             Self::DataDir(error) | Self::JoinFile(error) => error.code(),
             Self::Identity(error) => error.code(),
-            Self::Join(error) => error.code(),
             Self::JoinLink(error) => error.code(),
             Self::Lock(error) => error.code(),
+            Self::Membership(error) => error.code(),
             Self::NoJoinLink => Code::JoinLinkRequired,
             Self::Proc(_) => Code::Internal,
             Self::Sealed(error) => error.code(),
@@ -105,18 +105,18 @@ impl Coded for RunError {
             Self::Bind(error) => error.hint(),
             Self::DataDir(error) | Self::JoinFile(error) => error.hint(),
             Self::Identity(error) => error.hint(),
-            Self::Join(error) => error.hint(),
             Self::Lock(error) => error.hint(),
+            Self::Membership(error) => error.hint(),
             Self::Sealed(error) => error.hint(),
             Self::Config(_) | Self::JoinLink(_) | Self::NoJoinLink | Self::Proc(_) => self.code().facts().hint.to_owned(),
         }
     }
 }
 
-/// Runs the agent until `shutdown` is cancelled, or it left its trust domain.
+/// Runs the agent until `shutdown` is cancelled, or it left its trust domain, or was taken out of it.
 ///
 /// # Errors
-/// [`RunError`] when it cannot start, or cannot join for good.
+/// [`RunError`] when it cannot start, cannot join for good, or was banned or evicted.
 pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
     prepare_process();
     let link = config.join.as_ref().map(read_link);
@@ -333,12 +333,14 @@ impl Agent {
         tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
+            replacer: self.cache.register_replacer(),
             metrics: self.metrics.clone(),
         };
         tasks.spawn(issuing.run(self.cache.clone(), upstream.clone(), ending.clone()));
         if let Some(tokens) = self.wits.clone() {
             let issuing = WitIssuing {
                 tokens,
+                replacer: self.cache.register_replacer(),
                 metrics: self.metrics.clone(),
             };
             tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));

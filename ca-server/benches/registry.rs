@@ -80,6 +80,8 @@ fn sync_delta(criterion: &mut Criterion) {
                 removed: Vec::new(),
                 bundle: None,
                 federated: None,
+                tainted: None,
+                crls: None,
             };
             serde_json::to_vec(&message).expect("it serializes")
         });

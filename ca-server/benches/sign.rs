@@ -65,6 +65,14 @@ impl EntryLookup for Known {
 struct NobodyAway;
 
 impl BundleWitness for NobodyAway {
+    fn concerned(&self, _now: Timestamp) -> usize {
+        0
+    }
+
+    fn missing_connected(&self, _counter: u64, _now: Timestamp) -> Missing {
+        Missing::default()
+    }
+
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         Missing::default()
     }

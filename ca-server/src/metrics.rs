@@ -22,6 +22,7 @@ pub struct Metrics {
     refused: Family<Refusal, Counter>,
     attested: Counter,
     renewed: Counter,
+    keys_copied: Counter,
     messages: Counter,
     streams: Gauge,
     entries: Gauge,
@@ -43,6 +44,11 @@ impl Metrics {
         );
         metrics.register("server_nodes_attested", "Node SVIDs issued by attestation", &counters.attested);
         metrics.register("server_nodes_renewed", "Node SVIDs renewed", &counters.renewed);
+        metrics.register(
+            "node_key_copied",
+            "Proofs by a key that a node had given up: its key was copied, and the node is banned",
+            &counters.keys_copied,
+        );
         metrics.register("server_sync_messages", "Messages sent on sync streams", &counters.messages);
         metrics.register("server_sync_streams", "Sync streams open now", &counters.streams);
         metrics.register("server_entries", "Registration entries", &counters.entries);
@@ -78,6 +84,11 @@ impl Metrics {
     /// Counts a renewal.
     pub fn renewed(&self) {
         self.renewed.inc();
+    }
+
+    /// Counts a proof that a node's key was copied.
+    pub fn key_copied(&self) {
+        self.keys_copied.inc();
     }
 
     /// Counts a message of a stream.

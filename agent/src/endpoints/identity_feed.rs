@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt as _, Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
 use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle};
@@ -91,7 +91,7 @@ impl<S: Subject> IdentityFeed<S> {
         loop {
             let view = tokio::select! {
                 biased;
-                last_word = self.subject.ending() => return Err(last_word),
+                last_word = self.subject.ending() => return Err(self.withdrawal().unwrap_or(last_word)),
                 Ok(()) = self.shown.changed() => {
                     self.prove_what_is_newly_asked().await?;
                     continue;
@@ -125,6 +125,12 @@ impl<S: Subject> IdentityFeed<S> {
     /// Returns whose identities these are.
     pub(super) fn subject(&self) -> &S {
         &self.subject
+    }
+
+    /// Returns what a process is told whose identities were all taken back: of an agent that then ends it hears why, not that it ends.
+    fn withdrawal(&mut self) -> Option<Status> {
+        let unserved = self.subscription.next().now_or_never()?.err()?;
+        unserved.is_denied().then(|| self.subject.unserved(&unserved))
     }
 
     fn deliver(&mut self, view: Arc<IdentityView>) -> Result<Arc<IdentityView>, Status> {

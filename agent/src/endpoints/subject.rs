@@ -26,11 +26,16 @@ pub(super) trait Subject: Send + Sync + 'static {
 
     /// Returns the status of a process that is given nothing now. It says nothing about entries that are not its own.
     fn unserved(&self, unserved: &Unserved) -> Status {
-        if unserved.is_denied() {
-            self.not_entitled()
-        } else {
-            Status::unavailable(unserved.to_string())
+        match unserved {
+            Unserved::Withdrawn { reason } => self.withdrawn(reason),
+            denied if denied.is_denied() => self.not_entitled(),
+            passing => Status::unavailable(passing.to_string()),
         }
+    }
+
+    /// Returns the status of any process on a node that is no member any more.
+    fn withdrawn(&self, reason: &str) -> Status {
+        Status::permission_denied(reason)
     }
 
     /// Refuses a process that is no longer the one that was taken hold of.

@@ -317,6 +317,21 @@ async fn a_stopping_agent_ends_streams_and_then_returns() {
     assert!(connect(&world.socket).await.is_err());
 }
 
+#[covers("EP-11")]
+#[tokio::test]
+async fn when_a_node_is_taken_out_streams_are_denied_even_if_the_agent_ends_at_once() {
+    let world = World::new();
+    world.entries(1, vec![own("web", 1)]);
+    let mut stream = world.svids().await;
+    next(&mut stream).await;
+    world.cache.withdraw("the server has banned this node");
+    assert_eq!(world.refused().await.code(), Code::PermissionDenied);
+    world.stopping.cancel();
+    let denied = stream.message().await.unwrap_err();
+    assert_eq!((denied.code(), denied.message()), (Code::PermissionDenied, "the server has banned this node"));
+    world.serving.await.unwrap();
+}
+
 #[tokio::test]
 async fn garbage_ends_its_own_connection_only() {
     let world = World::new();

@@ -61,7 +61,7 @@ impl Leaver {
             Ok(()) => {}
         }
         tracing::info!("the node left its trust domain");
-        self.cache.clear(Some("this node left its trust domain"));
+        self.cache.withdraw("this node left its trust domain");
         for record in [Record::Identity, Record::Joining, Record::Cache] {
             self.records.remove(record)?;
         }

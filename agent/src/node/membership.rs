@@ -2,8 +2,8 @@
 //!
 //! - A sealed identity wins over a join link. The link is used when there is no identity, or once the server has refused the identity for good.
 //! - A ban is never overridden by a link.
-//! - Without a link a refused node goes on asking, slowly: it may be known again (a server restored from a backup), or the ban lifted.
-//! - What is held is served until it ends, whatever the server says, except under a ban: then it is withdrawn at once.
+//! - A node that was banned, or evicted and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
+//! - A node whose identity merely ended goes on asking, slowly. What it holds is served until it ends by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +20,12 @@ use trust_domains::problem::{Coded, with_causes};
 
 use super::bootstrap::{JoinError, join};
 use super::client::ServerClient;
+use super::ended::MembershipEnded;
 use super::identity::{CurrentIdentity, NodeIdentity};
 use super::keeper::IdentityKeeper;
 use super::refusal::{Refusal, Verdict};
 use super::renewal::Renewal;
-use super::sealed::SealedRecords;
+use super::sealed::{Record, SealedRecords};
 use crate::svids::SvidCache;
 use crate::sync::{Backoff, Link, Sync, jitter};
 
@@ -80,7 +81,8 @@ pub(crate) struct Membership {
 
 /// How serving ended.
 enum Over {
-    Refused(Box<(Refusal, TrustBundle)>),
+    /// The refusal, and the identity and bundle as they are sealed.
+    Refused(Box<(Refusal, CurrentIdentity, TrustBundle)>),
     Stopped,
 }
 
@@ -88,8 +90,8 @@ impl Membership {
     /// Lives until `stop`. `identity` is the one that an earlier run sealed.
     ///
     /// # Errors
-    /// [`JoinError`] when there is no identity and the link does not give one, for good.
-    pub(crate) async fn run(mut self, sealed: Option<(NodeIdentity, TrustBundle)>, stop: CancellationToken) -> Result<(), JoinError> {
+    /// [`MembershipEnded`] when there is no identity and the link does not give one, for good; or when the server took it, for good.
+    pub(crate) async fn run(mut self, sealed: Option<(NodeIdentity, TrustBundle)>, stop: CancellationToken) -> Result<(), MembershipEnded> {
         let known = sealed.is_some();
         let first = match (sealed, self.link.clone()) {
             (Some(sealed), link) => {
@@ -109,7 +111,7 @@ impl Membership {
         loop {
             match self.serve(identity, bundle, &stop).await {
                 Over::Stopped => return Ok(()),
-                Over::Refused(refused) => match self.refused(*refused, &stop).await {
+                Over::Refused(refused) => match self.refused(*refused, &stop).await? {
                     Some(next) => (identity, bundle) = next,
                     None => return Ok(()),
                 },
@@ -118,7 +120,7 @@ impl Membership {
     }
 
     /// Joins, however long the server takes to be there. `None` when stopped meanwhile.
-    async fn join_patiently(&self, link: &JoinLink, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, JoinError> {
+    async fn join_patiently(&self, link: &JoinLink, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, MembershipEnded> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let joined = tokio::select! {
@@ -127,7 +129,7 @@ impl Membership {
             };
             let error = match joined {
                 Ok(joined) => return Ok(Some(joined)),
-                Err(error) if !error.is_passing() => return Err(error),
+                Err(error) if !error.is_passing() => return Err(error.into()),
                 Err(error) => with_causes(&error),
             };
             if self
@@ -168,6 +170,7 @@ impl Membership {
             client,
             keeper: keeper.clone(),
             clock: self.clock.clone(),
+            tainted: self.cache.register_replacer(),
             trouble: self.trouble.clone(),
         };
         let work = async { tokio::join!(sync.run(stop.child_token()), renewal.run(stop.child_token()), self.tell_identity(&keeper)) };
@@ -183,10 +186,16 @@ impl Membership {
                 }
             }
         };
-        tokio::select! {
-            _ = work => Over::Stopped,
-            () = stop.cancelled() => Over::Stopped,
-            refusal = refusal => Over::Refused(Box::new((refusal, (**keeper.bundle().load()).clone()))),
+        let refusal = tokio::select! {
+            _ = work => return Over::Stopped,
+            () = stop.cancelled() => return Over::Stopped,
+            refusal = refusal => refusal,
+        };
+        // A renewal may be writing to the disk.
+        let closing = tokio::task::spawn_blocking(move || keeper.close());
+        match closing.await {
+            Ok((identity, bundle)) => Over::Refused(Box::new((refusal, identity, bundle))),
+            Err(_) => Over::Stopped,
         }
     }
 
@@ -200,8 +209,15 @@ impl Membership {
     }
 
     /// Says what happened, and returns what to go on with: a new identity by the link, or after a while the same. `None` when stopped meanwhile.
-    async fn refused(&mut self, (refusal, bundle): (Refusal, TrustBundle), stop: &CancellationToken) -> Option<(CurrentIdentity, TrustBundle)> {
-        let Refusal { verdict, problem, identity } = refusal;
+    ///
+    /// # Errors
+    /// [`MembershipEnded`]: there is nothing to go on with.
+    async fn refused(
+        &mut self,
+        (refusal, identity, bundle): (Refusal, CurrentIdentity, TrustBundle),
+        stop: &CancellationToken,
+    ) -> Result<Option<(CurrentIdentity, TrustBundle)>, MembershipEnded> {
+        let Refusal { verdict, problem } = refusal;
         self.standing.client.send_replace(None);
         let since = self.clock.now().wall;
         self.standing.link.send_replace(Link::Away {
@@ -216,17 +232,38 @@ impl Membership {
             tracing::error!(spiffe_id = %identity.spiffe_id, code = %problem.code, detail = %problem.detail, hint = %problem.hint, "the server refuses this node's identity");
         }
         if verdict == Verdict::Banned {
-            self.cache.clear(Some("the server has banned this node"));
+            return Err(self.end(MembershipEnded::Banned {
+                spiffe_id: identity.spiffe_id.clone(),
+            }));
         }
-        if verdict == Verdict::Gone
-            && let Some(next) = self.join_again(&identity).await
-        {
-            return Some(next);
+        if let Some(next) = self.join_again(&identity).await {
+            return Ok(Some(next));
         }
-        tokio::select! {
+        if verdict == Verdict::Gone {
+            let evicted = MembershipEnded::Evicted {
+                spiffe_id: identity.spiffe_id.clone(),
+            };
+            if self.link.is_none() {
+                return Err(self.end(evicted));
+            }
+            // The link may work later. What the node delivered counts for nothing already.
+            self.cache.withdraw(&evicted.to_string());
+        }
+        Ok(tokio::select! {
             () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some((identity, bundle)),
             () = stop.cancelled() => None,
+        })
+    }
+
+    /// Withdraws everything that was delivered and deletes what is kept for it: the identity is of no use any more, to this agent or to a thief.
+    fn end(&self, why: MembershipEnded) -> MembershipEnded {
+        self.cache.withdraw(&why.to_string());
+        for record in [Record::Cache, Record::Identity, Record::Joining] {
+            if let Err(error) = self.records.remove(record) {
+                tracing::error!(error = %with_causes(&error), "what this node kept could not be deleted; delete its data directory");
+            }
         }
+        why
     }
 
     /// Uses the link, if there is one that may still work.
@@ -236,7 +273,7 @@ impl Membership {
             Ok((identity, bundle)) => {
                 self.link = None;
                 if identity.spiffe_id != before.spiffe_id {
-                    self.cache.clear(None);
+                    self.cache.start_anew();
                 }
                 self.standing.link.send_replace(Link::Connecting);
                 Some((Arc::new(identity), bundle))

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod call;
 mod client;
+mod ended;
 mod identity;
 mod keeper;
 mod key;
@@ -15,6 +16,7 @@ mod sealed;
 pub use bootstrap::{JoinError, join};
 pub use call::CallError;
 pub use client::ServerClient;
+pub use ended::MembershipEnded;
 pub use identity::{CurrentIdentity, IdentityRefused, IdentityUnreadable, NodeIdentity};
 pub use key::{KeyError, KeyPair};
 pub use leave::LeaveError;

@@ -1,20 +1,20 @@
 //! What a refusal by the server means for this node's identity.
 
-use std::sync::Arc;
-
 use trust_domains::problem::{Code, Problem};
-
-use super::identity::NodeIdentity;
 
 /// What a refusal means for the identity that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The node is banned: no join link overrides that.
     Banned,
-    /// The server does not know the identity any more, for good: a join link may be used.
+    /// The identity ended, and is not renewed any more: a join link may be used. It was not taken from the node.
+    Expired,
+    /// The server forgot the node, for good: a join link may be used.
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
+    /// The identity is good for one thing only: to be renewed, now.
+    Renew,
 }
 
 impl Verdict {
@@ -23,7 +23,9 @@ impl Verdict {
     pub fn of(code: Code) -> Self {
         match code {
             Code::NodeBanned => Self::Banned,
-            Code::NodeUnknown | Code::NodeExpired | Code::NodeNotFound => Self::Gone,
+            Code::NodeExpired => Self::Expired,
+            Code::NodeIssuerTainted => Self::Renew,
+            Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
     }
@@ -31,19 +33,17 @@ impl Verdict {
     /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
     #[must_use]
     pub fn of_late_renewal(code: Code) -> Self {
-        if code == Code::AttestationRefused { Self::Gone } else { Self::of(code) }
+        if code == Code::AttestationRefused { Self::Expired } else { Self::of(code) }
     }
 }
 
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Never [`Verdict::Passing`].
+    /// [`Verdict::Banned`] or [`Verdict::Gone`].
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
-    /// The identity that was refused: a later one is not meant.
-    pub identity: Arc<NodeIdentity>,
 }
 
 #[cfg(test)]
@@ -51,11 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_of_the_identity_itself_end_it() {
+    fn only_refusals_of_the_identity_itself_end_it_or_renew_it() {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
-                "node_expired" | "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_expired" => Verdict::Expired,
+                "node_issuer_tainted" => Verdict::Renew,
+                "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");

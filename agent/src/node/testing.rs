@@ -312,6 +312,8 @@ async fn attest(State(seen): State<Arc<Seen>>, Extension(connection): Extension<
         return problem_response(Problem::new(Code::AttestationRefused, "the proof is wrong"));
     }
     seen.attested.lock().unwrap().push(key.hash());
+    // Whoever joins is known from then on.
+    seen.refuse.lock().unwrap().retain(|_, code| *code != Code::NodeUnknown);
     let lost = {
         let mut lose = seen.lose_answers.lock().unwrap();
         let before = *lose;
@@ -375,6 +377,8 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
             entries,
             bundle: Some(seen.ca.bundle().into()),
             federated: Vec::new(),
+            tainted: Vec::new(),
+            crls: None,
             last: true,
         }))
         .await

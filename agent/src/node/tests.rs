@@ -15,7 +15,7 @@ use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{SelectorSet, TrustBundle};
 
 use super::testing::{NODE_TTL, TD, TestServer};
-use super::{JoinError, Membership, NodeIdentity, Record, SealedRecords, Standing, join};
+use super::{JoinError, Membership, MembershipEnded, NodeIdentity, Record, SealedRecords, Standing, join};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::metrics::AgentMetrics;
 use crate::svids::testing::{entry, revision};
@@ -118,7 +118,7 @@ struct Member {
     standing: Standing,
     health: HealthHandle,
     stop: CancellationToken,
-    life: JoinHandle<Result<(), JoinError>>,
+    life: JoinHandle<Result<(), MembershipEnded>>,
 }
 
 impl Drop for Member {
@@ -173,6 +173,11 @@ impl Member {
         }
         panic!("never refused");
     }
+
+    /// Waits until the server's refusal has ended the membership.
+    async fn ended(&mut self) -> MembershipEnded {
+        soon(&mut self.life).await.unwrap().unwrap_err()
+    }
 }
 
 fn user() -> SelectorSet {
@@ -202,6 +207,8 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
+            crls: None,
         })
         .await;
     assert_eq!(soon(subscription.next()).await.unwrap().svids.len(), 2);
@@ -241,6 +248,8 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
+            crls: None,
         })
         .await;
     member.until_synced(3).await;
@@ -289,48 +298,74 @@ async fn a_sealed_identity_wins_over_a_link_until_it_is_refused_for_good() {
     server.refuse_everything_with(Code::NodeUnknown);
     server.hang_up();
     for _ in 0..6_000 {
-        if server.seen.attested.lock().unwrap().len() == 2 {
+        if server.seen.synced.lock().unwrap().len() > 1 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    server.allow_everything();
-    *server.seen.revision.lock().unwrap() = 7;
     assert_eq!(server.seen.attested.lock().unwrap().len(), 2, "the link was used");
+    assert_eq!(server.seen.synced.lock().unwrap().len(), 2, "it is a member again");
     assert!(!member.life.is_finished());
 }
 
 #[tokio::test]
-async fn a_ban_withdraws_everything_and_no_link_overrides_it() {
+async fn a_ban_withdraws_everything_deletes_what_was_kept_and_ends_and_no_link_overrides_it() {
     let (server, disk) = (TestServer::start().await, Disk::new());
     *server.seen.entries.lock().unwrap() = vec![entry("a", 1)];
     join_by(&server.link(), &disk, &server).await.unwrap();
-    let member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
+    let mut member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
     member.until_synced(1).await;
     let mut subscription = member.cache.subscribe(user());
     soon(subscription.next()).await.unwrap();
     server.refuse_everything_with(Code::NodeBanned);
     server.hang_up();
-    let problem = member.until_refused().await;
-    assert!(problem.contains("node_banned") && problem.contains("evict"), "{problem}");
+    assert!(matches!(member.ended().await, MembershipEnded::Banned { .. }));
     let unserved = soon(subscription.next()).await.unwrap_err();
     assert!(
-        matches!(&unserved, Unserved::NothingValid { reason, entry_gone: false } if reason.contains("banned")),
+        matches!(&unserved, Unserved::Withdrawn { reason } if reason.contains("banned")) && unserved.is_denied(),
         "{unserved:?}"
     );
     assert_eq!(server.seen.attested.lock().unwrap().len(), 1);
-    assert!(!member.life.is_finished());
+    assert!(disk.records().read(Record::Identity).unwrap().is_none());
 }
 
 #[tokio::test]
-async fn an_evicted_node_without_a_link_says_what_to_do_and_serves_on() {
+async fn an_evicted_node_without_a_link_withdraws_everything_and_ends() {
+    let (server, disk) = (TestServer::start().await, Disk::new());
+    *server.seen.entries.lock().unwrap() = vec![entry("a", 1)];
+    join_by(&server.link(), &disk, &server).await.unwrap();
+    let mut member = Member::start(&disk, &server.clock.shared(), None);
+    member.until_synced(1).await;
+    soon(member.cache.subscribe(user()).next()).await.unwrap();
+    server.refuse_everything_with(Code::NodeUnknown);
+    server.hang_up();
+    let ended = member.ended().await;
+    assert!(matches!(ended, MembershipEnded::Evicted { .. }), "{ended:?}");
+    assert!(soon(member.cache.subscribe(user()).next()).await.unwrap_err().is_denied());
+    assert!(disk.records().read(Record::Identity).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_evicted_node_whose_link_is_refused_too_ends() {
+    let (server, disk) = (TestServer::start().await, Disk::new());
+    join_by(&server.link(), &disk, &server).await.unwrap();
+    let mut member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
+    member.until_synced(1).await;
+    server.refuse_everything_with(Code::NodeUnknown);
+    server.refuse("/v1/node/attest", Code::TokenUsed);
+    server.hang_up();
+    assert!(matches!(member.ended().await, MembershipEnded::Evicted { .. }));
+}
+
+#[tokio::test]
+async fn a_node_whose_identity_ended_for_good_says_what_to_do_and_serves_on() {
     let (server, disk) = (TestServer::start().await, Disk::new());
     *server.seen.entries.lock().unwrap() = vec![entry("a", 1)];
     join_by(&server.link(), &disk, &server).await.unwrap();
     let member = Member::start(&disk, &server.clock.shared(), None);
     member.until_synced(1).await;
     soon(member.cache.subscribe(user()).next()).await.unwrap();
-    server.refuse_everything_with(Code::NodeUnknown);
+    server.refuse_everything_with(Code::NodeExpired);
     server.hang_up();
     let problem = member.until_refused().await;
     assert!(problem.contains("troth token create"), "{problem}");
@@ -357,6 +392,8 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
+            crls: None,
         })
         .await;
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();

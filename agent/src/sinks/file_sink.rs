@@ -147,9 +147,11 @@ impl FileSink {
                 }
             }
             let next = tokio::select! {
+                // An agent whose node was refused withdraws, then ends: the withdrawal comes first.
+                biased;
+                next = subscription.next() => next,
                 () = stopping.cancelled() => return,
                 () = tokio::time::sleep(RETRY_AFTER), if open.is_some() => continue,
-                next = subscription.next() => next,
             };
             if let Some(wanted) = self.wanted(next) {
                 open = Some((wanted, subscription.revision()));

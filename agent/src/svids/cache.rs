@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle, TrustDomain};
 
@@ -107,6 +108,12 @@ impl SvidCache {
     #[must_use]
     pub fn trust(&self) -> watch::Receiver<()> {
         self.read(|state| state.trust_sender.subscribe())
+    }
+
+    /// Returns the authorities whose credentials are being replaced, as they change.
+    #[must_use]
+    pub(crate) fn tainted(&self) -> watch::Receiver<Tainted> {
+        self.read(|state| state.tainted_sender.subscribe())
     }
 
     /// Returns a receiver that changes with each commit that concerns this node.
@@ -243,9 +250,14 @@ impl SvidCache {
         self.shared.work.notify_one();
     }
 
-    /// Forgets everything: the node is no longer who it was. Subscribers are told why, or that the agent starts anew.
-    pub(crate) fn clear(&self, why: Option<&str>) {
-        self.change(|state, now| state.clear(why, now));
+    /// Takes back everything that was delivered: this node is no member any more. Streams end, and sinks do what they are told to do then.
+    pub(crate) fn withdraw(&self, reason: &str) {
+        self.change(|state, now| state.clear(Some(reason), now));
+    }
+
+    /// Forgets everything, for the node is another now: subscribers wait for its first entries.
+    pub(crate) fn start_anew(&self) {
+        self.change(|state, now| state.clear(None, now));
     }
 
     /// Changes the state, then tells those who wait for its consequences.

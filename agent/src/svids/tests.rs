@@ -420,7 +420,7 @@ async fn a_cleared_cache_serves_nobody() {
     let world = World::with(&["a"]);
     let mut subscription = world.cache.subscribe(user(1_000));
     subscription.next().await.unwrap();
-    world.cache.clear(None);
+    world.cache.start_anew();
     assert_eq!(subscription.next().await.unwrap_err(), Unserved::Starting);
     assert_eq!((world.cache.entry_count(), world.cache.resume_after()), (0, None));
     world.cache.apply(snapshot(2, vec![entry("a", 1)]));

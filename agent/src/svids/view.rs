@@ -103,6 +103,12 @@ pub enum Unserved {
     /// The agent has not yet had its first entries from the server or from its own sealed cache.
     #[error("the agent has not yet heard from its server")]
     Starting,
+    /// This node is no longer a member of its trust domain: everything was taken back.
+    #[error("{reason}")]
+    Withdrawn {
+        /// What happened to the node.
+        reason: String,
+    },
 }
 
 impl Unserved {
@@ -110,7 +116,7 @@ impl Unserved {
     #[must_use]
     pub fn is_denied(&self) -> bool {
         match self {
-            Self::NotEntitled => true,
+            Self::NotEntitled | Self::Withdrawn { .. } => true,
             Self::NothingValid { entry_gone, .. } => *entry_gone,
             Self::Starting => false,
         }

@@ -8,6 +8,7 @@ use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::Demand;
 use trust_domains::wire::node::NodeEntry;
 
+use super::settlement::Matter;
 use super::slot::Slot;
 use super::state::{State, UNUSED_LIMIT};
 use super::subscription::{Publication, View, ViewKey};
@@ -87,11 +88,10 @@ impl State {
     pub(super) fn trim(&mut self) {
         for id in self.unused.trim(UNUSED_LIMIT) {
             self.kept.remove(&id);
-            self.settlement.settle(&id);
+            self.settlement.settle(&Matter::Svid(id.clone()));
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.kept = false;
-                slot.held = None;
-                slot.stale = false;
+                slot.put(None, false, &self.tainted);
             }
         }
     }
@@ -129,11 +129,8 @@ impl State {
     fn publication(&self, view: &View, now: Reading) -> Publication {
         let unserved = |why| Publication::Unserved { why, shown: self.shown };
         let (Some(revision), Some(bundle)) = (self.shown, &self.bundle) else {
-            let silenced = |reason: &String| Unserved::NothingValid {
-                reason: reason.clone(),
-                entry_gone: false,
-            };
-            return unserved(self.silenced.as_ref().map_or(Unserved::Starting, silenced));
+            let withdrawn = |reason: &String| Unserved::Withdrawn { reason: reason.clone() };
+            return unserved(self.withdrawn.as_ref().map_or(Unserved::Starting, withdrawn));
         };
         let slots: Vec<&Slot> = view
             .entries

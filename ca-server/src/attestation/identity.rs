@@ -28,7 +28,13 @@ pub enum NodeRefused {
         /// When.
         ended_at: Timestamp,
     },
-    /// The key is not the node's any more: it renewed since, or somebody copied it.
+    /// The key was the node's, the node gave it up, and somebody proved it anew: it was copied.
+    #[error("the key of this connection was given up by node {node}: somebody has a copy")]
+    KeyCopied {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The key is not the node's any more: it renewed since, on another connection.
     #[error("the key of this connection is not the one on record for node {node}")]
     KeyReplaced {
         /// The node.
@@ -48,7 +54,8 @@ pub enum NodeRefused {
 impl Coded for NodeRefused {
     fn code(&self) -> Code {
         match self {
-            Self::Banned { .. } => Code::NodeBanned,
+            // What follows from it is a ban.
+            Self::Banned { .. } | Self::KeyCopied { .. } => Code::NodeBanned,
             Self::ConnectionExpired { .. } => Code::ConnectionIdentityExpired,
             Self::KeyReplaced { .. } | Self::Unknown { .. } => Code::NodeUnknown,
             Self::NoCertificate => Code::NodeRequired,

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
@@ -63,6 +63,7 @@ pub struct Authorities {
     guard: ClockGuard,
     set: ArcSwap<AuthoritySet>,
     bundle: watch::Sender<Arc<TrustBundle>>,
+    tainted: watch::Sender<Arc<[AuthorityId]>>,
     problems: watch::Sender<Arc<[AuthorityProblem]>>,
 }
 
@@ -167,6 +168,7 @@ impl Authorities {
         let guard = ClockGuard::new(clock.now(), last_stored, *settings.policy.clock());
         let set = read_set(&store, &records, &keys).await?;
         let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain, settings.refresh_hint)?));
+        let tainted = watch::Sender::new(Arc::from(set.tainted()));
         let problems = watch::Sender::new(Arc::from([]));
         Ok(Arc::new(Self {
             trust_domain,
@@ -180,6 +182,7 @@ impl Authorities {
             guard,
             set: ArcSwap::from_pointee(set),
             bundle,
+            tainted,
             problems,
         }))
     }
@@ -272,6 +275,13 @@ impl Authorities {
         self.bundle.subscribe()
     }
 
+    /// Returns the issuing CAs and token keys of which nothing shall be in use any more, by id and in the order of the ids, and each later list: what they
+    /// signed is to be replaced now. A root stands in for every issuing CA under it.
+    #[must_use]
+    pub fn tainted(&self) -> watch::Receiver<Arc<[AuthorityId]>> {
+        self.tainted.subscribe()
+    }
+
     /// Returns what an operator must know about the authorities, and each change of it.
     #[must_use]
     pub fn problems(&self) -> watch::Receiver<Arc<[AuthorityProblem]>> {
@@ -353,11 +363,19 @@ impl Authorities {
     pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
         let set = read_set(&self.store, &self.records, &self.keys).await?;
         let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
+        let tainted = set.tainted();
         self.set.store(Arc::new(set));
         self.bundle.send_if_modified(|published| {
             let changed = **published != bundle;
             if changed {
                 *published = Arc::new(bundle);
+            }
+            changed
+        });
+        self.tainted.send_if_modified(|published| {
+            let changed = **published != *tainted;
+            if changed {
+                *published = tainted.into();
             }
             changed
         });

@@ -13,6 +13,7 @@ mod key;
 mod key_store;
 mod public_half;
 mod record;
+mod restored;
 mod set;
 mod shape;
 mod steps;
@@ -36,6 +37,9 @@ pub use witness::BundleWitness;
 
 pub(crate) use held::authority_key;
 pub(crate) use public_half::Subject;
+#[cfg(test)]
+pub(crate) use restored::phases;
+pub(crate) use restored::restored;
 pub(crate) use shape::fresh_serial;
 #[cfg(test)]
 pub(crate) use tests::forget_token_keys;

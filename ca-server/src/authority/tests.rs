@@ -281,6 +281,14 @@ struct OneNode {
 }
 
 impl BundleWitness for OneNode {
+    fn concerned(&self, _now: Timestamp) -> usize {
+        1
+    }
+
+    fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
+        self.missing(counter, now)
+    }
+
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         let mut missing = Missing::default();
         if !self.knows.load(Ordering::SeqCst) {

@@ -32,6 +32,7 @@ pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use store_kind::{ParseStoreKindError, StoreKind};
 
+use crate::attestation::RenewalGrace;
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
 
@@ -64,6 +65,8 @@ pub struct ServerConfig {
     pub telemetry_listen: Option<SocketAddr>,
     /// The life of node SVIDs and of the server's own.
     pub node_ttl: Duration,
+    /// How long after the end of its SVID a node may renew it.
+    pub renewal_grace: RenewalGrace,
     /// The longest class that entries may have.
     pub max_class: CredentialClass,
     /// The issuer that JWT-SVIDs name.
@@ -141,6 +144,7 @@ impl ServerConfig {
         let telemetry_listen = parse(mistakes, "telemetry_listen", raw.telemetry_listen.as_deref(), TelemetryListen::default);
         let issuing_ttl = duration(mistakes, "issuing_ttl", raw.issuing_ttl.as_deref(), DEFAULT_ISSUING_TTL);
         let node_ttl = duration(mistakes, "node_ttl", raw.node_ttl.as_deref(), DEFAULT_NODE_TTL).and_then(|ttl| mistakes.check("node_ttl", long_enough(ttl)));
+        let renewal_grace = duration(mistakes, "renewal_grace", raw.renewal_grace.as_deref(), RenewalGrace::default().0);
         let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
@@ -177,6 +181,7 @@ impl ServerConfig {
             store: store?,
             telemetry_listen: telemetry_listen?.0,
             node_ttl: node_ttl?,
+            renewal_grace: RenewalGrace(renewal_grace?),
             max_class: max_class?,
             clock_skew: clock_skew?,
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,

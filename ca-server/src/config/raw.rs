@@ -36,6 +36,9 @@ pub struct RawServerConfig {
     pub issuing_ttl: Option<String>,
     /// The life of node SVIDs and of the server's own, as `24h`. Default: 24 hours. A node that is away for longer needs its grace period, then a new link.
     pub node_ttl: Option<String>,
+    /// How long after the end of its SVID a node may renew it with the key of that SVID, as `7d`. Default: 7 days; `0s`: not at all, and a node that was off
+    /// for longer than its SVID needs a new join link. Never for a banned or evicted node.
+    pub renewal_grace: Option<String>,
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
@@ -78,6 +81,7 @@ impl RawServerConfig {
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
+        KnownKey::text::<TextDuration>("renewal_grace"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
         KnownKey::text::<TokenAlgorithm>("jwt_algorithm"),
         KnownKey::text::<TextDuration>("wit_key_ttl"),
@@ -113,6 +117,7 @@ impl RawServerConfig {
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
+            renewal_grace: self.renewal_grace.or(under.renewal_grace),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
             jwt_algorithm: self.jwt_algorithm.or(under.jwt_algorithm),
             wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),

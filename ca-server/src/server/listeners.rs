@@ -94,6 +94,7 @@ impl Listeners {
             attestation: Arc::clone(&rooms.attestation),
             issuance: Arc::clone(&rooms.issuance),
             editor: Arc::clone(&rooms.editor),
+            decisions: rooms.decisions.clone(),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
             clock: Arc::clone(clock),
@@ -114,6 +115,7 @@ impl Listeners {
 
         let admin_api = AdminApi {
             trust_domain: rooms.trust_domain.clone(),
+            store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),

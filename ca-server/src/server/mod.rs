@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens};
+use crate::attestation::{Attestation, JoinTokens, Promotions};
 use crate::authority::{Authorities, Vault};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -171,6 +171,7 @@ struct Context {
 struct Rooms {
     trust_domain: TrustDomain,
     lock: DirectoryLock,
+    store: SharedStore,
     journal: Journal,
     authorities: Arc<Authorities>,
     registry: Arc<Registry>,
@@ -240,6 +241,8 @@ impl Rooms {
             decisions: decisions.clone(),
             sealer,
             bundle: authorities.bundle(),
+            renewal_grace: config.renewal_grace,
+            promotions: Promotions::default(),
             clock: Arc::clone(clock),
         });
         let editor = Arc::new(Editor::new(
@@ -257,6 +260,7 @@ impl Rooms {
         Ok(Self {
             trust_domain: opened.trust_domain,
             lock,
+            store,
             journal,
             authorities,
             registry,

@@ -112,7 +112,7 @@ impl Key {
     }
 
     /// Reads back a key that a backend stored; `None` unless it is one that could have been built.
-    pub(super) fn from_stored(octets: &[u8]) -> Option<Self> {
+    pub(crate) fn from_stored(octets: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(octets).ok()?;
         let (_, name) = text.split_once('/')?;
         RecordName::new(name).ok()?;

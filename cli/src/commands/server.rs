@@ -1,5 +1,8 @@
 //! `troth server`: makes a trust domain and runs its server.
 
+mod backup;
+mod restore;
+
 use std::path::PathBuf;
 
 use ca_server::config::{RawServerConfig, ServerConfig};
@@ -22,6 +25,10 @@ pub(crate) enum ServerCommand {
     Init(InitArgs),
     /// Runs the server until it is told to end.
     Run(Box<RunArgs>),
+    /// Writes a backup of the whole store, sealed to the recovery key; while the server runs, or when it does not.
+    Backup(backup::BackupArgs),
+    /// Restores a trust domain from a backup, on a machine with nothing but the backup and the recovery key.
+    Restore(restore::RestoreArgs),
 }
 
 /// Makes a trust domain.
@@ -76,6 +83,9 @@ pub(crate) struct RunArgs {
     /// The life of a node SVID [default: 24h].
     #[arg(long, value_name = "D")]
     node_ttl: Option<String>,
+    /// How long after the end of its SVID a node may still renew it; 0s for not at all [default: 7d].
+    #[arg(long, value_name = "D")]
+    renewal_grace: Option<String>,
     /// The life of a key that signs JWT-SVIDs [default: 7d].
     #[arg(long, value_name = "D")]
     jwt_key_ttl: Option<String>,
@@ -135,6 +145,8 @@ pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), F
     match command {
         ServerCommand::Init(args) => init(args, global).await,
         ServerCommand::Run(args) => serve(*args, global).await,
+        ServerCommand::Backup(args) => backup::run(args, global).await,
+        ServerCommand::Restore(args) => restore::run(args, global).await,
     }
 }
 
@@ -195,6 +207,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         telemetry_listen: args.telemetry_listen,
         issuing_ttl: args.issuing_ttl,
         node_ttl: args.node_ttl,
+        renewal_grace: args.renewal_grace,
         jwt_key_ttl: args.jwt_key_ttl,
         jwt_algorithm: args.jwt_algorithm,
         wit_key_ttl: args.wit_key_ttl,

@@ -7,47 +7,48 @@ use tests::workload::{Watch, fetch_as, ids};
 
 use super::{has_fields, is_time, items, text_of, typed};
 
-fn says(agent: &mut Agent, code: &str) {
-    let _ = until(&format!("the agent to say {code}"), || {
-        Some(agent.process().log()).filter(|log| log.contains(code))
-    });
+/// Waits until the agent has ended with this code as its reason.
+fn ends_saying(agent: &mut Agent, code: &str) {
+    assert_eq!(agent.process().ended().code(), Some(1), "{}", agent.process().log());
+    assert!(agent.process().log().contains(&format!("({code})")), "no {code}: {}", agent.process().log());
 }
 
 #[test]
-fn a_banned_node_gets_nothing_until_it_is_evicted_and_joins_again() {
+fn a_banned_node_gives_back_everything_and_ends_until_it_is_evicted_and_joins_again() {
     let domain = Domain::start("ban.test");
-    let mut agent = domain.agent("n1");
+    let files = domain.folder().join("files");
+    let mut agent = domain.agent_with("n1", &["--sink", &format!("/job={}", path_text(&files))]);
     let _ = domain.told(&["entry", "create", "--spiffe-id", "/job", "--selector", "unix:uid:4501", "--wait"]);
     let mut watch = Watch::open(4501, &agent.socket);
     let _ = watch.next();
+    assert!(files.join("svid.pem").exists());
     let link = domain.told(&["token", "create", "--node-id", "n1"])["link"].clone();
 
     let banned = domain.told(&["node", "ban", "n1"]);
     assert_eq!(banned["state"], "banned");
     assert_eq!(watch.ended(), 1, "the workload's stream goes on");
-    assert_ne!(fetch_as(4501, &agent.socket).code, 0);
-    says(&mut agent, "node_banned");
+    ends_saying(&mut agent, "node_banned");
+    assert!(agent.process().log().contains("troth node evict n1"), "no next step: {}", agent.process().log());
+    assert!(
+        !files.join("svid.pem").exists() && !files.join("svid_key.pem").exists(),
+        "the files are still there"
+    );
+    assert!(!agent.socket.exists());
+    for kept in ["identity.sealed", "cache.sealed"] {
+        assert!(!agent.data.join(kept).exists(), "{kept} is still there");
+    }
     until("the node to be away", || {
         (domain.told(&["node", "show", "n1"])["connected"] == false).then_some(())
     });
-    assert_eq!(
-        agent.operator(&["health", "agent"]).exits(1).json()["state"]
-            .as_str()
-            .map(|state| state == "ready"),
-        Some(false)
-    );
 
     // Neither a restart nor a link gets round the ban, and no new link is made for the node.
-    agent.process().kill_9();
     assert_eq!(domain.operator(&["token", "create", "--node-id", "n1"]).exits(1).problem(), "node_banned");
     agent.launch(link.as_str());
-    says(&mut agent, "node_banned");
+    ends_saying(&mut agent, "node_banned");
     let mut other = Agent::new(domain.folder(), "other-directory");
     other.launch(link.as_str());
-    says(&mut other, "node_banned");
+    ends_saying(&mut other, "node_banned");
     assert_eq!(domain.told(&["node", "show", "n1"])["state"], "banned");
-    other.process().kill_9();
-    agent.process().kill_9();
 
     // Evicting forgets the node and lifts the ban; its entries stay.
     let _ = domain.told(&["node", "evict", "n1"]);
@@ -59,13 +60,17 @@ fn a_banned_node_gets_nothing_until_it_is_evicted_and_joins_again() {
 }
 
 #[test]
-fn an_evicted_node_is_told_how_to_join_again() {
+fn an_evicted_node_ends_and_is_told_how_to_join_again() {
     let domain = Domain::start("evict.test");
     let mut agent = domain.agent("n1");
     let evicted = typed(&domain, &["node", "evict", "spiffe://evict.test/troth/agent/join_token/n1"]).exits(0);
     assert!(evicted.stdout.contains("troth token create --node-id n1"), "{evicted:?}");
-    says(&mut agent, "node_unknown");
-    assert!(agent.process().log().contains("troth token create"), "no next step: {}", agent.process().log());
+    ends_saying(&mut agent, "node_unknown");
+    assert!(
+        agent.process().log().contains("troth token create --node-id n1"),
+        "no next step: {}",
+        agent.process().log()
+    );
     assert!(items(&domain.told(&["node", "list"])).is_empty());
 }
 

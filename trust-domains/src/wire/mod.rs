@@ -5,7 +5,9 @@
 pub mod admin;
 pub mod agent;
 pub mod audit;
+pub mod authorities;
 pub mod bundles;
+pub mod crls;
 pub mod encoding;
 pub mod node;
 mod schema;

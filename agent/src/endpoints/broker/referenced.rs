@@ -58,6 +58,10 @@ impl Subject for Referenced {
         refusal(Reason::NotEntitled, message, Some(pid))
     }
 
+    fn withdrawn(&self, reason: &str) -> Status {
+        refusal(Reason::NotEntitled, reason.to_owned(), Some(self.process.pid()))
+    }
+
     fn not_granted(&self, asked: &SpiffeId) -> Status {
         let pid = self.process.pid();
         refusal(Reason::NotEntitled, format!("no entry of this node gives {asked} to process {pid}"), Some(pid))

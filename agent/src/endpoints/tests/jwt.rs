@@ -239,8 +239,8 @@ async fn a_deleted_entry_ends_its_tokens() {
     assert_eq!(world.jwt(wanted("x")).await.unwrap().svids.len(), 2);
     world.change(2, vec![], &["web"]);
     assert_eq!(names(&world.jwt(wanted("x")).await.unwrap()), ["db"]);
-    world.cache.clear(Some("the server has banned this node"));
-    assert_eq!(world.jwt(wanted("x")).await.unwrap_err().code(), Code::Unavailable);
+    world.cache.withdraw("the server has banned this node");
+    assert_eq!(world.jwt(wanted("x")).await.unwrap_err().code(), Code::PermissionDenied);
     world.tokens.follow(&world.cache);
     assert_eq!(world.tokens.held(), 0, "with the node's identity all tokens are lost");
 }

@@ -69,6 +69,18 @@ impl World {
 }
 
 #[tokio::test]
+async fn files_are_removed_when_the_node_is_taken_out_even_if_the_agent_ends_at_once() {
+    let mut world = World::new(OnWithdraw::Remove);
+    world.cache.apply(snapshot(1, vec![entry("web", 1)]));
+    world.issue();
+    let _ = world.status_where(|status| status.serial.is_some()).await;
+    let directory = world.directory.clone();
+    world.cache.withdraw("the server has banned this node");
+    world.stop().await;
+    assert!(!directory.join("svid.pem").exists(), "the files are still there");
+}
+
+#[tokio::test]
 async fn the_chain_its_key_and_the_bundle_are_delivered_as_pem() {
     let mut world = World::new(OnWithdraw::Remove);
     world.cache.apply(snapshot(1, vec![entry("web", 1), entry("other", 1)]));

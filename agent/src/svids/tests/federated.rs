@@ -104,7 +104,7 @@ async fn an_entry_that_changes_its_partners_keeps_its_svid() {
 async fn a_node_that_is_no_longer_who_it_was_forgets_its_partners() {
     let one = bundle_of("one.test");
     let world = world(&[&one]);
-    world.cache.clear(None);
+    world.cache.start_anew();
     world.cache.apply(delta(9, vec![federating(entry("a", 1), &["one.test"])], &[]));
     world.cache.apply(Update {
         federated: None,

@@ -8,9 +8,9 @@ use platform::tls::ConnectionInfo;
 use platform::trace::{ApiError, TraceContext};
 use trust_domains::problem::{Code, Problem};
 
-use super::NodeState;
+use super::{NodeState, copied_key};
 use crate::api::admission::NodeCall;
-use crate::attestation::AuthenticatedNode;
+use crate::attestation::{AuthenticatedNode, NodeRefused};
 use crate::decisions::Cause;
 
 /// A request of a node that was authenticated, authorized and counted.
@@ -35,7 +35,10 @@ impl FromRequestParts<Arc<NodeState>> for NodeCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<NodeState>) -> Result<Self, ApiError> {
         let Stranger { connection, trace_id } = Stranger::from_request_parts(parts, state).await?;
-        let node = AuthenticatedNode::check(connection.peer.as_ref(), &state.registry, state.clock.now().wall)?;
+        let node = match state.attestation.authenticate(&connection) {
+            Err(NodeRefused::KeyCopied { node }) => return Err(copied_key::ban(state, node, &trace_id).await.into()),
+            authenticated => authenticated?,
+        };
         let call = state.calls.begin(node.spiffe_id())?;
         if state
             .registry

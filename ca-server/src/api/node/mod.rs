@@ -3,6 +3,7 @@
 //! Who calls is settled before anything is read: [`caller::NodeCaller`] exists only for a connection whose certificate is a known node's, now.
 
 mod caller;
+mod copied_key;
 mod credentials;
 mod issue;
 mod issue_tokens;
@@ -20,6 +21,7 @@ use trust_domains::clock::SharedClock;
 
 use super::admission::{Gate, NodeCalls, admit};
 use crate::attestation::Attestation;
+use crate::decisions::DecisionLog;
 use crate::issuance::Issuance;
 use crate::limits::{CALLS_PER_NODE, NODE_CALLS, STRANGERS_CALLS};
 use crate::metrics::Metrics;
@@ -35,6 +37,8 @@ pub struct NodeApi {
     pub issuance: Arc<Issuance>,
     /// Lets a node leave.
     pub editor: Arc<Editor>,
+    /// Takes decisions.
+    pub decisions: DecisionLog,
     /// The trust bundle.
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
     /// The bundle that the process started with.

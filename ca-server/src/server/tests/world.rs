@@ -142,11 +142,20 @@ impl World {
 
     /// A connection without a client certificate, to the server that the link names.
     pub(super) async fn stranger(&self, token: &TokenCreated) -> Connection {
+        self.try_stranger(token).await.unwrap()
+    }
+
+    /// The same, once the server shows an SVID that has not ended: its loop renews it, and looks every few seconds.
+    pub(super) async fn stranger_if_there(&self, token: &TokenCreated) -> Option<Connection> {
+        self.try_stranger(token).await.ok()
+    }
+
+    async fn try_stranger(&self, token: &TokenCreated) -> Result<Connection, ConnectError> {
         let trust = ServerTrust::Roots {
             trust_domain: token.link.trust_domain.clone(),
             roots: token.link.roots().to_vec(),
         };
-        self.connect(None, trust).await.unwrap()
+        self.connect(None, trust).await
     }
 
     pub(super) async fn connect(&self, identity: Option<&TlsIdentity>, trust: ServerTrust) -> Result<Connection, ConnectError> {
