@@ -96,12 +96,15 @@ codes! {
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
+    Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
+    Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
     RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "backups are sealed to one: a trust domain gets it from troth server init without --no-recovery";
     RecoveryKeyWrong "recovery_key_wrong" 403 1 false "The recovery key is another one than the backup is sealed to." "use the recovery key that troth server init printed for this trust domain";
     ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
     RootMismatch "root_mismatch" 403 1 false "The server at that address does not hold the root that the join link names." "check the address, or make a new link: troth token create";
     ServerIdentityInvalid "server_identity_invalid" 403 1 false "The process at that address does not prove that it is the server of this trust domain." "check the address in the link; if it is right, someone answers in the server's place";
+    SigningKeyUnavailable "signing_key_unavailable" 503 1 true "The key that would sign is outside of this process and does not answer." "look at the server's problems: troth health server; signing goes on by itself when the key is there again";
     SocketUnsafe "socket_unsafe" 400 1 false "A socket cannot be made there safely." "use a directory that only root or this user can write, or another --workload-socket";
     StoreConflict "store_conflict" 409 1 true "Someone changed the same thing at the same time." "look at it again, then repeat the command";
     StoreFormatUnknown "store_format_unknown" 500 1 false "The data was written by a version that this one does not know." "run the newer version; docs/operations.md says how to go back";
