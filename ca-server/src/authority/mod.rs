@@ -7,6 +7,7 @@
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod hardware;
 mod held;
 mod issuer;
 mod key;
@@ -16,6 +17,7 @@ mod record;
 mod restored;
 mod set;
 mod shape;
+mod signing_keys;
 mod steps;
 mod stored_key;
 #[cfg(test)]
@@ -35,11 +37,16 @@ pub use token_key::TokenKey;
 pub use trial::TrialError;
 pub use witness::BundleWitness;
 
+pub use signing_keys::SigningKeysError;
+
+pub(crate) use hardware::Hardware;
 pub(crate) use held::authority_key;
+pub(crate) use key_store::NewKeys;
 pub(crate) use public_half::Subject;
 #[cfg(test)]
 pub(crate) use restored::phases;
 pub(crate) use restored::restored;
 pub(crate) use shape::fresh_serial;
+pub(crate) use signing_keys::{open as open_keys, remember as remember_keys};
 #[cfg(test)]
 pub(crate) use tests::forget_token_keys;
