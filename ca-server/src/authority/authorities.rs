@@ -14,6 +14,7 @@ use trust_domains::{Reading, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
 use super::issuer::Issuer;
+use super::key::KeyError;
 use super::key_store::{KeyStore, Vault};
 use super::loading::{LoadAuthoritiesError, read_set, stored_time};
 use super::set::AuthoritySet;
@@ -214,6 +215,27 @@ impl Authorities {
     #[must_use]
     pub fn problems(&self) -> watch::Receiver<Arc<[AuthorityProblem]>> {
         self.problems.subscribe()
+    }
+
+    /// Looks whether every key that signs from now on is where it should be: keys in this process are.
+    ///
+    /// # Errors
+    /// When the token with the keys is away, or has not got one of them.
+    pub async fn check_keys(&self) -> Result<(), KeyError> {
+        let (set, now) = (self.set(), self.clock.now().wall);
+        self.keys.check(&set.needed_keys(now)).await
+    }
+
+    /// Names the authorities whose keys are in a token: a backup does not have them.
+    #[must_use]
+    pub fn keys_in_token(&self) -> Vec<String> {
+        self.set.load().keys_in_token()
+    }
+
+    /// Returns what is wrong with the token of the keys, and each change of it; `None` where none is used.
+    #[must_use]
+    pub fn key_trouble(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.keys.trouble()
     }
 }
 

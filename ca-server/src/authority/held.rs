@@ -13,6 +13,7 @@ use super::issuer::{Issuer, IssuerError};
 use super::key::KeyError;
 use super::key_store::KeyStore;
 use super::record::{AuthorityRecord, FORMAT, Header, Notes, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::witness::BundleWitness;
 use crate::seal::{SealError, SealedRecords};
@@ -212,6 +213,14 @@ impl Held {
         match &self.authority {
             Authority::Ca(_, issuer) => Some(issuer.key().public_key().hash()),
             Authority::Token(_, key) => key.key_hash(),
+        }
+    }
+
+    /// Returns the stored form of its key.
+    pub(super) fn stored_key(&self) -> &StoredKey {
+        match &self.authority {
+            Authority::Ca(record, _) => &record.private_key,
+            Authority::Token(record, _) => &record.private_key,
         }
     }
 

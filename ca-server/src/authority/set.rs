@@ -11,6 +11,7 @@ use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 use super::held::{Held, ReadAuthorityError, authority_key};
 use super::issuer::Issuer;
 use super::order_record::OrderRecord;
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::witness::BundleWitness;
 use crate::store::Item;
@@ -122,6 +123,18 @@ impl AuthoritySet {
 
     pub(super) fn owns_key(&self, key: &KeyHash) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Returns the keys that sign at some time from now on.
+    pub(super) fn needed_keys(&self, now: Timestamp) -> Vec<&StoredKey> {
+        let needed = |held: &&Arc<Held>| matches!(held.phase(), Phase::Prepared | Phase::Active) && now < held.not_after();
+        self.held.iter().filter(needed).map(|held| held.stored_key()).collect()
+    }
+
+    /// Names the authorities whose keys are in a token, by kind and id.
+    pub(super) fn keys_in_token(&self) -> Vec<String> {
+        let held = self.held.iter().filter(|held| held.stored_key().in_token().is_some());
+        held.map(|held| format!("{} {}", held.kind(), held.id())).collect()
     }
 
     /// Returns the issuing CAs and token keys whose credentials are to be replaced: those that are tainted or revoked, or under a root that is.

@@ -274,6 +274,8 @@ impl Authorities {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide("authority_forgotten", &id, forget_text(reason)).await?;
+        // Before the record goes, which is the last to know where the key is. After a crash in between it is destroyed already, and the record goes then.
+        self.keys.destroy(held.stored_key()).await;
         let key = authority_key(&id);
         let mut commit = Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key);
         if let Some(another) = set.another_published(&[&id]).filter(|_| held.is_published()) {
