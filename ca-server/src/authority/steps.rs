@@ -71,9 +71,9 @@ impl Coded for StepError {
 }
 
 impl StepError {
-    /// Returns whether another replica went first: then it is looked at again.
+    /// Returns whether another replica went first: it wrote since this one looked, or what the plan named is gone. Then it is looked at again.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Commit(CommitError::Conflict { .. }))
+        matches!(self, Self::Commit(CommitError::Conflict { .. }) | Self::Gone { .. })
     }
 
     /// Returns the text of the lowest cause, for the log.
