@@ -8,6 +8,7 @@ mod entries;
 mod mint;
 mod nodes;
 mod page;
+mod rekey;
 mod status;
 mod tokens;
 mod wait;
@@ -32,6 +33,7 @@ use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::rekey::Rekeying;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -52,6 +54,8 @@ pub struct AdminApi {
     pub metrics: Metrics,
     /// The journal, to be read.
     pub journal: Journal,
+    /// Wraps the data key by other sources.
+    pub rekeying: Arc<Rekeying>,
     /// Takes decisions.
     pub decisions: DecisionLog,
     /// The trust bundle.
@@ -116,6 +120,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
         .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
