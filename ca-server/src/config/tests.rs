@@ -55,6 +55,8 @@ fn every_option_can_stand_in_the_file() {
         wit_key_ttl = "30m"
         enable = ["wit"]
         ack_deadline = "1m"
+        emergency_ack_deadline = "5s"
+        root_ttl = "2d"
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
         bundle_listen = "127.0.0.1:8444"
@@ -106,6 +108,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable,
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims,
         bundle_listen,
@@ -132,6 +136,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable.map(|_| String::new()),
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims.map(|_| String::new()),
         bundle_listen,

@@ -97,6 +97,7 @@ impl Listeners {
             decisions: rooms.decisions.clone(),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
+            tainted: rooms.authorities.tainted(),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
         };
@@ -119,6 +120,7 @@ impl Listeners {
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),
+            authorities: Arc::clone(&rooms.authorities),
             issuance: Arc::clone(&rooms.issuance),
             metrics: metrics.clone(),
             journal: rooms.journal.clone(),

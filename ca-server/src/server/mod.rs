@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
 use crate::authority::{Authorities, open_keys};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -245,6 +245,7 @@ impl Rooms {
             Arc::clone(&sealer),
             Arc::clone(clock),
         ));
+        let restored = Restored::load(store.as_ref(), &opened.records).await?;
         let attestation = Arc::new(Attestation {
             trust_domain: opened.trust_domain.clone(),
             store: Arc::clone(&store),
@@ -255,6 +256,7 @@ impl Rooms {
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
             promotions: Promotions::default(),
+            restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
         let editor = Arc::new(Editor::new(
