@@ -13,7 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
     ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintWitRequest,
-    MintedToken, NodeView, Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
+    MintedToken, NodeView, Page, RekeyRequest, Rekeyed, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::authorities::{AuthorityView, Because, ClockAccepted, OrderAnswer, PrepareRequest, ReplaceRequest, ReplacementView};
@@ -216,6 +216,11 @@ fn admin_calls(document: Document) -> Document {
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")
                 .query(&["after", "last", "follow", "limit"])
                 .streams::<AuditRecord>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/rekey", "Wraps the data key of the store by another key source.")
+                .takes::<RekeyRequest>()
+                .gives::<Rekeyed>(),
         )
         .admin(Call::new(Post, "/v1/admin/backup", "Makes a backup of the store, sealed to the recovery key.").gives_octets())
         .admin(Call::new(Get, "/v1/admin/health", "Says how the server is.").gives::<Health>())

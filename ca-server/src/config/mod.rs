@@ -204,6 +204,7 @@ impl ServerConfig {
         let key_file = raw.key_file.as_deref().map(Path::new);
         let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
         let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
             key_source: key_source?,

@@ -31,6 +31,7 @@ use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
+use crate::rekey::Rekeying;
 use crate::seal;
 use crate::store::disk::Disk;
 use crate::store::{SharedStore, SledStore};
@@ -178,6 +179,7 @@ struct Rooms {
     attestation: Arc<Attestation>,
     tokens: Arc<JoinTokens>,
     editor: Arc<Editor>,
+    rekeying: Arc<Rekeying>,
     decisions: DecisionLog,
     tasks: TaskTracker,
 }
@@ -230,6 +232,12 @@ impl Rooms {
         );
         let issuance = Arc::new(issuance);
         let decisions = DecisionLog::new(recorder);
+        let rekeying = Arc::new(Rekeying::new(
+            Arc::clone(&store),
+            opened.records.clone(),
+            decisions.clone(),
+            config.key_source.clone(),
+        ));
         let sealer = opened.records.sealer();
         let tokens = Arc::new(JoinTokens::new(
             Arc::clone(&store),
@@ -274,6 +282,7 @@ impl Rooms {
             attestation,
             tokens,
             editor,
+            rekeying,
             decisions,
             tasks,
         })

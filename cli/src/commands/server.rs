@@ -1,6 +1,7 @@
 //! `troth server`: makes a trust domain and runs its server.
 
 mod backup;
+mod rekey;
 mod restore;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub(crate) enum ServerCommand {
     Run(Box<RunArgs>),
     /// Writes a backup of the whole store, sealed to the recovery key; while the server runs, or when it does not.
     Backup(backup::BackupArgs),
+    /// Wraps the store's data key by another key source: a new key file, a passphrase, a systemd credential, a PKCS#11 token.
+    Rekey(rekey::RekeyArgs),
     /// Restores a trust domain from a backup, on a machine with nothing but the backup and the recovery key.
     Restore(restore::RestoreArgs),
 }
@@ -166,6 +169,7 @@ pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), F
         ServerCommand::Init(args) => init(*args, global).await,
         ServerCommand::Run(args) => serve(*args, global).await,
         ServerCommand::Backup(args) => backup::run(args, global).await,
+        ServerCommand::Rekey(args) => rekey::run(args, global).await,
         ServerCommand::Restore(args) => restore::run(args, global).await,
     }
 }
