@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use super::key_store::{KeyStore, Vault};
 use super::set::AuthoritySet;
 use super::steps::StepError;
 use super::token_key::TokenKey;
+use super::upstream::{Cross, CrossSet};
 use super::witness::BundleWitness;
 use crate::issuance::Recorder;
 use crate::seal::{SealError, SealedRecords};
@@ -62,6 +63,9 @@ pub struct Authorities {
     witness: Arc<dyn BundleWitness>,
     guard: ClockGuard,
     set: ArcSwap<AuthoritySet>,
+    /// Held while the authorities are read and shown: what was read earlier is never shown later.
+    reloading: tokio::sync::Mutex<()>,
+    configured_upstream: ArcSwapOption<AuthorityId>,
     bundle: watch::Sender<Arc<TrustBundle>>,
     tainted: watch::Sender<Arc<[AuthorityId]>>,
     problems: watch::Sender<Arc<[AuthorityProblem]>>,
@@ -181,6 +185,8 @@ impl Authorities {
             witness,
             guard,
             set: ArcSwap::from_pointee(set),
+            reloading: tokio::sync::Mutex::default(),
+            configured_upstream: ArcSwapOption::empty(),
             bundle,
             tainted,
             problems,
@@ -355,12 +361,26 @@ impl Authorities {
         });
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// Takes note of the upstream authority whose files the configuration names.
+    pub(super) fn note_configured_upstream(&self, upstream: AuthorityId) {
+        self.configured_upstream.store(Some(Arc::new(upstream)));
+    }
+
+    pub(super) fn configured_upstream(&self) -> Option<AuthorityId> {
+        self.configured_upstream.load().as_deref().cloned()
+    }
+
     pub(super) fn set(&self) -> Arc<AuthoritySet> {
         self.set.load_full()
     }
 
     /// Reads the authorities again after a commit, and publishes what changed.
     pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
+        let _turn = self.reloading.lock().await;
         let set = read_set(&self.store, &self.records, &self.keys).await?;
         let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
         let tainted = set.tainted();
@@ -409,7 +429,9 @@ async fn read_set(store: &SharedStore, records: &SealedRecords, keys: &KeyStore)
         .iter()
         .map(|item| Held::open(records, keys, item))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(AuthoritySet::new(held))
+    let crosses = store.snapshot(Prefix::UPSTREAMS).await?;
+    let crosses = crosses.items.iter().map(|item| Cross::open(records, item)).collect::<Result<Vec<_>, _>>()?;
+    Ok(AuthoritySet::new(held, CrossSet::new(crosses)))
 }
 
 async fn stored_time(store: &SharedStore, records: &SealedRecords) -> Result<Option<Timestamp>, LoadAuthoritiesError> {

@@ -23,6 +23,7 @@ mod tests;
 mod token_key;
 mod token_signer;
 pub(crate) mod trial;
+pub mod upstream;
 mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings, IssuerUnavailable, LoadAuthoritiesError};

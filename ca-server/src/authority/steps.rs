@@ -201,7 +201,7 @@ impl Authorities {
         self.committed(commit).await
     }
 
-    async fn committed(&self, commit: Commit) -> Result<(), StepError> {
+    pub(super) async fn committed(&self, commit: Commit) -> Result<(), StepError> {
         self.store.commit(commit).await?;
         self.reload().await?;
         Ok(())
@@ -221,7 +221,7 @@ impl Authorities {
     }
 
     /// Who acts when nobody asked: the server itself.
-    fn actor(&self) -> String {
+    pub(super) fn actor(&self) -> String {
         SpiffeId::server(&self.trust_domain).as_str().to_owned()
     }
 }

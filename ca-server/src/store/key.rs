@@ -43,6 +43,8 @@ impl Prefix {
     pub const NODES: Self = Self("node/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
+    /// Cross-certificates by upstream authorities.
+    pub const UPSTREAMS: Self = Self("upstream/");
 
     /// Returns the text with which each of its keys begins.
     #[must_use]
@@ -84,6 +86,12 @@ impl Key {
     #[must_use]
     pub fn token(id: &RecordName) -> Self {
         Prefix::TOKENS.key(id)
+    }
+
+    /// Returns the key of a cross-certificate.
+    #[must_use]
+    pub fn upstream(id: &RecordName) -> Self {
+        Prefix::UPSTREAMS.key(id)
     }
 
     /// Returns the key of an authority.

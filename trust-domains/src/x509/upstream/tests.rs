@@ -113,7 +113,7 @@ fn an_upstream_authority_that_verifiers_would_not_follow_is_refused_with_the_rea
             params.custom_extensions.push(extension);
         }),
         ("EndsSoon", "ended", |params| {
-            params.not_after = (NOW - Duration::from_secs(1)).to_offset_date_time()
+            params.not_after = (NOW - Duration::from_secs(1)).to_offset_date_time();
         }),
         ("EndsSoon", "ends too soon", |params| {
             params.not_after = (NOW + LEAST_LEFT - Duration::from_secs(1)).to_offset_date_time();
@@ -167,10 +167,10 @@ fn a_returned_certificate_that_leads_nowhere_is_refused_with_the_reason() {
     let table: &[(&str, &str, Change)] = &[
         ("MayNotSign", "no CA", |params| params.is_ca = IsCa::ExplicitNoCa),
         ("PathLength", "path length 0", |params| {
-            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0))
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         }),
         ("OtherName", "another name", |params| {
-            params.distinguished_name.push(DnType::OrganizationName, "Example")
+            params.distinguished_name.push(DnType::OrganizationName, "Example");
         }),
         ("OtherTrustDomain", "another trust domain", |params| {
             params.subject_alt_names = vec![uri("spiffe://other.org")];
@@ -179,7 +179,7 @@ fn a_returned_certificate_that_leads_nowhere_is_refused_with_the_reason() {
             params.key_identifier_method = KeyIdMethod::PreSpecified(vec![7; 20]);
         }),
         ("EndsSoon", "ended", |params| {
-            params.not_after = (NOW - Duration::from_secs(1)).to_offset_date_time()
+            params.not_after = (NOW - Duration::from_secs(1)).to_offset_date_time();
         }),
         ("OneDirection", "an EKU for clients only", |params| {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
