@@ -13,7 +13,7 @@ use trust_domains::{Timestamp, TrustDomain};
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
 use super::key_store::KeyStore;
-use super::record::{AuthorityRecord, FORMAT, TokenKeyRecord, token_format};
+use super::record::{AuthorityRecord, FORMAT, Notes, TokenKeyRecord, token_format};
 use super::shape;
 use super::stored_key::StoredKey;
 use crate::issuance::Recorder;
@@ -113,6 +113,7 @@ impl Making<'_> {
             algorithm,
             published_at: (phase == Phase::Active).then_some(self.now),
             refreshes_s: 0,
+            notes: Notes::default(),
             private_key: stored,
         };
         Ok(NewTokenKey {
@@ -154,6 +155,9 @@ impl Making<'_> {
             phase,
             created_at: self.now,
             root,
+            published_at: None,
+            refreshes_s: 0,
+            notes: Notes::default(),
             certificate: Base64(certificate.to_vec()),
             private_key: stored,
         };

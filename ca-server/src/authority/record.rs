@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use trust_domains::Timestamp;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
 
 use super::stored_key::StoredKey;
@@ -42,7 +42,32 @@ pub(crate) struct TokenKeyRecord {
     /// How long relying parties outside could take to hear of it then, in seconds; absent for none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub(super) refreshes_s: u64,
+    #[serde(default, skip_serializing_if = "Notes::is_empty")]
+    pub(super) notes: Notes,
     pub(super) private_key: StoredKey,
+}
+
+/// What is known about the state of an authority beside the state itself. Records of earlier versions have none of it, and those versions leave it out: it
+/// says why, and what an operator asked for, and nothing is signed by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Notes {
+    /// Why it is in its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<String>,
+    /// What an operator asked of it while it is prepared.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub(super) asked: Asked,
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(asked: &Asked) -> bool {
+    *asked == Asked::Nothing
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -73,6 +98,14 @@ pub(crate) struct AuthorityRecord {
     /// The root above an issuing CA; absent for a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) root: Option<AuthorityId>,
+    /// When every node was told of it as it is now; absent until then, and for what nobody need be told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) published_at: Option<Timestamp>,
+    /// How long those outside could take to hear of it then, in seconds; absent for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) refreshes_s: u64,
+    #[serde(default, skip_serializing_if = "Notes::is_empty")]
+    pub(super) notes: Notes,
     pub(super) certificate: Base64,
     pub(super) private_key: StoredKey,
 }

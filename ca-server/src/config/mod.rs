@@ -22,7 +22,10 @@ use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
-use trust_domains::plan::authority::{AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_TOKEN_KEY_LIFE, TokenPolicy, TokenPolicyRefused};
+use trust_domains::plan::authority::{
+    AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_EMERGENCY_ACK_DEADLINE, DEFAULT_ROOT_LIFE, DEFAULT_TOKEN_KEY_LIFE, RootPolicy, RootPolicyRefused,
+    TokenPolicy, TokenPolicyRefused,
+};
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
@@ -120,6 +123,16 @@ enum OutOfBounds {
         wait: Duration,
         least: Duration,
     },
+    #[error(
+        "a root of {} is too short: with issuing CAs of {} (issuing_ttl) and {} between its publication and its use (ack_deadline, five times bundle_refresh_hint) it needs at least {}",
+        format_duration(*.actual), format_duration(*.issuing), format_duration(*.wait), format_duration(*.least)
+    )]
+    RootTooShort {
+        actual: Duration,
+        issuing: Duration,
+        wait: Duration,
+        least: Duration,
+    },
     #[error("{} is shorter than a second", format_duration(*.actual))]
     HintTooShort { actual: Duration },
     #[error("the bundle endpoint needs {0} as well")]
@@ -155,6 +168,13 @@ impl ServerConfig {
         let jwt_key_ttl = duration(mistakes, "jwt_key_ttl", raw.jwt_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let jwt_algorithm = raw.jwt_algorithm.as_deref().map(|text| mistakes.check("jwt_algorithm", text.parse()));
         let ack_deadline = duration(mistakes, "ack_deadline", raw.ack_deadline.as_deref(), DEFAULT_ACK_DEADLINE);
+        let emergency_ack_deadline = duration(
+            mistakes,
+            "emergency_ack_deadline",
+            raw.emergency_ack_deadline.as_deref(),
+            DEFAULT_EMERGENCY_ACK_DEADLINE,
+        );
+        let root_ttl = duration(mistakes, "root_ttl", raw.root_ttl.as_deref(), DEFAULT_ROOT_LIFE);
         let wit_key_ttl = duration(mistakes, "wit_key_ttl", raw.wit_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let enable = raw.enable.iter().flatten().map(String::as_str);
         let features = mistakes.check("enable", Features::new(enable));
@@ -175,7 +195,10 @@ impl ServerConfig {
             true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
             false => None,
         };
-        let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let root_policy = RootPolicy::new(root_ttl?, issuing_ttl?, ack_deadline, hint).map_err(root_too_short);
+        let root_policy = mistakes.check("root_ttl", root_policy);
+        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
+        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
         let data_dir = DataDir::new(data_dir?);
         Some(Self {
@@ -261,6 +284,15 @@ fn token_key_too_short(kind: TokenKind, refused: TokenPolicyRefused) -> OutOfBou
         kind,
         actual: refused.key_life,
         longest: refused.longest_life,
+        wait: refused.wait,
+        least: refused.least,
+    }
+}
+
+fn root_too_short(refused: RootPolicyRefused) -> OutOfBounds {
+    OutOfBounds::RootTooShort {
+        actual: refused.root_life,
+        issuing: refused.issuing_life,
         wait: refused.wait,
         least: refused.least,
     }

@@ -51,6 +51,11 @@ pub struct RawServerConfig {
     pub enable: Option<Vec<String>>,
     /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
     pub ack_deadline: Option<String>,
+    /// How long an emergency waits for connected nodes at each of its steps, as `30s`. Default: 30 seconds. Then it goes on, and who is left behind is named.
+    pub emergency_ack_deadline: Option<String>,
+    /// The life of a root, as `365d`. Default: 365 days; at least twice that of an issuing CA and four times the wait between publication and use
+    /// (`ack_deadline`, or five `bundle_refresh_hint`s). It counts for the next root.
+    pub root_ttl: Option<String>,
     /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
     /// discovery document from it.
     pub jwt_issuer: Option<String>,
@@ -96,6 +101,8 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("wit_key_ttl"),
         KnownKey::new("enable", KeyValue::Texts(as_text::<Features>)),
         KnownKey::text::<TextDuration>("ack_deadline"),
+        KnownKey::text::<TextDuration>("emergency_ack_deadline"),
+        KnownKey::text::<TextDuration>("root_ttl"),
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
         KnownKey::text::<Listen>("bundle_listen"),
@@ -136,6 +143,8 @@ impl RawServerConfig {
             wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
             enable: self.enable.or(under.enable),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),
+            emergency_ack_deadline: self.emergency_ack_deadline.or(under.emergency_ack_deadline),
+            root_ttl: self.root_ttl.or(under.root_ttl),
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),
             bundle_listen: self.bundle_listen.or(under.bundle_listen),

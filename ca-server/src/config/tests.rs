@@ -54,6 +54,8 @@ fn every_option_can_stand_in_the_file() {
         wit_key_ttl = "30m"
         enable = ["wit"]
         ack_deadline = "1m"
+        emergency_ack_deadline = "5s"
+        root_ttl = "2d"
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
         bundle_listen = "127.0.0.1:8444"
@@ -103,6 +105,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable,
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims,
         bundle_listen,
@@ -127,6 +131,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable.map(|_| String::new()),
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims.map(|_| String::new()),
         bundle_listen,

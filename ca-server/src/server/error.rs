@@ -10,6 +10,7 @@ use thiserror::Error;
 use trust_domains::join_link::ParseServerAddressError;
 use trust_domains::problem::{Code, Coded};
 
+use crate::attestation::RestoredError;
 use crate::authority::LoadAuthoritiesError;
 use crate::issuance::ServerIdentityError;
 use crate::journal::JournalOpenError;
@@ -59,6 +60,9 @@ pub enum RunError {
     /// Entries and nodes cannot be read.
     #[error("entries and nodes cannot be read")]
     Registry(#[from] RegistryError),
+    /// It cannot be read whether the store was restored.
+    #[error("it cannot be read whether the store was restored")]
+    Restored(#[from] RestoredError),
     /// The sealed data key cannot be opened.
     #[error("the sealed secrets cannot be opened")]
     Sealed(#[from] OpenStoreError),
@@ -86,6 +90,7 @@ impl Coded for RunError {
             Self::Key(error) => error.code(),
             Self::Lock(error) => error.code(),
             Self::Registry(error) => error.code(),
+            Self::Restored(error) => error.code(),
             Self::Sealed(error) => error.code(),
             Self::SocketPath(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -105,6 +110,7 @@ impl Coded for RunError {
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
             Self::Registry(error) => error.hint(),
+            Self::Restored(error) => error.hint(),
             Self::Sealed(error) => error.hint(),
             Self::SocketPath(error) => error.hint(),
             Self::Store(error) => error.hint(),

@@ -120,6 +120,7 @@ impl Listeners {
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),
+            authorities: Arc::clone(&rooms.authorities),
             issuance: Arc::clone(&rooms.issuance),
             metrics: metrics.clone(),
             journal: rooms.journal.clone(),

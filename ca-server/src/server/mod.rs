@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
 use crate::authority::{Authorities, Vault};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -233,6 +233,7 @@ impl Rooms {
             Arc::clone(&sealer),
             Arc::clone(clock),
         ));
+        let restored = Restored::load(store.as_ref(), &opened.records).await?;
         let attestation = Arc::new(Attestation {
             trust_domain: opened.trust_domain.clone(),
             store: Arc::clone(&store),
@@ -243,6 +244,7 @@ impl Rooms {
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
             promotions: Promotions::default(),
+            restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
         let editor = Arc::new(Editor::new(

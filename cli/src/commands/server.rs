@@ -101,6 +101,12 @@ pub(crate) struct RunArgs {
     /// How long a new key waits for nodes to acknowledge it before it signs [default: 24h].
     #[arg(long, value_name = "D")]
     ack_deadline: Option<String>,
+    /// How long an emergency waits for connected nodes at each of its steps, as `troth authority replace --compromised` starts one [default: 30s].
+    #[arg(long, value_name = "D")]
+    emergency_ack_deadline: Option<String>,
+    /// The life of the next root [default: 365d].
+    #[arg(long, value_name = "D")]
+    root_ttl: Option<String>,
     /// The issuer that JWT-SVIDs name, for OpenID Connect relying parties [default: none].
     #[arg(long, value_name = "URL")]
     jwt_issuer: Option<String>,
@@ -213,6 +219,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         wit_key_ttl: args.wit_key_ttl,
         enable: (!args.enable.is_empty()).then_some(args.enable),
         ack_deadline: args.ack_deadline,
+        emergency_ack_deadline: args.emergency_ack_deadline,
+        root_ttl: args.root_ttl,
         jwt_issuer: args.jwt_issuer,
         jwt_claims: (!args.jwt_claims.is_empty()).then_some(args.jwt_claims),
         bundle_listen: args.bundle_listen,

@@ -1,8 +1,7 @@
 //! What the plan orders, performed: each change recorded, then one commit, then shown.
 
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind};
-use trust_domains::plan::upstream::{AskedUse, CertifyReason, CrossId, CrossUse, FilesState, ForgetCross, RootState, UpstreamAction, UpstreamPlan, UpstreamState, plan};
-use trust_domains::wire::audit::{AuditEvent, Decision};
+use trust_domains::plan::upstream::{AskedUse, CertifyReason, CrossId, CrossUse, FilesState, ForgetCross, RootState, UpstreamAction, UpstreamPlan, UpstreamProblem, UpstreamState, plan};
 use trust_domains::wire::upstreams::CrossSource;
 use trust_domains::x509::UpstreamChain;
 
@@ -25,7 +24,7 @@ pub(super) struct Configured<'a> {
 
 impl Authorities {
     /// Returns what is due about cross-certificates.
-    pub(super) fn plan_upstreams(&self, configured: Option<&Configured<'_>>) -> UpstreamPlan {
+    fn plan_upstreams(&self, configured: Option<&Configured<'_>>) -> UpstreamPlan {
         let (set, now) = (self.set(), self.clock.now());
         let roots = set.held().filter(|held| held.kind() == AuthorityKind::X509Root);
         let state = UpstreamState {
@@ -46,8 +45,20 @@ impl Authorities {
         plan(now.wall, &state)
     }
 
-    /// Performs one step.
-    pub(super) async fn perform_upstream(&self, action: UpstreamAction, configured: Option<&Configured<'_>>) -> Result<(), UpstreamError> {
+    /// Asks the plan and performs it, every step that can be; returns what an operator must know, and the last failure.
+    pub(super) async fn look_upstream(&self, configured: Option<&Configured<'_>>) -> (Vec<UpstreamProblem>, Option<UpstreamError>) {
+        let _turn = self.looking.lock().await;
+        let due = self.plan_upstreams(configured);
+        let mut failed = None;
+        for action in due.actions {
+            if let Err(error) = self.perform_upstream(action, configured).await {
+                failed = Some(error);
+            }
+        }
+        (due.problems, failed)
+    }
+
+    async fn perform_upstream(&self, action: UpstreamAction, configured: Option<&Configured<'_>>) -> Result<(), UpstreamError> {
         match (action, configured) {
             (UpstreamAction::Certify { root, used, reason }, Some(configured)) => self.certify_root(&root, used, reason, configured).await,
             // The plan certifies nothing without files.
@@ -58,7 +69,7 @@ impl Authorities {
 
     async fn certify_root(&self, id: &AuthorityId, used: CrossUse, reason: CertifyReason, configured: &Configured<'_>) -> Result<(), UpstreamError> {
         let set = self.set();
-        let (_, root) = set.find(id).and_then(Held::ca).ok_or_else(|| UpstreamError::UnknownRoot { id: id.clone() })?;
+        let (_, root) = set.find(id).and_then(Held::ca).ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_string() })?;
         let upstream = configured.files.with_key(configured.chain.clone())?;
         if used.is_dedicated {
             upstream.check_dedicated()?;
@@ -74,21 +85,21 @@ impl Authorities {
         let cross = certifying.certify(upstream, root).await?;
         let new = NewCross::new(&cross, id, CrossSource::Files, used, now)?;
         let text = format!("{reason}; by {}, until {}; {}", cross.upstream().subject(), cross.not_after(), words(used));
-        self.decide_cross("cross_certificate_made", new.id(), text).await?;
+        self.decide_about("cross_certificate_made", new.id(), text).await?;
         self.store_cross(&new, id).await
     }
 
     /// Stores a cross-certificate, if its root is still as it was judged.
     pub(super) async fn store_cross(&self, new: &NewCross, root: &AuthorityId) -> Result<(), UpstreamError> {
         let set = self.set();
-        let held = set.find(root).ok_or_else(|| UpstreamError::UnknownRoot { id: root.clone() })?;
+        let held = set.find(root).ok_or_else(|| UpstreamError::UnknownRoot { id: root.to_string() })?;
         let mut commit = Commit::new("cross_certificate_stored").unmodified(authority_key(root), held.modified);
         commit.writes.push(new.write(&self.records)?);
         self.committed_cross(commit).await
     }
 
     async fn forget_by_plan(&self, id: &CrossId, reason: ForgetCross) -> Result<(), UpstreamError> {
-        self.decide_cross("cross_certificate_forgotten", id, reason.to_string()).await?;
+        self.decide_about("cross_certificate_forgotten", id, reason.to_string()).await?;
         self.forget_cross(id).await
     }
 
@@ -107,23 +118,8 @@ impl Authorities {
         let set = self.set();
         if let Some(published) = set.held().find(|held| held.is_published()) {
             commit = commit.unmodified(authority_key(published.id()), published.modified);
-            commit.writes.push(published.in_phase(&self.records, published.phase())?);
+            commit.writes.push(published.again(&self.records)?);
         }
-        self.store.commit(commit).await?;
-        self.reload().await?;
-        Ok(())
-    }
-
-    async fn decide_cross(&self, action: &'static str, id: &CrossId, reason: String) -> Result<(), UpstreamError> {
-        tracing::info!(action, cross_certificate = %id, reason, "a cross-certificate changes");
-        let decision = Decision {
-            action: action.to_owned(),
-            subject: id.to_string(),
-            actor: self.actor(),
-            reason: Some(reason),
-            trace_id: String::new(),
-        };
-        self.recorder.append(vec![AuditEvent::Decided(decision)]).await.map_err(UpstreamError::Journal)?;
-        Ok(())
+        Ok(self.committed(commit).await?)
     }
 }

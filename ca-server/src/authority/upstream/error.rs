@@ -5,24 +5,19 @@ use std::path::PathBuf;
 use platform::files::FileError;
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
-use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::upstream::CrossId;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::x509::UpstreamRefused;
 
 use super::files::UpstreamFiles;
-use crate::authority::LoadAuthoritiesError;
+use crate::authority::steps::StepError;
 use crate::issuance::error::{PrepareError, SignError};
 use crate::journal::JournalError;
 use crate::seal::SealError;
-use crate::store::CommitError;
 
 /// Why there is no cross-certificate, or why one is not changed.
 #[derive(Debug, Error)]
 pub enum UpstreamError {
-    /// The change was not committed.
-    #[error("the cross-certificate cannot be stored")]
-    Commit(#[from] CommitError),
     /// The authority is to be dedicated and its root cannot stand in the bundle.
     #[error("the root of the upstream authority cannot stand in the bundle")]
     Dedicated(#[source] AuthorityRefused),
@@ -53,9 +48,6 @@ pub enum UpstreamError {
         #[source]
         source: rustls::Error,
     },
-    /// The authorities cannot be read back.
-    #[error("the authorities cannot be read back")]
-    Load(#[from] LoadAuthoritiesError),
     /// There is no private key in the file.
     #[error("there is no usable private key in PEM in {}", .path.display())]
     NoKey {
@@ -92,29 +84,31 @@ pub enum UpstreamError {
     /// The key did not sign.
     #[error("the cross-certificate, or the request for one, cannot be signed")]
     Sign(#[from] SignError),
+    /// The change was not recorded, committed or read back.
+    #[error("the cross-certificate cannot be stored")]
+    Step(#[from] StepError),
     /// There is no such root, or it is on its way out.
-    #[error("{id} is not a root that is prepared, active or old")]
+    #[error("there is no root {id} that is prepared, active or old")]
     UnknownRoot {
         /// What was named.
-        id: AuthorityId,
+        id: String,
     },
 }
 
 impl Coded for UpstreamError {
     fn code(&self) -> Code {
         match self {
-            Self::Commit(error) => error.code(),
             Self::Dedicated(_) | Self::DedicatedRootMissing | Self::Encode | Self::OfFile { .. } | Self::Refused(_) => Code::UpstreamRefused,
             Self::File(error) => error.code(),
             Self::InUse { .. } => Code::UpstreamInUse,
             Self::Journal(error) => error.code(),
             Self::KeyDoesNotFit { .. } | Self::NoKey { .. } => Code::FileUnavailable,
-            Self::Load(error) => error.code(),
             Self::NoRoot => Code::IssuerUnavailable,
             Self::NotFound { .. } => Code::UpstreamNotFound,
             Self::Prepare(_) | Self::Sign(_) => Code::Internal,
             Self::Seal(error) => error.code(),
-            Self::UnknownRoot { .. } => Code::NotFound,
+            Self::Step(error) => error.code(),
+            Self::UnknownRoot { .. } => Code::AuthorityNotFound,
         }
     }
 

@@ -73,7 +73,7 @@ impl Following {
 
     /// Performs the plan; returns what an operator must know, and why something could not be done.
     async fn act(&self) -> (Vec<String>, Option<UpstreamError>) {
-        let now = self.authorities.now();
+        let now = self.authorities.clock.now().wall;
         let read = self.configured.as_ref().map(|configured| {
             let files = &configured.files;
             files.chain(now).map(|chain| Configured {
@@ -82,20 +82,15 @@ impl Following {
                 used: configured.used,
             })
         });
-        let (configured, mut failed) = match read.transpose() {
+        let (configured, unread) = match read.transpose() {
             Ok(configured) => (configured, None),
             Err(error) => (None, Some(error)),
         };
         if let Some(configured) = &configured {
-            self.authorities.note_configured_upstream(configured.chain.key_id());
+            self.authorities.configured_upstream.store(Some(Arc::new(configured.chain.key_id())));
         }
-        let due = self.authorities.plan_upstreams(configured.as_ref());
-        for action in due.actions {
-            if let Err(error) = self.authorities.perform_upstream(action, configured.as_ref()).await {
-                failed = Some(error);
-            }
-        }
-        (due.problems.iter().map(ToString::to_string).collect(), failed)
+        let (problems, failed) = self.authorities.look_upstream(configured.as_ref()).await;
+        (problems.iter().map(ToString::to_string).collect(), unread.or(failed))
     }
 }
 

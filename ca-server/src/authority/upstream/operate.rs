@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
+use trust_domains::plan::authority::{AuthorityKind, Phase};
 use trust_domains::plan::upstream::{CrossId, CrossUse};
 use trust_domains::wire::audit::AuditEvent;
 use trust_domains::wire::upstreams::{Csr, CrossSource, CrossView};
@@ -22,7 +22,7 @@ use crate::decisions::Cause;
 #[derive(Debug, Clone)]
 pub struct TakeCross<'a> {
     /// Which root; `None` for the one whose key is certified.
-    pub root: Option<&'a AuthorityId>,
+    pub root: Option<&'a str>,
     /// The cross-certificate and the upstream authority's certificates, in PEM.
     pub chain_pem: &'a str,
     /// What it shall be used for.
@@ -45,21 +45,11 @@ impl Authorities {
         root.map(|root| set.crosses().sent(&root, now)).unwrap_or_default()
     }
 
-    /// Returns the roots that nodes may be told to trust before anything else: our own that sign or will. An upstream authority's root is never among them.
-    #[must_use]
-    pub fn own_roots(&self) -> Vec<Arc<[u8]>> {
-        let set = self.set();
-        let roots = set.held().filter(|held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Prepared | Phase::Active));
-        let mut roots: Vec<_> = roots.filter_map(Held::ca).collect();
-        roots.sort_by_key(|(record, _)| (record.phase != Phase::Active, record.created_at));
-        roots.into_iter().map(|(_, issuer)| Arc::clone(issuer.certificate())).collect()
-    }
-
     /// Returns a certificate request by a root's key: the active one's, unless another is named.
     ///
     /// # Errors
     /// There is no such root, or its key does not sign.
-    pub async fn csr(&self, root: Option<&AuthorityId>, cause: &Cause) -> Result<Csr, UpstreamError> {
+    pub async fn csr(&self, root: Option<&str>, cause: &Cause) -> Result<Csr, UpstreamError> {
         let root = match root {
             Some(id) => self.certifiable_root(id)?,
             None => Arc::clone(self.set().root(self.clock.now().wall).ok_or(UpstreamError::NoRoot)?),
@@ -78,6 +68,7 @@ impl Authorities {
     /// # Errors
     /// It is not one of our roots', nobody would follow a path over it, or it cannot be stored.
     pub async fn cross_sign(&self, taken: &TakeCross<'_>, cause: &Cause) -> Result<CrossView, UpstreamError> {
+        let _turn = self.looking.lock().await;
         let now = self.clock.now().wall;
         let (root, cross) = match taken.root {
             Some(id) => {
@@ -91,22 +82,23 @@ impl Authorities {
         let text = format!("by {}, until {}; {}", cross.upstream().subject(), cross.not_after(), words(taken.used));
         self.note(cause, "cross_certificate_taken", new.id(), text).await?;
         self.store_cross(&new, root.id()).await?;
-        self.view(new.id())
+        self.cross_view(new.id())
     }
 
     /// Forgets a cross-certificate: chains are issued without it from then on, and a dedicated authority's root leaves the bundle.
     ///
     /// # Errors
     /// There is none of that id, or the configuration's files would make it again.
-    pub async fn remove_upstream(&self, id: &CrossId, cause: &Cause) -> Result<(), UpstreamError> {
-        let not_found = || UpstreamError::NotFound { id: id.to_string() };
+    pub async fn remove_upstream(&self, id: &str, cause: &Cause) -> Result<(), UpstreamError> {
+        let _turn = self.looking.lock().await;
         let set = self.set();
-        let cross = set.crosses().find(id).ok_or_else(not_found)?;
-        if self.configured_upstream().as_ref() == Some(cross.upstream()) {
-            return Err(UpstreamError::InUse { id: id.clone() });
+        let cross = set.crosses().iter().find(|cross| cross.id().as_str() == id);
+        let cross = cross.ok_or_else(|| UpstreamError::NotFound { id: id.to_owned() })?;
+        if self.configured_upstream.load().as_deref() == Some(cross.upstream()) {
+            return Err(UpstreamError::InUse { id: cross.id().clone() });
         }
-        self.note(cause, "cross_certificate_removed", id, "by an operator".to_owned()).await?;
-        self.forget_cross(id).await
+        self.note(cause, "cross_certificate_removed", cross.id(), "by an operator".to_owned()).await?;
+        self.forget_cross(cross.id()).await
     }
 
     /// Returns the first root whose key the certificate is of.
@@ -124,13 +116,14 @@ impl Authorities {
         Err(refused)
     }
 
-    fn certifiable_root(&self, id: &AuthorityId) -> Result<Arc<Issuer>, UpstreamError> {
+    fn certifiable_root(&self, id: &str) -> Result<Arc<Issuer>, UpstreamError> {
         let set = self.set();
-        let root = set.find(id).filter(|held| is_certifiable(held)).and_then(Held::ca);
-        root.map(|(_, root)| Arc::clone(root)).ok_or_else(|| UpstreamError::UnknownRoot { id: id.clone() })
+        let held = set.held().find(|held| held.id().as_str() == id);
+        let root = held.filter(|held| is_certifiable(held)).and_then(Held::ca);
+        root.map(|(_, root)| Arc::clone(root)).ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_owned() })
     }
 
-    pub(super) fn view(&self, id: &CrossId) -> Result<CrossView, UpstreamError> {
+    fn cross_view(&self, id: &CrossId) -> Result<CrossView, UpstreamError> {
         let set = self.set();
         let cross = set.crosses().find(id).ok_or_else(|| UpstreamError::NotFound { id: id.to_string() })?;
         Ok(cross.view())

@@ -14,13 +14,13 @@ use super::cross::Cross;
 const MAX_SENT: usize = MAX_UPSTREAM_LEN + 1;
 
 /// All cross-certificates of this replica.
-#[derive(Debug, Default)]
-pub(in crate::authority) struct CrossSet(Vec<Cross>);
+#[derive(Debug, Clone)]
+pub(in crate::authority) struct CrossSet(Arc<[Cross]>);
 
 impl CrossSet {
     pub(in crate::authority) fn new(mut crosses: Vec<Cross>) -> Self {
         crosses.sort_by(|one, other| one.id().cmp(other.id()));
-        Self(crosses)
+        Self(crosses.into())
     }
 
     pub(in crate::authority) fn iter(&self) -> impl Iterator<Item = &Cross> {
