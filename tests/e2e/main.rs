@@ -2,6 +2,7 @@
 
 mod agent_crashes;
 mod attackers;
+mod authorities;
 mod bad_input;
 mod broker;
 mod broker_abuse;

@@ -70,6 +70,11 @@ impl World {
         Self::new().await.restarted_with(raw).await
     }
 
+    /// A server on what a stopped one left.
+    pub(super) async fn started(directory: tempfile::TempDir, clock: ManualClock) -> Self {
+        Self::start(directory, clock, RawServerConfig::default()).await
+    }
+
     async fn start(directory: tempfile::TempDir, clock: ManualClock, raw: RawServerConfig) -> Self {
         let shutdown = CancellationToken::new();
         let config = config(directory.path(), raw);
