@@ -117,6 +117,7 @@ impl Desk {
             key_file: None,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.clone(),
         };
         init(params).await.unwrap();

@@ -5,6 +5,7 @@
 
 mod first;
 mod fresh;
+mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
+use crate::authority::upstream::UpstreamError;
 use crate::authority::{KeyStore, TrialError, authority_key};
-use crate::config::DataDir;
+use crate::config::{DataDir, UpstreamConfig};
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
@@ -31,6 +33,7 @@ use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
 use first::First;
 pub(crate) use fresh::FreshDirectory;
 pub use fresh::FreshError;
+use upstream::FirstUpstream;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -48,6 +51,8 @@ pub struct InitParams {
     pub recovery: RecoveryChoice,
     /// What the first JWT key signs with.
     pub jwt_algorithm: TokenAlgorithm,
+    /// The upstream authority that certifies the root, if one does. Its files are read once; its key is not kept.
+    pub upstream: Option<UpstreamConfig>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -75,6 +80,8 @@ pub struct InitReport {
     pub recovery_key: Option<Zeroizing<String>>,
     /// The SHA-256 of the root's certificate.
     pub root_sha256: RootHash,
+    /// The name of the upstream authority that certified it.
+    pub upstream: Option<String>,
 }
 
 impl std::fmt::Debug for InitReport {
@@ -131,6 +138,9 @@ pub enum InitError {
     /// The new issuing CA did not stand its trial.
     #[error("the new issuing CA did not stand its trial")]
     Trial(#[from] TrialError),
+    /// The upstream authority does not certify the root.
+    #[error("the upstream authority cannot be used")]
+    Upstream(#[from] UpstreamError),
 }
 
 impl Coded for InitError {
@@ -147,6 +157,7 @@ impl Coded for InitError {
             Self::RecoveryFileExists { .. } => Code::FileUnavailable,
             Self::Seal(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Upstream(error) => error.code(),
             Self::Random(_) | Self::Trial(_) => Code::Internal,
         }
     }
@@ -156,6 +167,7 @@ impl Coded for InitError {
             Self::KeyFile(error) => error.hint(),
             Self::RecoveryFileExists { .. } => "name a file that does not exist: --recovery-key-file FILE".to_owned(),
             Self::Fresh(error) => error.hint(),
+            Self::Upstream(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -170,6 +182,8 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
     FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
+    let upstream = params.upstream.map(|asked| FirstUpstream::read(&asked, params.clock.now().wall)).transpose()?;
+    let upstream_name = upstream.as_ref().map(FirstUpstream::name);
 
     let directory = FreshDirectory::take(&data_dir)?;
     let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
@@ -182,6 +196,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         &data_dir,
         &key_source,
         recovery.as_ref(),
+        upstream,
         params.clock,
     )
     .await?;
@@ -197,6 +212,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         key_file,
         recovery_key,
         root_sha256,
+        upstream: upstream_name,
     })
 }
 
@@ -228,6 +244,7 @@ async fn make(
     data_dir: &DataDir,
     key_source: &FileKeySource,
     recovery: Option<&RecoveryKey>,
+    upstream: Option<FirstUpstream>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
     let epoch = u64::from_be_bytes(platform::random::array()?);
@@ -243,6 +260,10 @@ async fn make(
         commit.writes.push(records.put(key, &authority.record)?);
     }
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
+    if let Some(upstream) = upstream {
+        let cross = upstream.certify(trust_domain, &root.issuer, &journal, clock.now().wall).await?;
+        commit.writes.push(cross.write(&records)?);
+    }
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
@@ -266,6 +287,7 @@ mod tests {
             key_file: None,
             recovery,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock,
         }
     }

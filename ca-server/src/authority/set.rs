@@ -161,7 +161,10 @@ impl AuthoritySet {
         let own = published.into_iter().try_fold(empty, |bundle, held| held.add_to(bundle))?;
         self.dedicated().try_fold(own, |bundle, (cross, root)| {
             let added = bundle.with_x509_authority(root);
-            added.map_err(|source| ReadAuthorityError::Root { id: cross.root().clone(), source })
+            added.map_err(|source| ReadAuthorityError::Root {
+                id: cross.root().clone(),
+                source,
+            })
         })
     }
 }

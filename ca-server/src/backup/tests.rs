@@ -38,6 +38,7 @@ impl Old {
             key_file: None,
             recovery: RecoveryChoice::File(old.recovery_file.clone()),
             jwt_algorithm: Default::default(),
+            upstream: None,
             clock: ManualClock::new(NOW).shared(),
         })
         .await
@@ -209,6 +210,7 @@ async fn a_trust_domain_without_a_recovery_key_has_no_backup() {
         key_file: None,
         recovery: RecoveryChoice::None,
         jwt_algorithm: Default::default(),
+        upstream: None,
         clock: ManualClock::new(NOW).shared(),
     };
     init(params).await.unwrap();

@@ -5,9 +5,9 @@ mod features;
 mod listen;
 mod raw;
 mod store_kind;
-mod upstream;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

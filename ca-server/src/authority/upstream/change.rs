@@ -1,7 +1,9 @@
 //! What the plan orders, performed: each change recorded, then one commit, then shown.
 
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind};
-use trust_domains::plan::upstream::{AskedUse, CertifyReason, CrossId, CrossUse, FilesState, ForgetCross, RootState, UpstreamAction, UpstreamPlan, UpstreamProblem, UpstreamState, plan};
+use trust_domains::plan::upstream::{
+    AskedUse, CertifyReason, CrossId, CrossUse, FilesState, ForgetCross, RootState, UpstreamAction, UpstreamPlan, UpstreamProblem, UpstreamState, plan,
+};
 use trust_domains::wire::upstreams::CrossSource;
 use trust_domains::x509::UpstreamChain;
 
@@ -69,7 +71,10 @@ impl Authorities {
 
     async fn certify_root(&self, id: &AuthorityId, used: CrossUse, reason: CertifyReason, configured: &Configured<'_>) -> Result<(), UpstreamError> {
         let set = self.set();
-        let (_, root) = set.find(id).and_then(Held::ca).ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_string() })?;
+        let (_, root) = set
+            .find(id)
+            .and_then(Held::ca)
+            .ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_string() })?;
         let upstream = configured.files.with_key(configured.chain.clone())?;
         if used.is_dedicated {
             upstream.check_dedicated()?;

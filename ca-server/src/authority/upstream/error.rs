@@ -114,7 +114,9 @@ impl Coded for UpstreamError {
 
     fn hint(&self) -> String {
         match self {
-            Self::DedicatedRootMissing => "put its root last in the file, or go without: its root is then known to those who trusted it before, and not to our workloads".to_owned(),
+            Self::DedicatedRootMissing => {
+                "put its root last in the file, or go without: its root is then known to those who trusted it before, and not to our workloads".to_owned()
+            }
             Self::Encode => "use the way by request, where the upstream authority writes its name itself: troth authority csr --kind x509-root".to_owned(),
             Self::File(error) => error.hint(),
             Self::KeyDoesNotFit { .. } | Self::NoKey { .. } => {

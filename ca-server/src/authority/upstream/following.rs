@@ -96,6 +96,8 @@ impl Following {
 
 impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following").field("files", &self.configured.as_ref().map(|configured| &configured.files)).finish_non_exhaustive()
+        f.debug_struct("Following")
+            .field("files", &self.configured.as_ref().map(|configured| &configured.files))
+            .finish_non_exhaustive()
     }
 }

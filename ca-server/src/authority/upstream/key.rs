@@ -42,13 +42,12 @@ impl UpstreamKey {
     /// Reads a key in PEM (PKCS#8, SEC1 or PKCS#1) that must be the one of the authority's certificate.
     pub(super) fn read(pem: &[u8], chain: &UpstreamChain, files: &UpstreamFiles) -> Result<Self, UpstreamError> {
         let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| UpstreamError::NoKey { path: files.key.clone() })?;
-        let does_not_fit = |source| UpstreamError::KeyDoesNotFit {
-            files: files.clone(),
-            source,
-        };
+        let does_not_fit = |source| UpstreamError::KeyDoesNotFit { files: files.clone(), source };
         let key = provider().key_provider.load_private_key(der).map_err(does_not_fit)?;
         CertifiedKey::new(chain.ders(), Arc::clone(&key)).keys_match().map_err(does_not_fit)?;
-        let found = SCHEMES.iter().find_map(|(scheme, algorithm)| Some((key.choose_scheme(&[*scheme])?, *algorithm)));
+        let found = SCHEMES
+            .iter()
+            .find_map(|(scheme, algorithm)| Some((key.choose_scheme(&[*scheme])?, *algorithm)));
         let (signer, algorithm) = found.ok_or_else(|| UpstreamError::NoKey { path: files.key.clone() })?;
         let half = UpstreamHalf::of(chain, algorithm)?;
         Ok(Self { signer, half })

@@ -24,6 +24,6 @@ pub use following::Following;
 pub use operate::TakeCross;
 
 pub(crate) use certify::Certifying;
-pub(crate) use record::NewCross;
 pub(super) use cross::Cross;
+pub(crate) use record::NewCross;
 pub(super) use set::CrossSet;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trust_domains::plan::authority::{AuthorityKind, Phase};
 use trust_domains::plan::upstream::{CrossId, CrossUse};
 use trust_domains::wire::audit::AuditEvent;
-use trust_domains::wire::upstreams::{Csr, CrossSource, CrossView};
+use trust_domains::wire::upstreams::{CrossSource, CrossView, Csr};
 use trust_domains::x509::CrossCertificate;
 use trust_domains::{Timestamp, TrustDomain};
 use x509_parser::certificate::X509Certificate;
@@ -54,8 +54,13 @@ impl Authorities {
             Some(id) => self.certifiable_root(id)?,
             None => Arc::clone(self.set().root(self.clock.now().wall).ok_or(UpstreamError::NoRoot)?),
         };
-        self.note(cause, "upstream_requested", root.id(), "a certificate request for an upstream authority".to_owned())
-            .await?;
+        self.note(
+            cause,
+            "upstream_requested",
+            root.id(),
+            "a certificate request for an upstream authority".to_owned(),
+        )
+        .await?;
         Ok(Csr {
             root: root.id().clone(),
             subject: subject_of(&root),
@@ -120,7 +125,8 @@ impl Authorities {
         let set = self.set();
         let held = set.held().find(|held| held.id().as_str() == id);
         let root = held.filter(|held| is_certifiable(held)).and_then(Held::ca);
-        root.map(|(_, root)| Arc::clone(root)).ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_owned() })
+        root.map(|(_, root)| Arc::clone(root))
+            .ok_or_else(|| UpstreamError::UnknownRoot { id: id.to_owned() })
     }
 
     fn cross_view(&self, id: &CrossId) -> Result<CrossView, UpstreamError> {
@@ -132,7 +138,10 @@ impl Authorities {
     async fn note(&self, cause: &Cause, action: &str, subject: impl ToString, reason: String) -> Result<(), UpstreamError> {
         let mut decision = cause.decision(action, subject);
         decision.reason = Some(reason);
-        self.recorder.append(vec![AuditEvent::Decided(decision)]).await.map_err(UpstreamError::Journal)?;
+        self.recorder
+            .append(vec![AuditEvent::Decided(decision)])
+            .await
+            .map_err(UpstreamError::Journal)?;
         Ok(())
     }
 }
@@ -157,5 +166,7 @@ pub(super) fn words(used: CrossUse) -> &'static str {
 }
 
 fn subject_of(root: &Issuer) -> String {
-    X509Certificate::from_der(root.certificate()).map(|(_, read)| read.subject().to_string()).unwrap_or_default()
+    X509Certificate::from_der(root.certificate())
+        .map(|(_, read)| read.subject().to_string())
+        .unwrap_or_default()
 }

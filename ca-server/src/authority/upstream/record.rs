@@ -54,13 +54,7 @@ impl NewCross {
     ///
     /// # Errors
     /// It is not.
-    pub(crate) fn new(
-        cross: &CrossCertificate,
-        root: &AuthorityId,
-        source: CrossSource,
-        used: CrossUse,
-        created_at: Timestamp,
-    ) -> Result<Self, UpstreamError> {
+    pub(crate) fn new(cross: &CrossCertificate, root: &AuthorityId, source: CrossSource, used: CrossUse, created_at: Timestamp) -> Result<Self, UpstreamError> {
         let chain = cross.upstream();
         if used.is_dedicated {
             dedicated_root(chain)?;

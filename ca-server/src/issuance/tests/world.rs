@@ -172,6 +172,7 @@ impl World {
             key_file: None,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.shared(),
         };
         init(params).await.unwrap();
