@@ -24,6 +24,7 @@ use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
 use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
+use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -76,13 +77,15 @@ impl Server {
         // A failed start ends what it began.
         let undo = stop.clone().drop_guard();
         let rooms = Rooms::open(&config, &clock, &stop).await?;
+        let health = HealthHandle::starting();
+        // Before the server's own SVID: its chain carries the cross-certificate too.
+        let upstream = Following::start(Arc::clone(&rooms.authorities), config.upstream.clone(), health.clone()).await;
         let identity = ServerIdentity::start(Arc::clone(&rooms.issuance), Arc::clone(&clock)).await?;
         let tls = tls::NodeTls::new(rooms.authorities.bundle(), identity.credential(), Arc::clone(&clock))?;
         let listeners = listeners::Listeners::bind(&config)?;
         let (node_address, bundle_address) = (listeners.node_address(), listeners.bundle_address());
         let admin_socket = config.data_dir.admin_socket();
 
-        let health = HealthHandle::starting();
         let counters = telemetry::Metrics::default();
         let metrics = Metrics::registered(&counters);
         let telemetry_listen = config.telemetry_listen.map_or(telemetry::TelemetryListen::Off, telemetry::TelemetryListen::At);
@@ -95,6 +98,8 @@ impl Server {
             shutdown: stop.clone(),
         };
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        let until = stop.clone();
+        rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
         listeners.serve(&rooms, &context, &tls, &config)?;
         rooms.tasks.close();
 

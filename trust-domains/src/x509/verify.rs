@@ -20,6 +20,8 @@ use crate::x509::certificate::Certificate;
 use crate::x509::svid::parse_leaf;
 use crate::x509::verify::path::{PathFailure, verify_path};
 
+pub(super) use path::SIGNATURE_ALGORITHMS;
+
 /// Verifies a chain, leaf first, against the bundle of its trust domain at `now`, for both directions of TLS.
 ///
 /// The cheap refusals come first: nothing is parsed beyond the leaf, and no signature checked, before the leaf is known to be a current X509-SVID of this domain.

@@ -12,6 +12,7 @@ mod page;
 mod rekey;
 mod status;
 mod tokens;
+mod upstreams;
 mod wait;
 
 use std::sync::Arc;
@@ -131,6 +132,9 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
         .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
         .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
+        .route("/v1/admin/upstreams", get(upstreams::list).post(upstreams::take))
+        .route("/v1/admin/upstreams/csr", post(upstreams::csr))
+        .route("/v1/admin/upstreams/{id}", delete(upstreams::remove))
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
