@@ -3,6 +3,7 @@
 mod background;
 mod bundle_endpoint;
 mod error;
+mod ground;
 mod listeners;
 mod tls;
 
@@ -26,7 +27,7 @@ use trust_domains::clock::SharedClock;
 use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
 use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
-use crate::config::{DataDir, ServerConfig, StoreKind};
+use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
@@ -34,8 +35,9 @@ use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
 use crate::rekey::Rekeying;
 use crate::seal;
+use crate::store::SharedStore;
 use crate::store::disk::Disk;
-use crate::store::{SharedStore, SledStore};
+use ground::Ground;
 
 /// Runs a server until `shutdown`, then returns when every call was answered and everything is on the disk.
 ///
@@ -76,7 +78,8 @@ impl Server {
         let stop = shutdown.child_token();
         // A failed start ends what it began.
         let undo = stop.clone().drop_guard();
-        let rooms = Rooms::open(&config, &clock, &stop).await?;
+        let ground = Ground::open(&config, Disk::real()).await?;
+        let rooms = Rooms::open(ground, &config, &clock, &stop).await?;
         let health = HealthHandle::starting();
         // Before the server's own SVID: its chain carries the cross-certificate too.
         let upstream = Following::start(Arc::clone(&rooms.authorities), config.upstream.clone(), health.clone()).await;
@@ -190,18 +193,14 @@ struct Rooms {
 }
 
 impl Rooms {
-    async fn open(config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
-        refuse_uninitialised(&config.data_dir)?;
-        let lock = lock(&config.data_dir).await?;
-        let store: SharedStore = match config.store {
-            StoreKind::Sled => Arc::new(SledStore::open(&config.data_dir.store(), Disk::real())?),
-        };
+    async fn open(ground: Ground, config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
+        let Ground { lock, store, disk } = ground;
         let opened = seal::open_with(store.as_ref(), &config.key_source).await?;
         let vault = open_keys(store.as_ref(), &opened.records, config.signing_keys.as_ref()).await?;
         if let Some(algorithm) = config.authority_settings().policy.jwt().algorithm() {
             vault.keys.refuse(algorithm)?;
         }
-        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), Disk::real())?;
+        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), disk)?;
         if report.cut_bytes > 0 {
             tracing::warn!(
                 bytes = report.cut_bytes,
@@ -296,25 +295,4 @@ impl Rooms {
 
 async fn follow(registry: Arc<Registry>, store: SharedStore, shutdown: CancellationToken) {
     registry.follow(store.as_ref(), &shutdown).await;
-}
-
-fn refuse_uninitialised(data_dir: &DataDir) -> Result<(), RunError> {
-    if data_dir.unfinished().exists() {
-        return Err(RunError::InitUnfinished {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    if !data_dir.store().exists() {
-        return Err(RunError::NotInitialised {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Taking the lock blocks for some seconds while another owner dies.
-async fn lock(data_dir: &DataDir) -> Result<DirectoryLock, RunError> {
-    let path = data_dir.path().to_owned();
-    let locked = tokio::task::spawn_blocking(move || DirectoryLock::acquire(&path, DataDir::LOCK)).await;
-    Ok(locked.map_err(|_| RunError::Interrupted)??)
 }
