@@ -7,6 +7,7 @@
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod crl_signing;
 mod held;
 mod issuer;
 mod key;
@@ -27,6 +28,7 @@ mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings, IssuerUnavailable, LoadAuthoritiesError};
 pub use create::CreateError;
+pub use crl_signing::CrlSignError;
 pub use issuer::{Issuer, IssuerError};
 pub use key::{AuthorityKey, KeyError, KeyPlace};
 pub use key_store::{KeyStore, Vault};
@@ -36,6 +38,7 @@ pub use trial::TrialError;
 pub use witness::BundleWitness;
 
 pub(crate) use held::authority_key;
+pub(crate) use crl_signing::ListingCa;
 pub(crate) use public_half::Subject;
 #[cfg(test)]
 pub(crate) use restored::phases;

@@ -41,6 +41,8 @@ impl Prefix {
     pub const META: Self = Self("meta/");
     /// Nodes.
     pub const NODES: Self = Self("node/");
+    /// Rules of revocation.
+    pub const REVOCATIONS: Self = Self("revocation/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
 
@@ -84,6 +86,12 @@ impl Key {
     #[must_use]
     pub fn token(id: &RecordName) -> Self {
         Prefix::TOKENS.key(id)
+    }
+
+    /// Returns the key of a rule of revocation.
+    #[must_use]
+    pub fn revocation(id: &RecordName) -> Self {
+        Prefix::REVOCATIONS.key(id)
     }
 
     /// Returns the key of an authority.

@@ -36,7 +36,6 @@ macro_rules! texts {
 
 texts! {
     AuthorityId: "Names an authority: its key identifier in lower-case hex.", "0102030405060708090a0b0c0d0e0f1011121314";
-    AuthorityId: "Names an authority: its key identifier in lower-case hex.";
     Base64: "Octets in standard base64 with padding (RFC 4648 section 4).";
     EntryId: "Names an entry: 1 to 64 of a-z, 0-9 and -.", "8f14e45fceea167a5a36dedd4bea2543";
     KeyHash: "The SHA-256 of a DER SubjectPublicKeyInfo: 64 hex digits.";
