@@ -1,10 +1,6 @@
 //! What a refusal by the server means for this node's identity.
 
-use std::sync::Arc;
-
 use trust_domains::problem::{Code, Problem};
-
-use super::identity::NodeIdentity;
 
 /// What a refusal means for the identity that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +25,7 @@ impl Verdict {
             Code::NodeBanned => Self::Banned,
             Code::NodeExpired => Self::Expired,
             Code::NodeIssuerTainted => Self::Renew,
-            Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
+            Code::NodeNotFound | Code::NodeRevoked | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
     }
@@ -48,8 +44,6 @@ pub struct Refusal {
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
-    /// The identity that was refused: a later one is not meant.
-    pub identity: Arc<NodeIdentity>,
 }
 
 #[cfg(test)]
@@ -63,7 +57,7 @@ mod tests {
                 "node_banned" => Verdict::Banned,
                 "node_expired" => Verdict::Expired,
                 "node_issuer_tainted" => Verdict::Renew,
-                "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_not_found" | "node_revoked" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");
