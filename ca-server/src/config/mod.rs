@@ -43,6 +43,7 @@ pub use upstream::UpstreamConfig;
 use crate::attestation::RenewalGrace;
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
+use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
 
 /// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
 pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -91,6 +92,7 @@ pub struct ServerConfig {
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
+    crl: CrlSettings,
     authority_policy: AuthorityPolicy,
 }
 
@@ -205,6 +207,9 @@ impl ServerConfig {
         let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
         let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
+        let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
+        let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
+
         let data_dir = DataDir::new(data_dir?);
         let key_file = raw.key_file.as_deref().map(Path::new);
         let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
@@ -228,6 +233,10 @@ impl ServerConfig {
             bundle: bundle?,
             upstream: upstream?,
             bundle_refresh_hint: refresh_hint?,
+            crl: CrlSettings {
+                usage: usage?,
+                max_bytes: max_bytes?.get(),
+            },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
@@ -240,6 +249,12 @@ impl ServerConfig {
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
         }
+    }
+
+    /// Returns how revocation lists go out under this configuration.
+    #[must_use]
+    pub const fn crl_settings(&self) -> CrlSettings {
+        self.crl
     }
 
     /// Returns how certificates and tokens are issued under this configuration.

@@ -15,6 +15,7 @@ use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
 ///
@@ -85,6 +86,11 @@ pub struct RawServerConfig {
     pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
+    pub crl: Option<String>,
+    /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
+    /// longer is not sent.
+    pub crl_max_bytes: Option<String>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -122,6 +128,8 @@ impl RawServerConfig {
         KnownKey::new("upstream_dedicated", KeyValue::Bool),
         KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::text::<CrlUse>("crl"),
+        KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -168,6 +176,8 @@ impl RawServerConfig {
             upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
             send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            crl: self.crl.or(under.crl),
+            crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

@@ -34,6 +34,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
 use crate::rekey::Rekeying;
+use crate::revocation::{Publisher, Revocations};
 use crate::seal;
 use crate::store::SharedStore;
 use crate::store::disk::Disk;
@@ -100,6 +101,15 @@ impl Server {
             clock,
             shutdown: stop.clone(),
         };
+        let publisher = Publisher::new(
+            rooms.revocations.clone(),
+            Arc::clone(&rooms.authorities),
+            config.crl_settings(),
+            context.metrics.clone(),
+            context.health.clone(),
+        );
+        publisher.prepare().await;
+        rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
         let until = stop.clone();
         rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
@@ -189,6 +199,7 @@ struct Rooms {
     editor: Arc<Editor>,
     rekeying: Arc<Rekeying>,
     decisions: DecisionLog,
+    revocations: Revocations,
     tasks: TaskTracker,
 }
 
@@ -263,6 +274,14 @@ impl Rooms {
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
+        let revocations = Revocations::new(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            journal.clone(),
+            decisions.clone(),
+            Arc::clone(clock),
+        );
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
             Allowed {
@@ -273,6 +292,7 @@ impl Rooms {
             Arc::clone(&registry),
             Arc::clone(&tokens),
             decisions.clone(),
+            revocations.clone(),
             Arc::clone(clock),
         ));
         Ok(Self {
@@ -288,6 +308,7 @@ impl Rooms {
             editor,
             rekeying,
             decisions,
+            revocations,
             tasks,
         })
     }

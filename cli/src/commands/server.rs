@@ -164,6 +164,12 @@ pub(crate) struct RunArgs {
     /// How often relying parties shall fetch the bundle [default: 5m].
     #[arg(long, value_name = "D")]
     bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    crl: Option<String>,
+    /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
+    #[arg(long, value_name = "N")]
+    crl_max_bytes: Option<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -313,6 +319,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         upstream_dedicated: args.upstream.upstream_dedicated,
         send_cross_certificate: args.upstream.send_cross_certificate,
         bundle_refresh_hint: args.bundle_refresh_hint,
+        crl: args.crl,
+        crl_max_bytes: args.crl_max_bytes,
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };
