@@ -71,9 +71,9 @@ impl Coded for StepError {
 }
 
 impl StepError {
-    /// Returns whether another replica went first: then it is looked at again.
+    /// Returns whether another replica went first: it wrote since this one looked, or what the plan named is gone. Then it is looked at again.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Commit(CommitError::Conflict { .. }))
+        matches!(self, Self::Commit(CommitError::Conflict { .. }) | Self::Gone { .. })
     }
 
     /// Returns the text of the lowest cause, for the log.
@@ -291,6 +291,8 @@ impl Authorities {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide("authority_forgotten", &id, forget_text(reason)).await?;
+        // Before the record goes, which is the last to know where the key is. After a crash in between it is destroyed already, and the record goes then.
+        self.keys.destroy(held.stored_key()).await;
         let key = authority_key(&id);
         let mut commit = Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key);
         if let Some(another) = set.another_published(&[&id]).filter(|_| held.is_published()) {

@@ -4,17 +4,19 @@ mod data_dir;
 mod features;
 mod listen;
 mod raw;
+mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use thiserror::Error;
 use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
@@ -33,6 +35,7 @@ pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
+pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
 
 use crate::attestation::RenewalGrace;
@@ -56,8 +59,10 @@ pub const SHORTEST_REFRESH_HINT: Duration = Duration::from_secs(1);
 pub struct ServerConfig {
     /// Where the server keeps its data.
     pub data_dir: DataDir,
-    /// The key file.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
+    /// Where new keys of authorities are made; `None` for where they were made so far.
+    pub signing_keys: Option<SigningKeysPlace>,
     /// The node API's address.
     pub listen: SocketAddr,
     /// The address that join links name, when it is configured.
@@ -196,8 +201,13 @@ impl ServerConfig {
         let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
         let data_dir = DataDir::new(data_dir?);
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        let key_source = mistakes.check("key_source", key_source);
+        let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
-            key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
+            key_source: key_source?,
+            signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
             data_dir,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,

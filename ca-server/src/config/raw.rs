@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
@@ -12,6 +13,7 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
+use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
@@ -24,6 +26,11 @@ pub struct RawServerConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
+    /// Where the keys of authorities are made: `store`, sealed, or a PKCS#11 URI, in a token. Default: where they were made so far, at first the store. Keys
+    /// that exist stay where they are; each is replaced in its time.
+    pub signing_keys: Option<String>,
     /// The node API's address. Default: `0.0.0.0:8443`. Port 0 takes a free one.
     pub listen: Option<String>,
     /// The address that join links name, `HOST:PORT`. Default: a concrete `listen` address, else the host's name.
@@ -80,6 +87,8 @@ impl RawServerConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
+        KnownKey::text::<SigningKeysPlace>("signing_keys"),
         KnownKey::text::<Listen>("listen"),
         KnownKey::text::<ServerAddress>("advertise"),
         KnownKey::text::<StoreKind>("store"),
@@ -115,9 +124,13 @@ impl RawServerConfig {
     /// Lays these options over others: where one is absent here, the other counts.
     #[must_use]
     pub fn over(self, under: Self) -> Self {
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
+            signing_keys: self.signing_keys.or(under.signing_keys),
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
             listen: self.listen.or(under.listen),
             advertise: self.advertise.or(under.advertise),
             store: self.store.or(under.store),
