@@ -9,6 +9,7 @@ mod issuing;
 mod openapi;
 mod restart;
 mod sync;
+mod taint;
 mod token_calls;
 mod tokens;
 mod wits;
