@@ -10,6 +10,7 @@ mod openapi;
 mod restart;
 mod revocations;
 mod sync;
+mod taint;
 mod token_calls;
 mod tokens;
 mod wits;
