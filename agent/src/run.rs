@@ -333,12 +333,14 @@ impl Agent {
         tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
+            replacer: self.cache.register_replacer(),
             metrics: self.metrics.clone(),
         };
         tasks.spawn(issuing.run(self.cache.clone(), upstream.clone(), ending.clone()));
         if let Some(tokens) = self.wits.clone() {
             let issuing = WitIssuing {
                 tokens,
+                replacer: self.cache.register_replacer(),
                 metrics: self.metrics.clone(),
             };
             tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));

@@ -80,6 +80,7 @@ fn sync_delta(criterion: &mut Criterion) {
                 removed: Vec::new(),
                 bundle: None,
                 federated: None,
+                tainted: None,
             };
             serde_json::to_vec(&message).expect("it serializes")
         });

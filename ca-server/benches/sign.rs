@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
-use ca_server::authority::{Authorities, BundleWitness};
+use ca_server::authority::{Authorities, BundleWitness, Vault};
 use ca_server::config::{DataDir, RawServerConfig, ServerConfig};
 use ca_server::init::{InitParams, RecoveryChoice, init};
 use ca_server::issuance::{AuthenticatedCaller, EntryLookup, Issuance, Recorder};
@@ -65,6 +65,14 @@ impl EntryLookup for Known {
 struct NobodyAway;
 
 impl BundleWitness for NobodyAway {
+    fn concerned(&self, _now: Timestamp) -> usize {
+        0
+    }
+
+    fn missing_connected(&self, _counter: u64, _now: Timestamp) -> Missing {
+        Missing::default()
+    }
+
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         Missing::default()
     }
@@ -128,7 +136,7 @@ impl Desk {
         let authorities = Authorities::load(
             trust_domain.clone(),
             store,
-            opened.records,
+            Vault::local(opened.records),
             recorder.clone(),
             clock.clone(),
             config.authority_settings(),

@@ -22,7 +22,7 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
-use crate::authority::{TrialError, authority_key};
+use crate::authority::{KeyStore, TrialError, authority_key};
 use crate::config::DataDir;
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
@@ -281,7 +281,7 @@ async fn make(
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let First { root, issuing, jwt } = First::make(trust_domain, jwt_algorithm, &journal, clock.now().wall).await?;
+    let First { root, issuing, jwt } = First::make(trust_domain, &KeyStore::default(), jwt_algorithm, &journal, clock.now().wall).await?;
 
     let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());

@@ -85,6 +85,7 @@ codes! {
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
+    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";

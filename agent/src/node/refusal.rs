@@ -17,6 +17,8 @@ pub enum Verdict {
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
+    /// The identity is good for one thing only: to be renewed, now.
+    Renew,
 }
 
 impl Verdict {
@@ -26,9 +28,16 @@ impl Verdict {
         match code {
             Code::NodeBanned => Self::Banned,
             Code::NodeExpired => Self::Expired,
+            Code::NodeIssuerTainted => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
+    }
+
+    /// Returns whether the server has no further use for the identity.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Banned | Self::Expired | Self::Gone)
     }
 
     /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
@@ -41,7 +50,7 @@ impl Verdict {
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Never [`Verdict::Passing`].
+    /// One of those that [`Verdict::is_final`] for the identity.
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
@@ -54,11 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_of_the_identity_itself_end_it() {
+    fn only_refusals_of_the_identity_itself_end_it_or_renew_it() {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
                 "node_expired" => Verdict::Expired,
+                "node_issuer_tainted" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };

@@ -377,6 +377,7 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
             entries,
             bundle: Some(seen.ca.bundle().into()),
             federated: Vec::new(),
+            tainted: Vec::new(),
             last: true,
         }))
         .await

@@ -207,6 +207,7 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
         })
         .await;
     assert_eq!(soon(subscription.next()).await.unwrap().svids.len(), 2);
@@ -246,6 +247,7 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
         })
         .await;
     member.until_synced(3).await;
@@ -388,6 +390,7 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
         })
         .await;
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();

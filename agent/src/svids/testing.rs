@@ -88,6 +88,7 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         removed: Removed::Others,
         bundle: Some(bundle()),
         federated: Some(Vec::new()),
+        tainted: Some(Vec::new()),
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         removed: Removed::These(removed),
         bundle: None,
         federated: None,
+        tainted: None,
     }
 }
 

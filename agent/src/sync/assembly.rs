@@ -1,6 +1,7 @@
 //! From the lines of the sync stream to changes of the cache: snapshots whole, deltas one commit at a time, nothing else believed.
 
 use trust_domains::bundle::TrustBundle;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
@@ -65,6 +66,13 @@ pub(crate) enum SyncFault {
     },
 }
 
+/// What the last part of a snapshot brings beside entries.
+struct Trust {
+    bundle: Option<SpiffeBundle>,
+    federated: Vec<TrustBundle>,
+    tainted: Vec<AuthorityId>,
+}
+
 /// A snapshot that has not arrived whole, and the commit shown so far.
 #[derive(Debug)]
 pub(crate) struct Assembly {
@@ -91,10 +99,12 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                tainted,
                 last,
             } => {
                 let federated = self.federated(federated)?;
-                self.snapshot(revision, entries, bundle, federated, last)
+                let trust = Trust { bundle, federated, tainted };
+                self.snapshot(revision, entries, trust, last)
             }
             SyncMessage::Delta {
                 revision,
@@ -102,6 +112,7 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                tainted,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
@@ -112,6 +123,7 @@ impl Assembly {
                     removed: Removed::These(removed),
                     bundle,
                     federated,
+                    tainted,
                 }))
             }
             SyncMessage::Current { revision } => {
@@ -122,6 +134,7 @@ impl Assembly {
                     removed: Removed::These(Vec::new()),
                     bundle: None,
                     federated: None,
+                    tainted: None,
                 }))
             }
             // Between the parts of a snapshot a heartbeat says no more than that the server lives.
@@ -134,14 +147,7 @@ impl Assembly {
         }
     }
 
-    fn snapshot(
-        &mut self,
-        revision: Revision,
-        entries: Vec<NodeEntry>,
-        bundle: Option<SpiffeBundle>,
-        federated: Vec<TrustBundle>,
-        last: bool,
-    ) -> Result<Step, SyncFault> {
+    fn snapshot(&mut self, revision: Revision, entries: Vec<NodeEntry>, trust: Trust, last: bool) -> Result<Step, SyncFault> {
         let mut whole = match self.partial.take() {
             Some((begun, _)) if begun != revision => return Err(SyncFault::Interrupted),
             Some((_, whole)) => whole,
@@ -155,14 +161,15 @@ impl Assembly {
             self.partial = Some((revision, whole));
             return Ok(Step::More);
         }
-        let bundle = self.bundle(bundle.ok_or(SyncFault::NoBundle)?)?;
+        let bundle = self.bundle(trust.bundle.ok_or(SyncFault::NoBundle)?)?;
         self.shown = Some(revision);
         Ok(Step::Apply(Update {
             revision,
             upserted: whole,
             removed: Removed::Others,
             bundle: Some(bundle),
-            federated: Some(federated),
+            federated: Some(trust.federated),
+            tainted: Some(trust.tainted),
         }))
     }
 
@@ -221,6 +228,7 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            tainted: Vec::new(),
             last,
         }
     }
@@ -232,6 +240,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            tainted: None,
         }
     }
 
@@ -275,6 +284,7 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            tainted: Vec::new(),
             last: true,
         };
         assert_eq!(assembly(None).take(without).unwrap_err(), SyncFault::NoBundle);
@@ -286,6 +296,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            tainted: Vec::new(),
             last: true,
         };
         assert_eq!(assembly(None).take(message).unwrap_err(), SyncFault::EmptyBundle);
@@ -299,6 +310,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            tainted: None,
         };
         let refused = assembly(Some(8)).take(of_partner("td.example")).unwrap_err();
         assert!(matches!(refused, SyncFault::PartnerIsOwn { .. }), "{refused}");
@@ -311,6 +323,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            tainted: Vec::new(),
             last: true,
         };
         assert!(matches!(assembly(None).take(in_snapshot), Err(SyncFault::PartnerIsOwn { .. })));

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
@@ -18,6 +18,7 @@ use trust_domains::{Reading, Timestamp, TrustBundle, TrustDomain};
 use super::clock_guard::ClockGuard;
 use super::held::{Held, ReadAuthorityError};
 use super::issuer::Issuer;
+use super::key_store::{KeyStore, Vault};
 use super::set::AuthoritySet;
 use super::steps::StepError;
 use super::token_key::TokenKey;
@@ -54,6 +55,7 @@ pub struct Authorities {
     pub(super) trust_domain: TrustDomain,
     pub(super) store: SharedStore,
     pub(super) records: SealedRecords,
+    pub(super) keys: KeyStore,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: SharedClock,
     pub(super) settings: AuthoritySettings,
@@ -61,6 +63,7 @@ pub struct Authorities {
     guard: ClockGuard,
     set: ArcSwap<AuthoritySet>,
     bundle: watch::Sender<Arc<TrustBundle>>,
+    tainted: watch::Sender<Arc<[AuthorityId]>>,
     problems: watch::Sender<Arc<[AuthorityProblem]>>,
 }
 
@@ -154,21 +157,24 @@ impl Authorities {
     pub async fn load(
         trust_domain: TrustDomain,
         store: SharedStore,
-        records: SealedRecords,
+        vault: Vault,
         recorder: Arc<dyn Recorder>,
         clock: SharedClock,
         settings: AuthoritySettings,
         witness: Arc<dyn BundleWitness>,
     ) -> Result<Arc<Self>, LoadAuthoritiesError> {
+        let Vault { records, keys } = vault;
         let last_stored = stored_time(&store, &records).await?;
         let guard = ClockGuard::new(clock.now(), last_stored, *settings.policy.clock());
-        let set = read_set(&store, &records).await?;
+        let set = read_set(&store, &records, &keys).await?;
         let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain, settings.refresh_hint)?));
+        let tainted = watch::Sender::new(Arc::from(set.tainted()));
         let problems = watch::Sender::new(Arc::from([]));
         Ok(Arc::new(Self {
             trust_domain,
             store,
             records,
+            keys,
             recorder,
             clock,
             settings,
@@ -176,6 +182,7 @@ impl Authorities {
             guard,
             set: ArcSwap::from_pointee(set),
             bundle,
+            tainted,
             problems,
         }))
     }
@@ -254,10 +261,25 @@ impl Authorities {
         *self.set.load().signing(self.clock.now().wall).unwrap().key().public_key()
     }
 
+    #[cfg(test)]
+    pub(crate) fn vault(&self) -> Vault {
+        Vault {
+            records: self.records.clone(),
+            keys: self.keys.clone(),
+        }
+    }
+
     /// Returns the trust bundle, whole, and each later one.
     #[must_use]
     pub fn bundle(&self) -> watch::Receiver<Arc<TrustBundle>> {
         self.bundle.subscribe()
+    }
+
+    /// Returns the issuing CAs and token keys of which nothing shall be in use any more, by id and in the order of the ids, and each later list: what they
+    /// signed is to be replaced now. A root stands in for every issuing CA under it.
+    #[must_use]
+    pub fn tainted(&self) -> watch::Receiver<Arc<[AuthorityId]>> {
+        self.tainted.subscribe()
     }
 
     /// Returns what an operator must know about the authorities, and each change of it.
@@ -339,13 +361,21 @@ impl Authorities {
 
     /// Reads the authorities again after a commit, and publishes what changed.
     pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
-        let set = read_set(&self.store, &self.records).await?;
+        let set = read_set(&self.store, &self.records, &self.keys).await?;
         let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
+        let tainted = set.tainted();
         self.set.store(Arc::new(set));
         self.bundle.send_if_modified(|published| {
             let changed = **published != bundle;
             if changed {
                 *published = Arc::new(bundle);
+            }
+            changed
+        });
+        self.tainted.send_if_modified(|published| {
+            let changed = **published != *tainted;
+            if changed {
+                *published = tainted.into();
             }
             changed
         });
@@ -372,9 +402,13 @@ impl std::fmt::Debug for Authorities {
     }
 }
 
-async fn read_set(store: &SharedStore, records: &SealedRecords) -> Result<AuthoritySet, LoadAuthoritiesError> {
+async fn read_set(store: &SharedStore, records: &SealedRecords, keys: &KeyStore) -> Result<AuthoritySet, LoadAuthoritiesError> {
     let snapshot = store.snapshot(Prefix::AUTHORITIES).await?;
-    let held = snapshot.items.iter().map(|item| Held::open(records, item)).collect::<Result<Vec<_>, _>>()?;
+    let held = snapshot
+        .items
+        .iter()
+        .map(|item| Held::open(records, keys, item))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(AuthoritySet::new(held))
 }
 

@@ -9,13 +9,13 @@ use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::{Timestamp, TrustDomain};
-use zeroize::Zeroizing;
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
-use super::record::{AuthorityRecord, FORMAT, StoredKey, TokenKeyRecord, token_format};
+use super::key_store::KeyStore;
+use super::record::{AuthorityRecord, FORMAT, TokenKeyRecord, token_format};
 use super::shape;
-use super::token_signer::TokenSigner;
+use super::stored_key::StoredKey;
 use crate::issuance::Recorder;
 use crate::issuance::error::{PrepareError, SignError};
 use crate::issuance::recorded::record_one;
@@ -72,6 +72,7 @@ impl Coded for CreateError {
 /// Who makes an authority, when, and until when it shall last.
 pub(crate) struct Making<'a> {
     pub(crate) trust_domain: &'a TrustDomain,
+    pub(crate) keys: &'a KeyStore,
     pub(crate) recorder: &'a dyn Recorder,
     pub(crate) now: Timestamp,
     pub(crate) skew: Duration,
@@ -82,26 +83,26 @@ pub(crate) struct Making<'a> {
 impl Making<'_> {
     /// Makes a root: it certifies itself.
     pub(crate) async fn root(&self, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, pkcs8) = AuthorityKey::generate()?;
+        let (key, stored) = self.keys.make().await?;
         let params = shape::root(self.trust_domain, key.public().key_id(), self.not_before(), self.not_after)?;
         let signer = Arc::new(Issuer::self_signing(&params, key.clone())?);
         let certificate = self.certify(&signer, params, &key).await?;
-        self.finish(AuthorityKind::X509Root, phase, None, certificate, key, pkcs8)
+        self.finish(AuthorityKind::X509Root, phase, None, certificate, key, stored)
     }
 
     /// Makes an issuing CA under a root. It ends with the root at the latest, and starts no sooner.
     pub(crate) async fn issuing(&self, root: &Arc<Issuer>, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, pkcs8) = AuthorityKey::generate()?;
+        let (key, stored) = self.keys.make().await?;
         let not_before = self.not_before().max(root.not_before());
         let not_after = self.not_after.min(root.not_after());
         let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
         let certificate = self.certify(root, params, &key).await?;
-        self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, pkcs8)
+        self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, stored)
     }
 
     /// Makes a key that signs tokens; one that is active is published from the start.
     pub(crate) async fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
-        let (key, pkcs8) = TokenSigner::make(algorithm).await?;
+        let (key, stored) = self.keys.make_token_key(algorithm).await?;
         let record = TokenKeyRecord {
             format: token_format(algorithm),
             kind,
@@ -112,7 +113,7 @@ impl Making<'_> {
             algorithm,
             published_at: (phase == Phase::Active).then_some(self.now),
             refreshes_s: 0,
-            private_key: StoredKey(pkcs8),
+            private_key: stored,
         };
         Ok(NewTokenKey {
             id: key.key_id()?.authority_id(),
@@ -135,7 +136,7 @@ impl Making<'_> {
         };
         let prepared = PreparedCertificate::new(Arc::clone(signer), serial, &self.trust_domain.id(), params, key.public(), cause)?;
         let recorded = record_one(self.recorder, prepared).await.map_err(CreateError::Journal)?;
-        Ok(recorded.sign()?.der.into())
+        Ok(recorded.sign().await?.der.into())
     }
 
     fn finish(
@@ -145,7 +146,7 @@ impl Making<'_> {
         root: Option<AuthorityId>,
         certificate: Arc<[u8]>,
         key: AuthorityKey,
-        pkcs8: Zeroizing<Vec<u8>>,
+        stored: StoredKey,
     ) -> Result<NewAuthority, CreateError> {
         let record = AuthorityRecord {
             format: FORMAT,
@@ -154,7 +155,7 @@ impl Making<'_> {
             created_at: self.now,
             root,
             certificate: Base64(certificate.to_vec()),
-            private_key: StoredKey(pkcs8),
+            private_key: stored,
         };
         Ok(NewAuthority {
             record,

@@ -10,10 +10,10 @@ use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle};
 
 use super::issuer::{Issuer, IssuerError};
-use super::key::{AuthorityKey, KeyError};
+use super::key::KeyError;
+use super::key_store::KeyStore;
 use super::record::{AuthorityRecord, FORMAT, Header, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
 use super::token_key::TokenKey;
-use super::token_signer::TokenSigner;
 use super::witness::BundleWitness;
 use crate::seal::{SealError, SealedRecords};
 use crate::store::{Item, Key, RecordName, Write};
@@ -91,7 +91,7 @@ pub(crate) fn authority_key(id: &AuthorityId) -> Key {
 
 impl Held {
     /// Opens a stored authority. Its head is read first: it says what the rest is.
-    pub(super) fn open(records: &SealedRecords, item: &Item) -> Result<Self, ReadAuthorityError> {
+    pub(super) fn open(records: &SealedRecords, keys: &KeyStore, item: &Item) -> Result<Self, ReadAuthorityError> {
         let name = || item.key.to_string();
         let sealed = |source| ReadAuthorityError::Seal { record: name(), source };
         let unreadable = |source| ReadAuthorityError::Key { record: name(), source };
@@ -110,14 +110,14 @@ impl Held {
         let authority = match kind {
             AuthorityKind::X509Root | AuthorityKind::X509Issuing => {
                 let record: AuthorityRecord = records.open_item(item).map_err(sealed)?;
-                let key = AuthorityKey::from_pkcs8(&record.private_key.0).map_err(unreadable)?;
+                let key = keys.open(&record.private_key).map_err(unreadable)?;
                 let issuer = Issuer::new(Arc::from(record.certificate.0.as_slice()), key);
                 let issuer = issuer.map_err(|source| ReadAuthorityError::Issuer { record: name(), source })?;
                 Authority::Ca(record, Arc::new(issuer))
             }
             AuthorityKind::Jwt | AuthorityKind::Wit => {
                 let record: TokenKeyRecord = records.open_item(item).map_err(sealed)?;
-                let signer = TokenSigner::from_pkcs8(record.algorithm, &record.private_key.0).map_err(unreadable)?;
+                let signer = keys.open_token_key(record.algorithm, &record.private_key).map_err(unreadable)?;
                 let key = TokenKey::new(signer, record.not_before, record.not_after).map_err(unreadable)?;
                 Authority::Token(record, Arc::new(key))
             }

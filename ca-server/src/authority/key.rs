@@ -17,6 +17,16 @@ use super::public_half::PublicHalf;
 pub struct AuthorityKey {
     public: PublicHalf,
     signer: Arc<dyn SigningKey + Send + Sync>,
+    place: KeyPlace,
+}
+
+/// Where a private key is, and with it how long a signature may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a token or behind a service: signing blocks its thread until that answers.
+    Elsewhere,
+    /// In the memory of this process.
+    Here,
 }
 
 /// A private key cannot be made or read.
@@ -51,16 +61,24 @@ impl AuthorityKey {
         Ok(Self {
             signer: Arc::new(LocalKey { pair, public: public.clone() }),
             public,
+            place: KeyPlace::Here,
         })
     }
 
-    /// Wraps a key that lives elsewhere.
+    /// Wraps a key that lives elsewhere. `None` when its public half is no point of P-256.
     #[must_use]
     pub fn from_signer(signer: Arc<dyn SigningKey + Send + Sync>) -> Option<Self> {
         Some(Self {
             public: PublicHalf::from_point(signer.der_bytes())?,
             signer,
+            place: KeyPlace::Elsewhere,
         })
+    }
+
+    /// Returns where the key is.
+    #[must_use]
+    pub fn place(&self) -> KeyPlace {
+        self.place
     }
 
     /// Returns the public half.

@@ -1,13 +1,12 @@
 //! An authority as the store keeps it: sealed whole, so that neither its key nor its state can be read or changed on the disk.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use trust_domains::Timestamp;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
-use zeroize::Zeroizing;
+
+use super::stored_key::StoredKey;
 
 /// The version of a CA's record.
 pub(super) const FORMAT: u32 = 1;
@@ -76,31 +75,4 @@ pub(crate) struct AuthorityRecord {
     pub(super) root: Option<AuthorityId>,
     pub(super) certificate: Base64,
     pub(super) private_key: StoredKey,
-}
-
-/// A private key in PKCS#8, at the one place where it is written out: inside a record that is then sealed.
-#[derive(Clone)]
-pub(super) struct StoredKey(pub(super) Zeroizing<Vec<u8>>);
-
-impl std::fmt::Debug for StoredKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StoredKey(..)")
-    }
-}
-
-impl Serialize for StoredKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Zeroizing::new(STANDARD.encode(&*self.0)))
-    }
-}
-
-impl<'de> Deserialize<'de> for StoredKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Borrowed from the buffer that is wiped: no copy of the text is left behind.
-        let text = <&str>::deserialize(deserializer)?;
-        STANDARD
-            .decode(text)
-            .map(|octets| Self(Zeroizing::new(octets)))
-            .map_err(serde::de::Error::custom)
-    }
 }

@@ -66,6 +66,20 @@ impl AuthoritySet {
         self.keys.contains(key)
     }
 
+    /// Returns the issuing CAs and token keys whose credentials are to be replaced: those that are tainted or revoked, or under a root that is.
+    pub(super) fn tainted(&self) -> Vec<AuthorityId> {
+        let is_bad = |held: &Held| matches!(held.phase(), Phase::Tainted | Phase::Revoked);
+        let is_root_bad = |held: &Held| {
+            let root = held.ca().and_then(|(record, _)| self.find(record.root.as_ref()?));
+            root.is_some_and(is_bad)
+        };
+        let signs_for_others = |held: &&Held| held.kind() != AuthorityKind::X509Root;
+        let bad = self.held.iter().filter(signs_for_others).filter(|held| is_bad(held) || is_root_bad(held));
+        let mut ids: Vec<_> = bad.map(|held| held.id().clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// Returns another authority of the bundle than this one: what a commit that takes this one away writes again, so that the sequence grows.
     pub(super) fn another_published(&self, id: &AuthorityId) -> Option<&Held> {
         self.held.iter().find(|held| held.id() != id && held.is_published())

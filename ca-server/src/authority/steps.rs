@@ -169,6 +169,7 @@ impl Authorities {
     fn making<'a>(&'a self, not_after: Timestamp, actor: &'a str) -> Making<'a> {
         Making {
             trust_domain: &self.trust_domain,
+            keys: &self.keys,
             recorder: self.recorder.as_ref(),
             now: self.clock.now().wall,
             skew: self.settings.skew,

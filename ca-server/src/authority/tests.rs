@@ -15,7 +15,7 @@ use trust_domains::wire::audit::AuditEvent;
 use trust_domains::{Revision, Timestamp, TrustBundle};
 
 use super::held::Held;
-use super::{Authorities, BundleWitness, LoadAuthoritiesError};
+use super::{Authorities, BundleWitness, KeyStore, LoadAuthoritiesError};
 use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain, with_wit};
 use crate::seal::SealedRecords;
 use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
@@ -204,11 +204,11 @@ async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
 }
 
 async fn load(world: &World, store: SharedStore) -> Result<Arc<Authorities>, LoadAuthoritiesError> {
-    let records = world.authorities.records.clone();
+    let vault = world.vault();
     Authorities::load(
         trust_domain(),
         store,
-        records,
+        vault,
         world.tap.clone(),
         world.clock.shared(),
         settings(),
@@ -268,7 +268,7 @@ async fn a_directory_without_a_jwt_key_gets_one_that_signs_at_once_with_no_node_
 /// Takes every key that signs tokens out of a store: what it was before there were any.
 pub(crate) async fn forget_token_keys(store: &dyn Store, records: &SealedRecords) {
     for item in store.snapshot(Prefix::AUTHORITIES).await.unwrap().items {
-        if Held::open(records, &item).unwrap().token().is_some() {
+        if Held::open(records, &KeyStore::default(), &item).unwrap().token().is_some() {
             store.commit(Commit::new("as_version_1").delete(item.key)).await.unwrap();
         }
     }
@@ -281,6 +281,14 @@ struct OneNode {
 }
 
 impl BundleWitness for OneNode {
+    fn concerned(&self, _now: Timestamp) -> usize {
+        1
+    }
+
+    fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
+        self.missing(counter, now)
+    }
+
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         let mut missing = Missing::default();
         if !self.knows.load(Ordering::SeqCst) {
@@ -298,7 +306,7 @@ async fn a_new_jwt_key_is_published_at_once_and_signs_when_the_nodes_know_it_or_
         let authorities = Authorities::load(
             trust_domain(),
             Arc::clone(&world.store),
-            world.authorities.records.clone(),
+            world.vault(),
             world.tap.clone(),
             world.clock.shared(),
             settings(),
@@ -340,9 +348,9 @@ async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_th
     let mut rs256 = settings();
     rs256.policy = rs256.policy.with_jwt(rs256.policy.jwt().with_algorithm(Some(TokenAlgorithm::Rs256)));
     let load = async |settings| {
-        let (store, records) = (Arc::clone(&world.store), world.authorities.records.clone());
+        let (store, vault) = (Arc::clone(&world.store), world.vault());
         let (recorder, clock) = (world.tap.clone(), world.clock.shared());
-        let authorities = Authorities::load(trust_domain(), store, records, recorder, clock, settings, Arc::new(NobodyAway))
+        let authorities = Authorities::load(trust_domain(), store, vault, recorder, clock, settings, Arc::new(NobodyAway))
             .await
             .unwrap();
         authorities.look().await.unwrap();
@@ -377,7 +385,7 @@ fn decided(event: &AuditEvent) -> Option<String> {
 
 #[test]
 fn debug_output_of_a_record_holds_no_key() {
-    let stored = super::record::StoredKey(zeroize::Zeroizing::new(b"secret".to_vec()));
+    let stored = super::stored_key::StoredKey::Pkcs8(zeroize::Zeroizing::new(b"secret".to_vec()));
     assert_eq!(format!("{stored:?}"), "StoredKey(..)");
     let (key, _) = super::AuthorityKey::generate().unwrap();
     assert!(format!("{key:?}").starts_with("AuthorityKey { id: KeyId("));

@@ -6,7 +6,7 @@ use trust_domains::jws::{TokenAlgorithm, TokenSignature};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::public_key::KeyHash;
 
-use super::key::KeyError;
+use super::key::{KeyError, KeyPlace};
 use super::token_signer::TokenSigner;
 
 /// A key that signs tokens, and while it may. It is reached by the stages alone.
@@ -67,6 +67,11 @@ impl TokenKey {
             TokenSigner::Es256(key) => Some(key.public_key().hash()),
             TokenSigner::Rs256(_) => None,
         }
+    }
+
+    /// Returns where the key is.
+    pub(crate) fn place(&self) -> KeyPlace {
+        self.signer.place()
     }
 
     /// Signs what makes a token.

@@ -11,7 +11,7 @@ use trust_domains::jws::{TokenAlgorithm, TokenSignature};
 use trust_domains::plan::authority::AuthorityId;
 use zeroize::Zeroizing;
 
-use super::key::{AuthorityKey, KeyError};
+use super::key::{AuthorityKey, KeyError, KeyPlace};
 use super::public_half::KeyId;
 
 /// The size of an RSA key: what relying parties everywhere take. A key lives for a week, so more would buy nothing but longer tokens.
@@ -66,6 +66,14 @@ impl TokenSigner {
         match self {
             Self::Es256(_) => TokenAlgorithm::Es256,
             Self::Rs256(_) => TokenAlgorithm::Rs256,
+        }
+    }
+
+    /// Returns where the key is.
+    pub(super) fn place(&self) -> KeyPlace {
+        match self {
+            Self::Es256(key) => key.place(),
+            Self::Rs256(_) => KeyPlace::Here,
         }
     }
 

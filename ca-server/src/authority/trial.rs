@@ -73,7 +73,7 @@ pub(crate) async fn stand(
         trace_id: String::new(),
     };
     let prepared = prepare(issuing, now, skew, &leaf, cause)?;
-    let signed = record_one(recorder, prepared).await.map_err(TrialError::Journal)?.sign()?;
+    let signed = record_one(recorder, prepared).await.map_err(TrialError::Journal)?.sign().await?;
 
     let bundle = TrustBundle::new(trust_domain.clone()).with_x509_authority(root.certificate())?;
     let chain = [CertificateDer::from(signed.der), CertificateDer::from(issuing.certificate().to_vec())];

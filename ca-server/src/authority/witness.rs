@@ -5,6 +5,13 @@ use trust_domains::plan::authority::Missing;
 
 /// Knows which nodes have acknowledged a commit, and so the bundle that was handed out before it.
 pub trait BundleWitness: Send + Sync {
-    /// Returns the nodes with an unexpired SVID, connected or not, that have not acknowledged this commit or a later one.
+    /// Returns how many nodes have an unexpired SVID, connected or not.
+    fn concerned(&self, now: Timestamp) -> usize;
+
+    /// Returns the nodes with an unexpired SVID, connected or not, that have not acknowledged this commit or a later one: those that a planned change
+    /// waits for.
     fn missing(&self, counter: u64, now: Timestamp) -> Missing;
+
+    /// Returns those of them that are connected: an emergency waits for no others. A frozen agent is connected until its stream ends.
+    fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing;
 }

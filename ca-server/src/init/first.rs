@@ -7,6 +7,7 @@ use trust_domains::wire::audit::{AuditEvent, Decision};
 use trust_domains::{SpiffeId, Timestamp, TrustDomain};
 
 use super::{InitError, ROOT_LIFE};
+use crate::authority::KeyStore;
 use crate::authority::create::{CreateError, Making, NewAuthority, NewTokenKey};
 use crate::authority::trial;
 use crate::config::DEFAULT_ISSUING_TTL;
@@ -21,10 +22,17 @@ pub(super) struct First {
 
 impl First {
     /// Makes the root, its first issuing CA and the first JWT key, active at once: nobody holds anything older.
-    pub(super) async fn make(trust_domain: &TrustDomain, algorithm: TokenAlgorithm, journal: &Journal, now: Timestamp) -> Result<Self, InitError> {
+    pub(super) async fn make(
+        trust_domain: &TrustDomain,
+        keys: &KeyStore,
+        algorithm: TokenAlgorithm,
+        journal: &Journal,
+        now: Timestamp,
+    ) -> Result<Self, InitError> {
         let actor = SpiffeId::server(trust_domain);
         let mut making = Making {
             trust_domain,
+            keys,
             recorder: journal,
             now,
             skew: DEFAULT_CLOCK_SKEW,

@@ -10,7 +10,7 @@ use trust_domains::{EntryId, Reading, Timestamp};
 use super::authorize::{self, EntryGrant, Judge};
 use super::caller::AuthenticatedCaller;
 use super::error::{IssueError, RequestRefused};
-use super::recorded::{Prepared, record};
+use super::recorded::{Prepared, record, sign_all};
 use super::service::Issuance;
 use super::stages::Cause;
 use crate::authority::{Authorities, IssuerUnavailable};
@@ -116,11 +116,7 @@ impl Issuance {
         // 4. Record: one durable append for the batch; without it nothing below happens.
         let recorded = record(self.recorder.as_ref(), prepared).await.map_err(IssueError::Journal)?;
         // 5. Sign: only what was recorded can be.
-        let mut signed = Vec::with_capacity(recorded.len());
-        for (position, thing) in recorded.into_iter().enumerate() {
-            signed.push(thing.sign()?);
-            breathe(slice, position).await;
-        }
+        let signed = sign_all(recorded, slice).await?;
         // 6. Answer, in the order of the requests.
         let has_signed = !signed.is_empty();
         let moment = Moment {

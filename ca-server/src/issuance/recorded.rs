@@ -1,22 +1,36 @@
 //! Steps 4 and 5: what was recorded, and only that, is signed.
 //!
 //! A thing that was prepared has a key within reach and no way to it: its `sign` asks for a [`Permit`], and the only place that makes one is
-//! [`Recorded::sign`]. A [`Recorded`] in turn is made by the journal's word alone. Nothing here is `Clone`, and each step consumes what came before:
+//! [`Recorded`]. A [`Recorded`] in turn is made by the journal's word alone. Nothing here is `Clone`, and each step consumes what came before:
 //! one record, one signature.
 
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
+use tokio::time::timeout;
 use trust_domains::wire::audit::AuditEvent;
 
 use super::error::SignError;
 use super::recorder::Recorder;
+use crate::authority::KeyPlace;
 use crate::journal::JournalError;
 
+/// How many of a batch a key outside this process signs at once: enough to hide its latency, few enough for the sessions of a small token.
+const LANES: usize = 4;
+
+/// How long a key outside this process may take for its part of a batch: 125 signatures of a slow token. Whoever asked comes again.
+const LONGEST_SIGNING: Duration = Duration::from_secs(20);
+
 /// What is complete but for its signature.
-pub trait Prepared: Sized {
+pub trait Prepared: Sized + Send + 'static {
     /// What it is with the signature.
-    type Signed;
+    type Signed: Send + 'static;
 
     /// Returns what the journal must hold before the key is used.
     fn event(&self) -> AuditEvent;
+
+    /// Returns what it is signed by, as errors name it, and where that key is.
+    fn key(&self) -> (String, KeyPlace);
 
     /// Signs it.
     ///
@@ -55,11 +69,68 @@ pub async fn record_one<P: Prepared>(recorder: &dyn Recorder, prepared: P) -> Re
 }
 
 impl<P: Prepared> Recorded<P> {
-    /// Signs it.
+    /// Signs it. A key outside this process is waited for on a thread where waiting holds nobody up.
     ///
     /// # Errors
-    /// When the key fails.
-    pub fn sign(self) -> Result<P::Signed, SignError> {
+    /// When the key fails, or does not answer in time.
+    pub async fn sign(self) -> Result<P::Signed, SignError> {
+        let (name, place) = self.0.key();
+        match place {
+            KeyPlace::Here => self.sign_now(),
+            KeyPlace::Elsewhere => answer(spawn_blocking(move || self.sign_now()), &name).await,
+        }
+    }
+
+    fn sign_now(self) -> Result<P::Signed, SignError> {
         self.0.sign(Permit(()))
+    }
+}
+
+/// Signs a batch, in its order. With a key in this process other tasks of the runtime have their turn after each slice.
+///
+/// # Errors
+/// As [`Recorded::sign`]; the first failure ends the batch.
+pub async fn sign_all<P: Prepared>(recorded: Vec<Recorded<P>>, slice: usize) -> Result<Vec<P::Signed>, SignError> {
+    let Some((name, place)) = recorded.first().map(|first| first.0.key()) else {
+        return Ok(Vec::new());
+    };
+    match place {
+        KeyPlace::Here => sign_here(recorded, slice).await,
+        KeyPlace::Elsewhere => sign_elsewhere(recorded, &name).await,
+    }
+}
+
+async fn sign_here<P: Prepared>(recorded: Vec<Recorded<P>>, slice: usize) -> Result<Vec<P::Signed>, SignError> {
+    let mut signed = Vec::with_capacity(recorded.len());
+    for (position, thing) in recorded.into_iter().enumerate() {
+        signed.push(thing.sign_now()?);
+        if position % slice == slice - 1 {
+            yield_now().await;
+        }
+    }
+    Ok(signed)
+}
+
+async fn sign_elsewhere<P: Prepared>(mut recorded: Vec<Recorded<P>>, name: &str) -> Result<Vec<P::Signed>, SignError> {
+    let (mut signed, a_lane) = (Vec::with_capacity(recorded.len()), recorded.len().div_ceil(LANES));
+    let mut lanes = Vec::with_capacity(LANES);
+    while !recorded.is_empty() {
+        let rest = recorded.split_off(a_lane.min(recorded.len()));
+        let lane = std::mem::replace(&mut recorded, rest);
+        lanes.push(spawn_blocking(move || lane.into_iter().map(Recorded::sign_now).collect::<Result<Vec<_>, _>>()));
+    }
+    for lane in lanes {
+        signed.append(&mut answer(lane, name).await?);
+    }
+    Ok(signed)
+}
+
+async fn answer<T>(signing: JoinHandle<Result<T, SignError>>, name: &str) -> Result<T, SignError> {
+    match timeout(LONGEST_SIGNING, signing).await {
+        Ok(Ok(signed)) => signed,
+        Ok(Err(_)) | Err(_) => Err(SignError {
+            issuer: name.to_owned(),
+            source: rcgen::Error::RemoteKeyError,
+        }),
     }
 }

@@ -138,7 +138,7 @@ impl Issuance {
         // 4. Record
         let recorded = record_one(self.recorder.as_ref(), certificate).await.map_err(IssueError::Journal)?;
         // 5. Sign
-        let signed = recorded.sign()?;
+        let signed = recorded.sign().await?;
         // 6. Answer
         Ok(IssuedSvid {
             spiffe_id: signed.spiffe_id,

@@ -13,7 +13,7 @@ use x509_parser::prelude::FromDer;
 use super::der;
 use super::error::{PrepareError, SignError};
 use super::recorded::{Permit, Prepared};
-use crate::authority::Issuer;
+use crate::authority::{Issuer, KeyPlace};
 
 /// A certificate that is complete but for its signature, checked, and not yet in the journal.
 #[derive(Debug)]
@@ -119,6 +119,10 @@ impl Prepared for PreparedCertificate {
 
     fn event(&self) -> AuditEvent {
         AuditEvent::Issued(self.record.clone())
+    }
+
+    fn key(&self) -> (String, KeyPlace) {
+        (self.issuer.id().to_string(), self.issuer.key().place())
     }
 
     /// Signs the certificate with its issuer's key.

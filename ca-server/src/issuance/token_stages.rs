@@ -15,7 +15,7 @@ use trust_domains::{SpiffeId, Timestamp};
 use super::error::{PrepareError, SignError};
 use super::recorded::{Permit, Prepared};
 use super::stages::Cause;
-use crate::authority::TokenKey;
+use crate::authority::{KeyPlace, TokenKey};
 
 /// A token that is complete but for its signature, and not yet in the journal.
 #[derive(Debug)]
@@ -106,6 +106,10 @@ impl Prepared for PreparedToken {
 
     fn event(&self) -> AuditEvent {
         AuditEvent::TokenIssued(self.record.clone())
+    }
+
+    fn key(&self) -> (String, KeyPlace) {
+        (self.key.id().to_string(), self.key.place())
     }
 
     /// Signs the token with its key.

@@ -113,7 +113,7 @@ impl Issuance {
         // 4. Record
         let recorded = record_one(self.recorder.as_ref(), prepared).await.map_err(IssueError::Journal)?;
         // 5. Sign
-        let signed = recorded.sign()?;
+        let signed = recorded.sign().await?;
         // 6. Answer
         Ok(signed)
     }

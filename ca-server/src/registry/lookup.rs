@@ -6,7 +6,7 @@ use trust_domains::node::{NodeRecord, NodeState};
 use trust_domains::plan::authority::Missing;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp};
 
-use super::Registry;
+use super::{Registry, State};
 use crate::authority::BundleWitness;
 use crate::issuance::EntryLookup;
 
@@ -23,13 +23,21 @@ impl EntryLookup for Registry {
 }
 
 impl BundleWitness for Registry {
-    fn missing(&self, counter: u64, now: Timestamp) -> Missing {
-        let state = self.read();
-        let may_be_served = state
-            .nodes
-            .listed(None)
-            .map(|held| &*held.record)
-            .filter(|node| node.state(now) == NodeState::Active);
-        self.presence.missing(may_be_served, counter)
+    fn concerned(&self, now: Timestamp) -> usize {
+        may_be_served(&self.read(), now).count()
     }
+
+    fn missing(&self, counter: u64, now: Timestamp) -> Missing {
+        self.presence.missing(may_be_served(&self.read(), now), counter)
+    }
+
+    fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
+        self.presence.missing_connected(may_be_served(&self.read(), now), counter)
+    }
+}
+
+/// Returns the nodes with an unexpired SVID that are not banned.
+fn may_be_served(state: &State, now: Timestamp) -> impl Iterator<Item = &NodeRecord> {
+    let nodes = state.nodes.listed(None).map(|held| &*held.record);
+    nodes.filter(move |node| node.state(now) == NodeState::Active)
 }

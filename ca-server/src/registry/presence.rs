@@ -215,10 +215,24 @@ impl Presence {
 
     /// Returns those of these nodes that have not acknowledged a commit or a later one. A node that acknowledged it and went away has.
     pub fn missing<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64) -> Missing {
-        let presence = self.nodes();
-        let has = |node: &NodeRecord| presence.get(node.spiffe_id()).is_some_and(|node| node.acknowledged >= Some(counter));
+        self.missing_where(nodes, counter, |_| true)
+    }
+
+    /// Returns those of these nodes that are connected and have not acknowledged a commit or a later one.
+    pub fn missing_connected<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64) -> Missing {
+        self.missing_where(nodes, counter, |presence| presence.is_some_and(|node| !node.streams.is_empty()))
+    }
+
+    fn missing_where<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64, counts: impl Fn(Option<&NodePresence>) -> bool) -> Missing {
+        let known = self.nodes();
         let mut missing = Missing::default();
-        nodes.filter(|node| !has(node)).for_each(|node| missing.push(node.name()));
+        for node in nodes {
+            let presence = known.get(node.spiffe_id());
+            let has = presence.is_some_and(|node| node.acknowledged >= Some(counter));
+            if !has && counts(presence) {
+                missing.push(node.name());
+            }
+        }
         missing
     }
 
@@ -354,18 +368,24 @@ mod tests {
         let record = NodeRecord::new(node(), SelectorSet::default(), NOW, svid).unwrap();
         let presence = Presence::default();
         let missing = |counter| presence.missing(std::iter::once(&record), counter).count();
-        assert_eq!(missing(4), 1, "it never connected");
+        let connected = |counter| presence.missing_connected(std::iter::once(&record), counter).count();
+        assert_eq!((missing(4), connected(4)), (1, 0), "it never connected");
         let stream = OpenStream::new(key(1), 4);
         presence.open(&node(), Arc::clone(&stream), None);
         presence.acknowledge(&node(), 4);
         presence.mark_all(7);
         assert_eq!((missing(4), missing(7)), (0, 1));
+        assert_eq!((connected(4), connected(7)), (0, 1));
         assert_eq!(presence.standing(&node(), 7), Standing::Behind);
         presence.acknowledge(&node(), 9);
         presence.close(&node(), &stream, true, NOW);
         assert_eq!(missing(7), 0, "it acknowledged a later one, and is away");
         presence.open(&node(), OpenStream::new(key(1), 9), None);
         assert_eq!(missing(7), 1, "it starts from nothing");
+        assert_eq!((missing(99), connected(99)), (1, 1));
+        let open: Vec<_> = presence.nodes().values().flat_map(|node| node.streams.clone()).collect();
+        open.iter().for_each(|stream| presence.close(&node(), stream, true, NOW));
+        assert_eq!((missing(99), connected(99)), (1, 0), "it went away");
     }
 
     #[test]

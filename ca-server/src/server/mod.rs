@@ -25,7 +25,7 @@ use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
 use crate::attestation::{Attestation, JoinTokens};
-use crate::authority::Authorities;
+use crate::authority::{Authorities, Vault};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
@@ -202,7 +202,7 @@ impl Rooms {
         let authorities = Authorities::load(
             opened.trust_domain.clone(),
             Arc::clone(&store),
-            opened.records.clone(),
+            Vault::local(opened.records.clone()),
             Arc::clone(&recorder),
             Arc::clone(clock),
             config.authority_settings(),

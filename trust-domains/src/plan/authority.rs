@@ -34,7 +34,7 @@ pub use policy::{
     AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_ROOT_NOTICE, DEFAULT_TOKEN_KEY_LIFE, KeyLife, PolicyRefused, REFRESHES_BEFORE_USE, TokenPolicy,
     TokenPolicyRefused,
 };
-pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication};
+pub use state::{AuthoritiesState, AuthorityKind, AuthorityState, Missing, Phase, Publication, UnknownAuthorityKind};
 
 use line::{Line, Succession, longest};
 use policy::ACK_NOTICE;

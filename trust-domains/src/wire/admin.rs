@@ -20,6 +20,7 @@
 //! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
 //! | `POST /v1/admin/mint-wit/challenge` | - | [`WitChallenge`] |
 //! | `POST /v1/admin/mint-wit` | [`MintWitRequest`] | [`MintedToken`], or `wit_disabled` where the server does not issue them |
+//! | `/v1/admin/authorities...` | see [`super::authorities`] | |
 //! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod agent;
 pub mod audit;
+pub mod authorities;
 pub mod bundles;
 pub mod encoding;
 pub mod node;

@@ -19,6 +19,7 @@ use super::encoding::Base64;
 use crate::bundle::SpiffeBundle;
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
+use crate::plan::authority::AuthorityId;
 use crate::problem::Problem;
 use crate::revision::Revision;
 use crate::selector::Selector;
@@ -163,6 +164,9 @@ pub enum SyncMessage {
         /// In the last part: the bundles of every partner that an entry of the node federates with, as far as there is one.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         federated: Vec<SpiffeBundle>,
+        /// In the last part: the issuing CAs and token keys whose credentials are to be replaced now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tainted: Vec<AuthorityId>,
         /// Whether the snapshot is complete with this part.
         last: bool,
     },
@@ -182,6 +186,10 @@ pub enum SyncMessage {
         /// When one of them or the node's need changed: all bundles of partners, as in a snapshot. A partner that is not among them is withdrawn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         federated: Option<Vec<SpiffeBundle>>,
+        /// When it changed, and after each resumption as long as there are any: all issuing CAs and token keys whose credentials are to be replaced now, each by
+        /// its key identifier (the AKI of a leaf, the `kid` of a token). The commit is acknowledged when nothing that one of them signed is shown any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tainted: Option<Vec<AuthorityId>>,
     },
     /// The agent resumed at a revision that needs nothing more: it is up to date.
     Current {

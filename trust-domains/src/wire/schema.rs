@@ -9,7 +9,9 @@ use super::tokens::TokenText;
 use crate::bundle::SpiffeBundle;
 use crate::entry::EntryId;
 use crate::join_link::{JoinLink, JoinToken};
+use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
+use crate::plan::authority::AuthorityId;
 use crate::public_key::KeyHash;
 use crate::revision::Revision;
 use crate::selector::Selector;
@@ -33,6 +35,7 @@ macro_rules! texts {
 }
 
 texts! {
+    AuthorityId: "Names an authority: its key identifier in lower-case hex.", "0102030405060708090a0b0c0d0e0f1011121314";
     Base64: "Octets in standard base64 with padding (RFC 4648 section 4).";
     EntryId: "Names an entry: 1 to 64 of a-z, 0-9 and -.", "8f14e45fceea167a5a36dedd4bea2543";
     KeyHash: "The SHA-256 of a DER SubjectPublicKeyInfo: 64 hex digits.";
@@ -44,6 +47,7 @@ texts! {
     Serial: "A certificate's serial number in hex.", "01a1b2c3d40102030405060708090a0b";
     SpiffeId: "A SPIFFE ID.", "spiffe://example.org/web";
     Timestamp: "A time in UTC with whole seconds (RFC 3339).", "2026-11-22T09:00:00Z";
+    TokenAlgorithm: "What a key signs tokens with: ES256 or RS256.", "ES256";
     TokenId: "The id of a token (jti): 32 hex digits.", "8f14e45fceea167a5a36dedd4bea2543";
     TokenText: "A token in JWS compact form: a secret.";
     TrustDomain: "The name of a trust domain.", "example.org";

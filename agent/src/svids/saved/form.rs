@@ -195,6 +195,8 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
         federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
+        // Not kept: without its server a node can replace nothing, and each stream begins with the list.
+        tainted: None,
     };
     Ok(Some(Restored { update, held, is_complete }))
 }

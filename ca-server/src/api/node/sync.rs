@@ -23,7 +23,7 @@ use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
 use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle};
 
 use super::caller::NodeCaller;
-use super::messages::Bundles;
+use super::messages::Trust;
 use super::{NodeState, messages};
 use crate::attestation::AuthenticatedNode;
 use crate::limits::{NODE_BODY, SLOW_STREAM, STREAM_END_GRACE};
@@ -178,7 +178,7 @@ impl Teller {
             Start::Snapshot { revision, entries, federated } => {
                 let bundle = self.current_bundle();
                 let api = Arc::clone(&self.api);
-                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated) {
+                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated, Vec::new()) {
                     self.say(message).await?;
                 }
                 self.shows = Some(revision);
@@ -194,7 +194,16 @@ impl Teller {
             }
             Start::Resume { revision, changes, federated } => {
                 let own = Some(self.current_bundle());
-                self.tell_changes(revision, changes, Bundles { own, federated }).await
+                self.tell_changes(
+                    revision,
+                    changes,
+                    Trust {
+                        own,
+                        federated,
+                        ..Trust::default()
+                    },
+                )
+                .await
             }
         }
     }
@@ -209,15 +218,24 @@ impl Teller {
                 // A new bundle goes along: it may be what the change is about.
                 let own = self.bundle.has_changed().unwrap_or(false).then(|| self.current_bundle());
                 let federated = (partners == PartnerSet::Changed).then(|| self.api.registry.federated(self.node.spiffe_id()));
-                self.tell_changes(self.api.registry.at(counter), changes, Bundles { own, federated }).await
+                self.tell_changes(
+                    self.api.registry.at(counter),
+                    changes,
+                    Trust {
+                        own,
+                        federated,
+                        ..Trust::default()
+                    },
+                )
+                .await
             }
         }
     }
 
-    async fn tell_changes(&mut self, revision: Revision, changes: BTreeMap<EntryId, Option<HeldEntry>>, bundles: Bundles) -> Result<(), Over> {
+    async fn tell_changes(&mut self, revision: Revision, changes: BTreeMap<EntryId, Option<HeldEntry>>, trust: Trust) -> Result<(), Over> {
         let api = Arc::clone(&self.api);
         let before = self.shows.unwrap_or(revision);
-        for message in messages::delta(&api.registry, before, revision, changes, bundles) {
+        for message in messages::delta(&api.registry, before, revision, changes, trust) {
             self.say(message).await?;
         }
         self.shows = Some(revision);
@@ -233,6 +251,7 @@ impl Teller {
             removed: Vec::new(),
             bundle,
             federated: None,
+            tainted: None,
         })
         .await
     }

@@ -18,9 +18,9 @@ use trust_domains::{SpiffeId, Timestamp};
 
 use super::world::{NOW, Node, World, new_key, node_id, request, trust_domain};
 use crate::authority::create::Making;
-use crate::authority::{AuthorityKey, Issuer, fresh_serial};
+use crate::authority::{AuthorityKey, Issuer, KeyStore, fresh_serial};
 use crate::issuance::prepare::{Leaf, prepare};
-use crate::issuance::recorded::{record, record_one};
+use crate::issuance::recorded::{record, record_one, sign_all};
 use crate::issuance::stages::Cause;
 use crate::issuance::{IssueError, Recorder};
 use crate::journal::JournalError;
@@ -285,6 +285,7 @@ fn watched(ledger: &Arc<Ledger>) -> (Arc<Watched>, Making<'_>) {
     let domain = Box::leak(Box::new(trust_domain()));
     let making = Making {
         trust_domain: domain,
+        keys: Box::leak(Box::new(KeyStore::default())),
         recorder: ledger.as_ref(),
         now,
         skew: Duration::from_secs(60),
@@ -323,7 +324,7 @@ async fn no_key_is_touched_before_the_record_and_none_without_it() {
     assert_eq!(key.signed.load(Ordering::SeqCst), 0, "preparing does not sign");
     let recorded = record(ledger.as_ref(), batch).await.unwrap();
     assert_eq!(key.signed.load(Ordering::SeqCst), 0, "recording does not sign");
-    recorded.into_iter().for_each(|certificate| drop(certificate.sign().unwrap()));
+    assert_eq!(sign_all(recorded, 1).await.unwrap().len(), 3);
     assert_eq!(key.signed.load(Ordering::SeqCst), 3);
 
     let failing = Ledger {

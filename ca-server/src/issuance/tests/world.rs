@@ -22,7 +22,7 @@ use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueResponse, IssueResult, IssuedLeaf, KeyRequest};
 use trust_domains::{EntryId, RegistrationEntry, Revision, SelectorSet, Serial, SpiffeId, Timestamp, TrustDomain};
 
-use crate::authority::{Authorities, AuthoritySettings, BundleWitness};
+use crate::authority::{Authorities, AuthoritySettings, BundleWitness, Vault};
 use crate::config::{DataDir, RawServerConfig, ServerConfig};
 use crate::init::{InitParams, RecoveryChoice, init};
 use crate::issuance::{AuthenticatedCaller, EntryLookup, Issuance, IssueError, Recorder};
@@ -57,6 +57,14 @@ impl Recorder for Tap {
 pub(crate) struct NobodyAway;
 
 impl BundleWitness for NobodyAway {
+    fn concerned(&self, _now: Timestamp) -> usize {
+        0
+    }
+
+    fn missing_connected(&self, _counter: u64, _now: Timestamp) -> Missing {
+        Missing::default()
+    }
+
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         Missing::default()
     }
@@ -170,6 +178,11 @@ impl World {
         Self::open(directory, clock, disk, RawServerConfig::default()).await
     }
 
+    /// Returns what opens the authorities of this world's store.
+    pub(crate) fn vault(&self) -> Vault {
+        self.authorities.vault()
+    }
+
     /// Ends the server and starts it again.
     pub(crate) async fn restarted(self) -> Self {
         let raw = self.raw.clone();
@@ -206,7 +219,7 @@ impl World {
         let authorities = Authorities::load(
             opened.trust_domain,
             Arc::clone(&store),
-            opened.records,
+            Vault::local(opened.records),
             Arc::clone(&recorder),
             clock.shared(),
             config(raw.clone()).authority_settings(),

@@ -1,6 +1,7 @@
 //! The authorities of a server, as the plan sees them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,9 @@ use crate::plan::clock_evidence::ClockEvidence;
 use crate::timestamp::Timestamp;
 
 /// What an authority signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(rename_all = "kebab-case")]
 pub enum AuthorityKind {
     /// Signs issuing CAs; the bundle holds it.
     X509Root,
@@ -36,9 +38,34 @@ impl fmt::Display for AuthorityKind {
     }
 }
 
+impl AuthorityKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::X509Root, Self::X509Issuing, Self::Jwt, Self::Wit];
+}
+
+impl FromStr for AuthorityKind {
+    type Err = UnknownAuthorityKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownAuthorityKind {
+            name: text.chars().take(40).collect(),
+        };
+        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or_else(unknown)
+    }
+}
+
+/// There is no such kind of authority.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no kind of authority; there are x509-root, x509-issuing, jwt and wit")]
+pub struct UnknownAuthorityKind {
+    /// What was named.
+    pub name: String,
+}
+
 /// Where an authority is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(rename_all = "snake_case")]
 pub enum Phase {
     /// Made and known; signs nothing yet.
     Prepared,
@@ -120,6 +147,12 @@ impl Missing {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Returns the names that were kept.
+    #[must_use]
+    pub fn some(&self) -> &[NodeName] {
+        &self.some
     }
 
     /// Returns whether there is none.
