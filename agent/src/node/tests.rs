@@ -208,6 +208,7 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     assert_eq!(soon(subscription.next()).await.unwrap().svids.len(), 2);
@@ -248,6 +249,7 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     member.until_synced(3).await;
@@ -391,6 +393,7 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();

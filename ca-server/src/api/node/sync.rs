@@ -252,6 +252,7 @@ impl Teller {
             bundle,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await
     }
