@@ -4,13 +4,13 @@
 //! a marker in the directory, so that nobody has to guess what is there.
 
 mod first;
+mod fresh;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use platform::files::{self, FileError};
-use platform::lock::{DirectoryLock, LockError};
 use platform::random::RandomError;
 use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError};
 use thiserror::Error;
@@ -29,12 +29,11 @@ use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
 use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
 use first::First;
+pub(crate) use fresh::FreshDirectory;
+pub use fresh::FreshError;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// The mode of the data directory.
-const PRIVATE: u32 = 0o700;
 
 /// What is asked of `server init`.
 #[derive(Debug)]
@@ -102,21 +101,15 @@ pub enum InitError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The data directory cannot be begun.
+    #[error(transparent)]
+    Fresh(#[from] FreshError),
     /// The journal cannot be made.
     #[error("the journal cannot be made")]
     Journal(#[from] JournalOpenError),
     /// The key file cannot be used.
     #[error("the key file cannot be used")]
     KeyFile(#[from] KeySourceError),
-    /// Another process holds the directory.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// There is something in the directory.
-    #[error("{} is not empty", data_dir.display())]
-    NotEmpty {
-        /// The directory.
-        data_dir: PathBuf,
-    },
     /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -138,12 +131,6 @@ pub enum InitError {
     /// The new issuing CA did not stand its trial.
     #[error("the new issuing CA did not stand its trial")]
     Trial(#[from] TrialError),
-    /// An earlier init ended before it was done.
-    #[error("an earlier init in {} did not end", data_dir.display())]
-    Unfinished {
-        /// The directory.
-        data_dir: PathBuf,
-    },
 }
 
 impl Coded for InitError {
@@ -155,8 +142,7 @@ impl Coded for InitError {
             Self::File(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::KeyFile(error) => error.code(),
-            Self::Lock(error) => error.code(),
-            Self::NotEmpty { .. } | Self::Unfinished { .. } => Code::DataDirNotEmpty,
+            Self::Fresh(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::RecoveryFileExists { .. } => Code::FileUnavailable,
             Self::Seal(error) => error.code(),
@@ -169,9 +155,7 @@ impl Coded for InitError {
         match self {
             Self::KeyFile(error) => error.hint(),
             Self::RecoveryFileExists { .. } => "name a file that does not exist: --recovery-key-file FILE".to_owned(),
-            Self::Unfinished { data_dir } => {
-                format!("nothing was issued there; remove it and run the command again: rm -r {}", data_dir.display())
-            }
+            Self::Fresh(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -184,15 +168,13 @@ impl Coded for InitError {
 pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let data_dir = DataDir::new(params.data_dir);
     let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
-    check_free(&data_dir)?;
+    FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
 
-    files::ensure_private_dir(data_dir.path(), PRIVATE)?;
-    let lock = DirectoryLock::acquire(data_dir.path(), DataDir::LOCK)?;
-    check_free(&data_dir)?;
+    let directory = FreshDirectory::take(&data_dir)?;
     let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
     let recovery = recovery_key(&params.recovery)?;
-    files::write_durable(&data_dir.unfinished(), b"server init has begun here and not ended\n", 0o600)?;
+    directory.begin()?;
 
     let root_sha256 = make(
         &params.trust_domain,
@@ -204,8 +186,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     )
     .await?;
 
-    files::remove_durable(&data_dir.unfinished())?;
-    drop(lock);
+    directory.finish()?;
     let recovery_key = match (&recovery, params.recovery) {
         (Some(key), RecoveryChoice::Print) => Some(key.expose()?),
         _ => None,
@@ -217,35 +198,6 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         recovery_key,
         root_sha256,
     })
-}
-
-/// A lock that was left behind is not something in the directory.
-fn check_free(data_dir: &DataDir) -> Result<(), InitError> {
-    if data_dir.unfinished().exists() {
-        return Err(InitError::Unfinished {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    if files::is_missing_or_empty(data_dir.path())? || holds_only_the_lock(data_dir.path())? {
-        return Ok(());
-    }
-    Err(InitError::NotEmpty {
-        data_dir: data_dir.path().to_owned(),
-    })
-}
-
-fn holds_only_the_lock(path: &Path) -> Result<bool, FileError> {
-    let failed = |source| FileError::Io {
-        action: "list",
-        path: path.to_owned(),
-        source,
-    };
-    let entries = std::fs::read_dir(path).map_err(failed)?;
-    let names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
-    Ok(names.iter().all(|name| name == DataDir::LOCK))
 }
 
 fn check_recovery_file(choice: &RecoveryChoice) -> Result<(), InitError> {
@@ -298,6 +250,7 @@ async fn make(
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use trust_domains::Timestamp;
     use trust_domains::clock::ManualClock;
@@ -371,7 +324,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = init(params(directory.path(), RecoveryChoice::None)).await.unwrap();
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
-        assert!(matches!(error, InitError::NotEmpty { .. }), "{error}");
+        assert!(matches!(error, InitError::Fresh(FreshError::NotEmpty { .. })), "{error}");
         let store = SledStore::open(&DataDir::new(&first.data_dir).store(), Disk::real()).unwrap();
         open_store(&store, &FileKeySource::open(&first.key_file).unwrap()).await.unwrap();
     }
@@ -384,7 +337,7 @@ mod tests {
         std::fs::write(data_dir.path().join(DataDir::LOCK), "").unwrap();
         std::fs::write(data_dir.unfinished(), "").unwrap();
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
-        assert!(matches!(error, InitError::Unfinished { .. }), "{error}");
+        assert!(matches!(error, InitError::Fresh(FreshError::Unfinished { .. })), "{error}");
         assert!(error.hint().contains("rm -r") && error.hint().contains("server"), "{}", error.hint());
     }
 

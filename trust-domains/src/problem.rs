@@ -50,6 +50,7 @@ macro_rules! codes {
 codes! {
     AttestationRefused "attestation_refused" 403 1 false "The node's proof was not accepted." "make a new join link on the server: troth token create";
     AudienceUnacceptable "audience_unacceptable" 400 1 false "The audience of a token is empty, too long, or names something twice." "name whom the token is for, once each: --audience spiffe://TD/service";
+    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
     BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
     BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
     BundleInUse "bundle_in_use" 409 1 false "Entries federate with that trust domain." "take it out of them with --dissociate, or delete the bundle and leave them as they are with --force";
@@ -57,6 +58,7 @@ codes! {
     BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
     BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
+    CertificateNotFound "certificate_not_found" 404 3 false "This server signed no unexpired certificate with that serial." "compare the serial with what was signed: troth audit export";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
@@ -89,11 +91,14 @@ codes! {
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
+    NodeRevoked "node_revoked" 403 1 false "The node's SVID was revoked." "join again with a new link: troth token create on the server";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
+    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "backups are sealed to one: a trust domain gets it from troth server init without --no-recovery";
+    RecoveryKeyWrong "recovery_key_wrong" 403 1 false "The recovery key is another one than the backup is sealed to." "use the recovery key that troth server init printed for this trust domain";
     ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
     RootMismatch "root_mismatch" 403 1 false "The server at that address does not hold the root that the join link names." "check the address, or make a new link: troth token create";
     ServerIdentityInvalid "server_identity_invalid" 403 1 false "The process at that address does not prove that it is the server of this trust domain." "check the address in the link; if it is right, someone answers in the server's place";

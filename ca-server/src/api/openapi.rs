@@ -172,5 +172,6 @@ fn admin_calls(document: Document) -> Document {
                 .query(&["after", "last", "follow", "limit"])
                 .streams::<AuditRecord>(),
         )
+        .admin(Call::new(Post, "/v1/admin/backup", "Makes a backup of the store, sealed to the recovery key.").gives_octets())
         .admin(Call::new(Get, "/v1/admin/health", "Says how the server is.").gives::<Health>())
 }

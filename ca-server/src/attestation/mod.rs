@@ -4,11 +4,13 @@ mod attest;
 mod error;
 pub mod identity;
 mod renew;
+mod restored;
 mod token;
 mod tokens;
 
 pub use attest::Attestation;
 pub use error::{AttestError, TokenError};
 pub use identity::{AuthenticatedNode, NodeRefused};
+pub use restored::Restored;
 pub use token::{SealedTokenError, TokenId};
 pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};

@@ -7,12 +7,14 @@
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod crl_signing;
 mod held;
 mod issuer;
 mod key;
 mod key_store;
 mod public_half;
 mod record;
+mod restored;
 mod set;
 mod shape;
 mod steps;
@@ -26,6 +28,7 @@ mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings, IssuerUnavailable, LoadAuthoritiesError};
 pub use create::CreateError;
+pub use crl_signing::CrlSignError;
 pub use issuer::{Issuer, IssuerError};
 pub use key::{AuthorityKey, KeyError, KeyPlace};
 pub use key_store::{KeyStore, Vault};
@@ -35,7 +38,11 @@ pub use trial::TrialError;
 pub use witness::BundleWitness;
 
 pub(crate) use held::authority_key;
+pub(crate) use crl_signing::ListingCa;
 pub(crate) use public_half::Subject;
+#[cfg(test)]
+pub(crate) use restored::phases;
+pub(crate) use restored::restored;
 pub(crate) use shape::fresh_serial;
 #[cfg(test)]
 pub(crate) use tests::forget_token_keys;

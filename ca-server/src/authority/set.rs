@@ -31,6 +31,11 @@ impl AuthoritySet {
         self.held.iter().map(|held| held.state(witness, now)).collect()
     }
 
+    /// Returns all of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter()
+    }
+
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
         self.held.iter().find(|held| held.id() == id)
     }

@@ -114,6 +114,7 @@ impl Listeners {
 
         let admin_api = AdminApi {
             trust_domain: rooms.trust_domain.clone(),
+            store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),

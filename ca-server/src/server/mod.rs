@@ -171,6 +171,7 @@ struct Context {
 struct Rooms {
     trust_domain: TrustDomain,
     lock: DirectoryLock,
+    store: SharedStore,
     journal: Journal,
     authorities: Arc<Authorities>,
     registry: Arc<Registry>,
@@ -257,6 +258,7 @@ impl Rooms {
         Ok(Self {
             trust_domain: opened.trust_domain,
             lock,
+            store,
             journal,
             authorities,
             registry,

@@ -1,5 +1,8 @@
 //! `troth server`: makes a trust domain and runs its server.
 
+mod backup;
+mod restore;
+
 use std::path::PathBuf;
 
 use ca_server::config::{RawServerConfig, ServerConfig};
@@ -22,6 +25,10 @@ pub(crate) enum ServerCommand {
     Init(InitArgs),
     /// Runs the server until it is told to end.
     Run(Box<RunArgs>),
+    /// Writes a backup of the whole store, sealed to the recovery key; while the server runs, or when it does not.
+    Backup(backup::BackupArgs),
+    /// Restores a trust domain from a backup, on a machine with nothing but the backup and the recovery key.
+    Restore(restore::RestoreArgs),
 }
 
 /// Makes a trust domain.
@@ -135,6 +142,8 @@ pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), F
     match command {
         ServerCommand::Init(args) => init(args, global).await,
         ServerCommand::Run(args) => serve(*args, global).await,
+        ServerCommand::Backup(args) => backup::run(args, global).await,
+        ServerCommand::Restore(args) => restore::run(args, global).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The admin API (`trust_domains::wire::admin`), for the operator on the machine: the socket admits the process's own user and root, and no one else.
 
 mod audit;
+mod backup;
 mod bundles;
 mod caller;
 mod entries;
@@ -31,11 +32,14 @@ use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::store::SharedStore;
 
 /// What the admin API asks.
 pub struct AdminApi {
     /// The trust domain.
     pub trust_domain: TrustDomain,
+    /// Where everything is, to be backed up.
+    pub store: SharedStore,
     /// Entries and nodes.
     pub registry: Arc<Registry>,
     /// Changes them.
@@ -112,6 +116,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
         .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
         .with_state(state)
