@@ -154,7 +154,7 @@ impl Membership {
     /// Is a member until the server refuses the identity, or `stop`.
     async fn serve(&self, identity: CurrentIdentity, bundle: TrustBundle, stop: &CancellationToken) -> Over {
         let keeper = Arc::new(IdentityKeeper::new(self.records.clone(), identity.clone(), bundle));
-        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.clock.clone());
+        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.cache.lists(), self.clock.clone());
         let mut refusals = client.refusals();
         self.standing.identity.send_replace(Some(identity));
         self.standing.client.send_replace(Some(client.clone()));

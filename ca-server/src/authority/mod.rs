@@ -37,8 +37,8 @@ pub use token_key::TokenKey;
 pub use trial::TrialError;
 pub use witness::BundleWitness;
 
-pub(crate) use held::authority_key;
 pub(crate) use crl_signing::ListingCa;
+pub(crate) use held::authority_key;
 pub(crate) use public_half::Subject;
 #[cfg(test)]
 pub(crate) use restored::phases;

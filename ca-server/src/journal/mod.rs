@@ -20,8 +20,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use trust_domains::clock::SharedClock;
-use trust_domains::wire::audit::{AuditEvent, AuditRecord};
 use trust_domains::revocation::RevocationRule;
+use trust_domains::wire::audit::{AuditEvent, AuditRecord};
 use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use crate::store::disk::Disk;

@@ -196,9 +196,18 @@ impl Wanted {
     fn rule(&self, row: &Row, epoch: u64) -> Option<usize> {
         let by_name = |rules: &HashMap<Name, Vec<(RevocationBound, usize)>>, name: &Name| {
             let rules = rules.get(name)?;
-            rules.iter().find(|(bound, _)| bound.covers(epoch, row.seq(), row.at())).map(|(_, place)| *place)
+            rules
+                .iter()
+                .find(|(bound, _)| bound.covers(epoch, row.seq(), row.at()))
+                .map(|(_, place)| *place)
         };
-        let by_serial = || if self.serials.is_empty() { None } else { self.serials.get(&row.serial).copied() };
+        let by_serial = || {
+            if self.serials.is_empty() {
+                None
+            } else {
+                self.serials.get(&row.serial).copied()
+            }
+        };
         by_serial()
             .or_else(|| by_name(&self.identities, &row.spiffe_id))
             .or_else(|| by_name(&self.entries, &row.entry))
@@ -217,7 +226,10 @@ fn own(serial: &Serial) -> Option<OwnSerial> {
 
 fn low_octets<const N: usize>(number: u64) -> [u8; N] {
     let mut low = [0; N];
-    low.iter_mut().rev().zip(number.to_be_bytes().iter().rev()).for_each(|(place, octet)| *place = *octet);
+    low.iter_mut()
+        .rev()
+        .zip(number.to_be_bytes().iter().rev())
+        .for_each(|(place, octet)| *place = *octet);
     low
 }
 

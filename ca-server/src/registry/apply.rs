@@ -171,7 +171,13 @@ impl State {
     }
 
     fn hold_rule(&mut self, modified: u64, id: RecordName, rule: RevocationRule) {
-        self.rules.insert(id, HeldRule { rule: Arc::new(rule), modified });
+        self.rules.insert(
+            id,
+            HeldRule {
+                rule: Arc::new(rule),
+                modified,
+            },
+        );
     }
 
     fn apply_entry(&mut self, counter: u64, id: EntryId, now: Option<RegistrationEntry>, presence: &Presence) {

@@ -90,7 +90,14 @@ impl Registry {
 /// at the revision of the first part.
 async fn read_all(store: &dyn Store) -> Result<State, RegistryError> {
     let mut state = State::empty_at(store.revision().counter);
-    for prefix in [Prefix::BUNDLES, Prefix::ENTRIES, Prefix::META, Prefix::NODES, Prefix::REVOCATIONS, Prefix::TOKENS] {
+    for prefix in [
+        Prefix::BUNDLES,
+        Prefix::ENTRIES,
+        Prefix::META,
+        Prefix::NODES,
+        Prefix::REVOCATIONS,
+        Prefix::TOKENS,
+    ] {
         let mut behind = None;
         loop {
             let part = store.page(prefix, behind).await?;

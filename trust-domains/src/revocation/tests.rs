@@ -62,7 +62,12 @@ fn a_rule_concerns_what_it_names_and_nothing_else() {
     ];
     for (target, workload, node) in cases {
         let rule = rule(target, Some(0), 10);
-        assert_eq!((rule.matches(EPOCH, &of_workload), rule.matches(EPOCH, &of_node)), (workload, node), "{:?}", rule.target);
+        assert_eq!(
+            (rule.matches(EPOCH, &of_workload), rule.matches(EPOCH, &of_node)),
+            (workload, node),
+            "{:?}",
+            rule.target
+        );
     }
 }
 

@@ -16,4 +16,4 @@ pub use lint::{Finding, Severity, lint};
 pub use rules::{LeafViolation, SigningViolation, check_leaf, leaf_violations, signing_violations};
 pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der};
 pub(crate) use svid::{PEM_LABEL, split_der_up_to, to_pem};
-pub use verify::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid, verify_svid_of_any};
+pub use verify::{VerifiedPeer, VerifyError, check_unrevoked, verify_server_by_root_hash, verify_svid, verify_svid_of_any};

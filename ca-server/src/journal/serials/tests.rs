@@ -89,7 +89,10 @@ fn what_has_ended_is_forgotten_and_nothing_else() {
     issued(&serials, &[(1, 1, 1); 20_000]);
     serials.forget_expired(at(1_000 + 15_000));
     assert_eq!(serials.len(), 5_001, "NotAfter itself is valid");
-    assert_eq!((serials.not_after(&serial(14_999)), serials.not_after(&serial(15_000))), (None, Some(at(16_000))));
+    assert_eq!(
+        (serials.not_after(&serial(14_999)), serials.not_after(&serial(15_000))),
+        (None, Some(at(16_000)))
+    );
     assert!(serials.is_of(&serial(15_000), id(1).as_str()) && !serials.is_of(&serial(15_000), id(2).as_str()));
 }
 
