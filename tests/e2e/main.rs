@@ -23,6 +23,7 @@ mod outside_clients;
 mod power_loss;
 mod quickstart;
 mod readme;
+mod revocation;
 mod sds;
 mod sds_abuse;
 mod server_crashes;
