@@ -19,6 +19,8 @@ pub enum Verdict {
     Passing,
     /// The identity is good for one thing only: to be renewed, now.
     Renew,
+    /// The identity was revoked: a join link may be used.
+    Revoked,
 }
 
 impl Verdict {
@@ -30,6 +32,7 @@ impl Verdict {
             Code::NodeExpired => Self::Expired,
             Code::NodeIssuerTainted => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
+            Code::NodeRevoked => Self::Revoked,
             _ => Self::Passing,
         }
     }
@@ -37,7 +40,7 @@ impl Verdict {
     /// Returns whether the server has no further use for the identity.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Banned | Self::Expired | Self::Gone)
+        matches!(self, Self::Banned | Self::Expired | Self::Gone | Self::Revoked)
     }
 
     /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
@@ -70,6 +73,7 @@ mod tests {
                 "node_expired" => Verdict::Expired,
                 "node_issuer_tainted" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_revoked" => Verdict::Revoked,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");
