@@ -72,7 +72,9 @@ impl World {
 
     /// Revokes one certificate and waits until every node delivers the lists.
     fn revoke(&self, copied: &Copied) {
-        let revoked = self.domain.told(&["svid", "revoke", "--serial", &copied.serial(), "--because", "stolen", "--wait"]);
+        let revoked = self
+            .domain
+            .told(&["svid", "revoke", "--serial", &copied.serial(), "--because", "stolen", "--wait"]);
         assert_eq!(revoked["certificates"], 1, "{revoked}");
     }
 
@@ -145,7 +147,17 @@ fn a_trust_domain_that_revoked_nothing_delivers_no_lists_and_each_channel_has_th
     nix::unistd::chown(&folder, Some(CLIENT_UID.into()), None).expect("its owner");
     let fetched = || {
         let output = tests::workload::as_user(CLIENT_UID)
-            .args(["--output", "json", "svid", "fetch", "x509", "--socket", path_text(&world.agent.socket), "--write", path_text(&folder)])
+            .args([
+                "--output",
+                "json",
+                "svid",
+                "fetch",
+                "x509",
+                "--socket",
+                path_text(&world.agent.socket),
+                "--write",
+                path_text(&folder),
+            ])
             .output()
             .expect("it starts");
         tests::command::Run::of(&output).exits(0).json()

@@ -67,7 +67,14 @@ fn refused(gate: &impl Gate, client: &Copied) {
 pub(super) fn is_answered(address: &str, client: &Copied, bundle: &Path) -> bool {
     let mut openssl = Command::new("openssl")
         .args(["s_client", "-quiet", "-connect", address, "-tls1_3", "-verify_return_error"])
-        .args(["-CAfile", path_text(bundle), "-cert", path_text(&client.chain()), "-cert_chain", path_text(&client.chain())])
+        .args([
+            "-CAfile",
+            path_text(bundle),
+            "-cert",
+            path_text(&client.chain()),
+            "-cert_chain",
+            path_text(&client.chain()),
+        ])
         .args(["-key", path_text(&client.key())])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -26,7 +26,10 @@ impl Nginx {
         let address = format!("127.0.0.1:{}", free_port());
         let site = replaced(
             &block("integrations/nginx.md", "nginx", "nginx.conf"),
-            &[("/etc/nginx/svid", path_text(&world.sink("web"))), ("listen 8443", &format!("listen {address}"))],
+            &[
+                ("/etc/nginx/svid", path_text(&world.sink("web"))),
+                ("listen 8443", &format!("listen {address}")),
+            ],
         );
         let place = path_text(&folder).to_owned();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

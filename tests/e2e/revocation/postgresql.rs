@@ -34,7 +34,9 @@ fn programs() -> PathBuf {
 
 fn as_owner(program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups", "--"]).arg(programs().join(program));
+    command
+        .args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups", "--"])
+        .arg(programs().join(program));
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").stdin(Stdio::null());
     command
 }
@@ -51,15 +53,24 @@ impl Postgres {
         std::fs::create_dir(&data).expect("a directory");
         let user = User::from_name(OWNER).expect("the users").expect("the user of the package postgresql");
         chown(&data, Some(user.uid), Some(user.gid)).expect("its owner");
-        let made = as_owner("initdb").args(["--auth", "trust", "--no-sync", "-D", path_text(&data)]).output().expect("initdb starts");
+        let made = as_owner("initdb")
+            .args(["--auth", "trust", "--no-sync", "-D", path_text(&data)])
+            .output()
+            .expect("initdb starts");
         assert!(made.status.success(), "{made:?}");
         let port = free_port();
         let page = "integrations/postgresql.md";
-        let tls = replaced(&block(page, "ini", "postgresql.conf"), &[("/var/lib/postgresql/svid", path_text(&world.sink("web")))]);
+        let tls = replaced(
+            &block(page, "ini", "postgresql.conf"),
+            &[("/var/lib/postgresql/svid", path_text(&world.sink("web")))],
+        );
         let place = format!("\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n{tls}");
         append(&data.join("postgresql.conf"), &place);
         // A password would have to be set first, by the same door.
-        let rules = replaced(&block(page, "ini", "pg_hba.conf"), &[("scram-sha-256", "trust"), ("10.0.0.0/8", "127.0.0.1/32")]);
+        let rules = replaced(
+            &block(page, "ini", "pg_hba.conf"),
+            &[("scram-sha-256", "trust"), ("10.0.0.0/8", "127.0.0.1/32")],
+        );
         std::fs::write(data.join("pg_hba.conf"), rules).expect("its rules");
         Self {
             process: Self::run(&data, &log),

@@ -26,7 +26,10 @@ fn openssl(client: &Copied, files: &Path) -> bool {
         .output()
         .expect("openssl starts; install it: tests/run e2e");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() || said.contains("certificate revoked"), "refused for another reason: {said}");
+    assert!(
+        output.status.success() || said.contains("certificate revoked"),
+        "refused for another reason: {said}"
+    );
     output.status.success()
 }
 
@@ -67,7 +70,8 @@ fn webpki(client: &Copied, files: &Path) -> bool {
         .with_depth(RevocationCheckDepth::Chain)
         .with_status_policy(UnknownStatusPolicy::Deny)
         .build();
-    let verified = EndEntityCert::try_from(&chain[0]).expect("a leaf").verify_for_usage(
+    let leaf = EndEntityCert::try_from(&chain[0]).expect("a leaf");
+    let verified = leaf.verify_for_usage(
         &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
         &anchors,
         &chain[1..],
