@@ -15,6 +15,7 @@ pub mod journal;
 pub mod limits;
 pub mod metrics;
 pub mod registry;
+pub mod revocation;
 pub mod seal;
 pub mod server;
 pub mod store;

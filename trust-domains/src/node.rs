@@ -8,7 +8,7 @@ mod name;
 mod record;
 
 pub use name::{NodeName, ParseNodeNameError};
-pub use record::{NodeRecord, NodeSvid, NotAnAgentId};
+pub use record::{KeyStanding, NodeRecord, NodeSvid, NotAnAgentId, ProofTime};
 
 /// How a node proves itself when it joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,5 +73,7 @@ impl fmt::Display for NodeState {
     }
 }
 
+#[cfg(test)]
+mod copied_keys;
 #[cfg(test)]
 mod tests;

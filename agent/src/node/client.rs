@@ -141,7 +141,6 @@ impl ServerClient {
         self.0.refusals.send_replace(Some(Refusal {
             verdict,
             problem: problem.clone(),
-            identity: identity.clone(),
         }));
         error
     }

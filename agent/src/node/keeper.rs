@@ -15,7 +15,14 @@ pub(crate) struct IdentityKeeper {
     identity: watch::Sender<CurrentIdentity>,
     bundle: Arc<ArcSwap<TrustBundle>>,
     /// Held over each write: a new bundle must never be sealed together with an identity that was replaced meanwhile.
-    writing: Mutex<()>,
+    writing: Mutex<Writing>,
+}
+
+/// Whether the identity may still be replaced here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Closed,
+    Open,
 }
 
 impl IdentityKeeper {
@@ -25,7 +32,7 @@ impl IdentityKeeper {
             records,
             identity: watch::Sender::new(identity),
             bundle: Arc::new(ArcSwap::from_pointee(bundle)),
-            writing: Mutex::new(()),
+            writing: Mutex::new(Writing::Open),
         }
     }
 
@@ -44,13 +51,23 @@ impl IdentityKeeper {
         self.bundle.clone()
     }
 
-    /// Replaces the identity. Blocks on the disk.
-    pub(crate) fn replace(&self, identity: NodeIdentity, bundle: TrustBundle) -> Result<(), SealedError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Replaces the identity, and returns whether it was: not after [`close`](Self::close). Blocks on the disk.
+    pub(crate) fn replace(&self, identity: NodeIdentity, bundle: TrustBundle) -> Result<bool, SealedError> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *writing == Writing::Closed {
+            return Ok(false);
+        }
         identity.save(&self.records, &bundle)?;
         self.bundle.store(Arc::new(bundle));
         self.identity.send_replace(Arc::new(identity));
-        Ok(())
+        Ok(true)
+    }
+
+    /// Ends the keeping, and returns what whoever goes on must go on with: an identity that was sealed a moment ago, and perhaps used, and not the one
+    /// before it, whose key the server would take for a copy. Waits for a write that is under way.
+    pub(crate) fn close(&self) -> (CurrentIdentity, TrustBundle) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Writing::Closed;
+        (self.current(), (**self.bundle.load()).clone())
     }
 
     /// Takes a newer bundle. It is believed even if it cannot be written: the one on disk is then merely older. Blocks on the disk.

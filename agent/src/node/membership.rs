@@ -81,7 +81,8 @@ pub(crate) struct Membership {
 
 /// How serving ended.
 enum Over {
-    Refused(Box<(Refusal, TrustBundle)>),
+    /// The refusal, and the identity and bundle as they are sealed.
+    Refused(Box<(Refusal, CurrentIdentity, TrustBundle)>),
     Stopped,
 }
 
@@ -185,10 +186,16 @@ impl Membership {
                 }
             }
         };
-        tokio::select! {
-            _ = work => Over::Stopped,
-            () = stop.cancelled() => Over::Stopped,
-            refusal = refusal => Over::Refused(Box::new((refusal, (**keeper.bundle().load()).clone()))),
+        let refusal = tokio::select! {
+            _ = work => return Over::Stopped,
+            () = stop.cancelled() => return Over::Stopped,
+            refusal = refusal => refusal,
+        };
+        // A renewal may be writing to the disk.
+        let closing = tokio::task::spawn_blocking(move || keeper.close());
+        match closing.await {
+            Ok((identity, bundle)) => Over::Refused(Box::new((refusal, identity, bundle))),
+            Err(_) => Over::Stopped,
         }
     }
 
@@ -207,10 +214,10 @@ impl Membership {
     /// [`MembershipEnded`]: there is nothing to go on with.
     async fn refused(
         &mut self,
-        (refusal, bundle): (Refusal, TrustBundle),
+        (refusal, identity, bundle): (Refusal, CurrentIdentity, TrustBundle),
         stop: &CancellationToken,
     ) -> Result<Option<(CurrentIdentity, TrustBundle)>, MembershipEnded> {
-        let Refusal { verdict, problem, identity } = refusal;
+        let Refusal { verdict, problem } = refusal;
         self.standing.client.send_replace(None);
         let since = self.clock.now().wall;
         self.standing.link.send_replace(Link::Away {

@@ -1,10 +1,6 @@
 //! What a refusal by the server means for this node's identity.
 
-use std::sync::Arc;
-
 use trust_domains::problem::{Code, Problem};
-
-use super::identity::NodeIdentity;
 
 /// What a refusal means for the identity that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +53,6 @@ pub struct Refusal {
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
-    /// The identity that was refused: a later one is not meant.
-    pub identity: Arc<NodeIdentity>,
 }
 
 #[cfg(test)]

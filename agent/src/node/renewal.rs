@@ -146,20 +146,29 @@ impl Renewal {
     async fn renew(&self, identity: &CurrentIdentity) -> Result<(), RenewError> {
         let key = KeyPair::generate()?;
         let asked = self.clock.now();
-        let credential = if identity.has_ended(asked) {
-            self.ask_late(identity, &key).await?
-        } else {
-            self.ask(identity, &key).await?
-        };
+        let credential = self.ask_in_time(identity, &key, identity.has_ended(asked)).await?;
         let jitter = Jitter::new(crate::sync::jitter());
         let (renewed, bundle) = NodeIdentity::accept(credential, key, identity.server.clone(), &identity.trust_domain(), asked, jitter)?;
         let (spiffe_id, until) = (renewed.spiffe_id.clone(), renewed.expires_at);
         let keeper = self.keeper.clone();
-        tokio::task::spawn_blocking(move || keeper.replace(renewed, bundle))
-            .await
-            .map_err(|_| KeyError::Failed)??;
+        let replaced = tokio::task::spawn_blocking(move || keeper.replace(renewed, bundle)).await;
+        if !replaced.map_err(|_| KeyError::Failed)?? {
+            // Never used, it is as if the answer had been lost.
+            return Ok(());
+        }
         tracing::info!(%spiffe_id, %until, "renewed the node's SVID");
         Ok(())
+    }
+
+    /// Asks as the SVID's end demands. The server's clock decides what has ended: where it says not yet, the certificate still opens a connection.
+    async fn ask_in_time(&self, identity: &CurrentIdentity, key: &KeyPair, ended: bool) -> Result<NodeCredential, RenewError> {
+        if !ended {
+            return self.ask(identity, key).await;
+        }
+        match self.ask_late(identity, key).await {
+            Err(error) if error.code() == Code::InvalidRequest => self.ask(identity, key).await,
+            asked => asked,
+        }
     }
 
     /// Asks on the connection that the current SVID opened.

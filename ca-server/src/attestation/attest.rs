@@ -15,6 +15,8 @@ use trust_domains::{SelectorSet, SpiffeBundle, SpiffeId, TrustBundle, TrustDomai
 
 use super::error::{AttestError, TokenError};
 use super::identity::NodeRefused;
+use super::promotions::Promotions;
+use super::renew::RenewalGrace;
 use super::token::{Admission, TokenId, TokenRecord};
 use crate::decisions::{Cause, DecisionLog};
 use crate::issuance::{Issuance, IssuedSvid, PreparedSvid};
@@ -40,6 +42,10 @@ pub struct Attestation {
     pub sealer: Arc<Sealer>,
     /// What nodes shall trust.
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
+    /// How long after its end a node SVID may be renewed.
+    pub renewal_grace: RenewalGrace,
+    /// When nodes gave up keys.
+    pub promotions: Promotions,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -151,12 +157,7 @@ impl Attestation {
     /// The answer was lost: the same key gets the same node again, while it still is the node's key.
     fn repeating(&self, known: Option<HeldNode>, public_key: &PublicKey, prepared: &PreparedSvid) -> Result<Commit, AttestError> {
         let held = known.filter(|held| held.record.current().key == public_key.hash()).ok_or(TokenError::Used)?;
-        let record = NodeRecord::new(
-            held.record.spiffe_id().clone(),
-            held.record.selectors().clone(),
-            held.record.joined_at(),
-            svid_of(public_key, prepared),
-        )?;
+        let record = held.record.reissued(svid_of(public_key, prepared));
         self.replacing("node_attested_again", &held, &record)
     }
 

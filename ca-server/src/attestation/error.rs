@@ -62,6 +62,12 @@ pub enum AttestError {
     /// The decision was not recorded.
     #[error("the decision cannot be recorded")]
     Journal(#[from] JournalError),
+    /// The ended SVID may not be renewed at all.
+    #[error("the node SVID ended at {ended_at}, and this server renews none that has ended")]
+    GraceOff {
+        /// When it ended.
+        ended_at: Timestamp,
+    },
     /// The public key is not acceptable.
     #[error("the public key is not accepted")]
     Key(#[from] PublicKeyError),
@@ -119,7 +125,7 @@ impl Coded for AttestError {
     fn code(&self) -> Code {
         match self {
             Self::Commit(error) => error.code(),
-            Self::GraceOver { .. } => Code::NodeExpired,
+            Self::GraceOff { .. } | Self::GraceOver { .. } => Code::NodeExpired,
             Self::Issue(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Key(_) | Self::KeyUnchanged => Code::KeyUnacceptable,

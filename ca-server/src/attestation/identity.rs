@@ -1,14 +1,16 @@
 //! Who a node is, on every call.
 //!
 //! Not "whoever chains to the root": the record of the node pins the key of its SVID, and that of the next one while it renews. What the handshake proved
-//! is compared with the record as it is now, so that a ban, an eviction or a renewal elsewhere counts from its commit on.
+//! is compared with the record as it is now, so that a ban, an eviction or a renewal elsewhere counts from its commit on. Under a tainted authority a pinned
+//! key may only renew: until the renewed SVID is used, and never after.
 
 use thiserror::Error;
 use trust_domains::node::NodeRecord;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
 use trust_domains::x509::VerifiedPeer;
-use trust_domains::{SpiffeId, Timestamp};
+use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use crate::issuance::AuthenticatedCaller;
 use crate::registry::Registry;
@@ -22,13 +24,27 @@ pub enum NodeRefused {
         /// The node.
         node: SpiffeId,
     },
+    /// A tainted authority signed the certificate: it is good for one renewal.
+    #[error("the SVID of node {node} was signed by {issuer}, which is being replaced")]
+    IssuerTainted {
+        /// The node.
+        node: SpiffeId,
+        /// The authority.
+        issuer: AuthorityId,
+    },
     /// The certificate of the connection has ended since it was opened.
     #[error("the certificate that opened this connection ended at {ended_at}")]
     ConnectionExpired {
         /// When.
         ended_at: Timestamp,
     },
-    /// The key is not the node's any more: it renewed since, or somebody copied it.
+    /// The key was the node's, the node gave it up, and somebody proved it anew: it was copied.
+    #[error("the key of this connection was given up by node {node}: somebody has a copy")]
+    KeyCopied {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The key is not the node's any more: it renewed since, on another connection.
     #[error("the key of this connection is not the one on record for node {node}")]
     KeyReplaced {
         /// The node.
@@ -37,6 +53,14 @@ pub enum NodeRefused {
     /// The connection has no client certificate.
     #[error("the connection has no client certificate")]
     NoCertificate,
+    /// The SVID of the connection was revoked.
+    #[error("the SVID of node {node} with serial {serial} was revoked")]
+    Revoked {
+        /// The node.
+        node: SpiffeId,
+        /// The serial.
+        serial: Serial,
+    },
     /// There is no such node; a workload's SVID lands here too.
     #[error("there is no node {presented}")]
     Unknown {
@@ -48,10 +72,13 @@ pub enum NodeRefused {
 impl Coded for NodeRefused {
     fn code(&self) -> Code {
         match self {
-            Self::Banned { .. } => Code::NodeBanned,
+            // What follows from it is a ban.
+            Self::Banned { .. } | Self::KeyCopied { .. } => Code::NodeBanned,
             Self::ConnectionExpired { .. } => Code::ConnectionIdentityExpired,
+            Self::IssuerTainted { .. } => Code::NodeIssuerTainted,
             Self::KeyReplaced { .. } | Self::Unknown { .. } => Code::NodeUnknown,
             Self::NoCertificate => Code::NodeRequired,
+            Self::Revoked { .. } => Code::NodeRevoked,
         }
     }
 }
@@ -77,6 +104,8 @@ pub struct AuthenticatedNode {
     spiffe_id: SpiffeId,
     key: KeyHash,
     ends_at: Timestamp,
+    serial: Serial,
+    issuer: Option<AuthorityId>,
 }
 
 impl AuthenticatedNode {
@@ -90,6 +119,8 @@ impl AuthenticatedNode {
             spiffe_id: peer.spiffe_id().clone(),
             key: *peer.key_hash(),
             ends_at: peer.not_after(),
+            serial: *peer.serial(),
+            issuer: peer.issuer_key_id().and_then(|id| id.parse().ok()),
         };
         node.check_again(registry, now)?;
         Ok(node)
@@ -103,7 +134,30 @@ impl AuthenticatedNode {
         if now >= self.ends_at {
             return Err(NodeRefused::ConnectionExpired { ended_at: self.ends_at });
         }
-        registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))
+        registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))?;
+        // After the record: a banned node hears that it is banned.
+        if registry.is_revoked(&self.serial) {
+            return Err(NodeRefused::Revoked {
+                node: self.spiffe_id.clone(),
+                serial: self.serial,
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses a node whose SVID one of these authorities signed: it may renew it, and nothing else. A stream that is open goes on until the node uses the
+    /// renewed one: on it the node hears that it shall renew.
+    ///
+    /// # Errors
+    /// [`NodeRefused::IssuerTainted`].
+    pub fn refuse_tainted(&self, tainted: &[AuthorityId]) -> Result<(), NodeRefused> {
+        match &self.issuer {
+            Some(issuer) if tainted.contains(issuer) => Err(NodeRefused::IssuerTainted {
+                node: self.spiffe_id.clone(),
+                issuer: issuer.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the node.

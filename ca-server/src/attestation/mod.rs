@@ -3,6 +3,7 @@
 mod attest;
 mod error;
 pub mod identity;
+mod promotions;
 mod renew;
 mod restored;
 mod token;
@@ -11,6 +12,8 @@ mod tokens;
 pub use attest::Attestation;
 pub use error::{AttestError, TokenError};
 pub use identity::{AuthenticatedNode, NodeRefused};
+pub use promotions::Promotions;
+pub use renew::RenewalGrace;
 pub use restored::Restored;
 pub use token::{SealedTokenError, TokenId};
 pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};

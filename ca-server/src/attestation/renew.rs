@@ -2,48 +2,95 @@
 
 use std::time::Duration;
 
+use platform::tls::ConnectionInfo;
 use rustls::pki_types::CertificateDer;
+use trust_domains::node::{KeyStanding, NodeRecord};
 use trust_domains::public_key::{KeyHash, PublicKey};
-use trust_domains::wire::node::{EXPORTER_LEN, NodeCredential, RENEWAL_GRACE_S, RenewExpiredRequest, RenewRequest, possession_message};
+use trust_domains::wire::node::{NodeCredential, RENEWAL_GRACE_S, RenewExpiredRequest, RenewRequest, possession_message};
 use trust_domains::x509::{Certificate, VerifiedPeer, verify_svid};
 use trust_domains::{SpiffeId, Timestamp};
 
 use super::attest::{ATTEMPTS, Attestation, svid_of};
 use super::error::AttestError;
 use super::identity::{AuthenticatedNode, NodeRefused, judge};
+use crate::decisions::Cause;
 use crate::registry::HeldNode;
 use crate::store::CommitError;
 
+/// How long after the end of its SVID a node may renew it with the key of that SVID; nothing switches it off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenewalGrace(pub Duration);
+
+impl Default for RenewalGrace {
+    fn default() -> Self {
+        Self(Duration::from_secs(RENEWAL_GRACE_S))
+    }
+}
+
+impl RenewalGrace {
+    /// Says whether an SVID that ended then may be renewed now.
+    fn allows(self, ended_at: Timestamp, now: Timestamp) -> Result<(), AttestError> {
+        let renewable_until = ended_at + self.0;
+        match (self.0.is_zero(), now <= renewable_until) {
+            (true, _) => Err(AttestError::GraceOff { ended_at }),
+            (false, false) => Err(AttestError::GraceOver { ended_at, renewable_until }),
+            (false, true) => Ok(()),
+        }
+    }
+}
+
+/// A key that a node proved, and on what.
+struct Proved<'a> {
+    node: &'a SpiffeId,
+    key: KeyHash,
+    /// When the connection was accepted.
+    accepted_at: Duration,
+    /// Whether the SVID of the key has ended.
+    ended: bool,
+}
+
 impl Attestation {
-    /// Renews the SVID of the node that a connection speaks for; `leaf` is the certificate of that connection.
+    /// Renews the SVID of the node that a connection speaks for; the new key signs for the certificate of that connection.
     ///
     /// # Errors
     /// Possession of the new key is not proved, or the SVID cannot be recorded or issued.
     pub async fn renew(
         &self,
         node: &AuthenticatedNode,
-        leaf: &[u8],
-        exporter: &[u8; EXPORTER_LEN],
+        connection: &ConnectionInfo,
         request: &RenewRequest,
         trace_id: &str,
     ) -> Result<NodeCredential, AttestError> {
         let public_key = PublicKey::from_spki(&request.public_key.0)?;
-        public_key.verify(&possession_message(exporter, public_key.spki(), leaf), &request.proof.0)?;
-        self.renew_for(node.spiffe_id(), node.key(), &public_key, trace_id).await
+        let leaf = connection.leaf_der.as_deref().unwrap_or_default();
+        public_key.verify(&possession_message(&connection.exporter, public_key.spki(), leaf), &request.proof.0)?;
+        let proved = Proved {
+            node: node.spiffe_id(),
+            key: *node.key(),
+            accepted_at: connection.accepted_at,
+            ended: false,
+        };
+        self.renew_for(&proved, &public_key, trace_id).await
     }
 
     /// Renews an SVID that has ended, within the grace period. The connection has no client certificate; the ended SVID's key signs for itself.
     ///
     /// # Errors
     /// As [`renew`](Self::renew); and the SVID is not one of a known node, has not ended, or ended too long ago.
-    pub async fn renew_expired(&self, exporter: &[u8; EXPORTER_LEN], request: &RenewExpiredRequest, trace_id: &str) -> Result<NodeCredential, AttestError> {
+    pub async fn renew_expired(&self, connection: &ConnectionInfo, request: &RenewExpiredRequest, trace_id: &str) -> Result<NodeCredential, AttestError> {
         let peer = self.ended_peer(request)?;
         let leaf = request.chain.first().map(|leaf| leaf.0.as_slice()).unwrap_or_default();
         let public_key = PublicKey::from_spki(&request.public_key.0)?;
-        let message = possession_message(exporter, public_key.spki(), leaf);
+        let message = possession_message(&connection.exporter, public_key.spki(), leaf);
         peer.public_key()?.verify(&message, &request.current_proof.0)?;
         public_key.verify(&message, &request.proof.0)?;
-        self.renew_for(peer.spiffe_id(), peer.key_hash(), &public_key, trace_id).await
+        let proved = Proved {
+            node: peer.spiffe_id(),
+            key: *peer.key_hash(),
+            accepted_at: connection.accepted_at,
+            ended: true,
+        };
+        self.renew_for(&proved, &public_key, trace_id).await
     }
 
     /// Verifies an ended SVID as it was in its last second: its issuer may have ended too.
@@ -54,37 +101,72 @@ impl Attestation {
         if now <= ended_at {
             return Err(AttestError::NotEnded { valid_until: ended_at });
         }
-        let renewable_until = ended_at + Duration::from_secs(RENEWAL_GRACE_S);
-        if now > renewable_until {
-            return Err(AttestError::GraceOver { ended_at, renewable_until });
-        }
+        self.renewal_grace.allows(ended_at, now)?;
         let bundle = self.bundle.borrow().clone();
         Ok(verify_svid(&chain, &bundle, ended_at)?)
     }
 
-    async fn renew_for(&self, node: &SpiffeId, proved: &KeyHash, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
-        if new.hash() == *proved {
+    async fn renew_for(&self, proved: &Proved<'_>, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
+        if new.hash() == proved.key {
             return Err(AttestError::KeyUnchanged);
         }
         for _ in 1..ATTEMPTS {
-            match self.renew_once(node, proved, new, trace_id).await {
+            match self.renew_once(proved, new, trace_id).await {
                 Err(AttestError::Commit(CommitError::Conflict { .. })) => self.registry.settled(self.store.revision()).await,
                 outcome => return outcome,
             }
         }
-        self.renew_once(node, proved, new, trace_id).await
+        self.renew_once(proved, new, trace_id).await
     }
 
     /// The record names the new key before a certificate for it exists. The old one stays good until the new one is used.
-    async fn renew_once(&self, node: &SpiffeId, proved: &KeyHash, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
-        let held = self.node_of(node)?;
-        judge(node, Some(&held.record), proved)?;
-        let prepared = self.issuance.prepare_node_svid(node, new, node.as_str(), trace_id)?;
+    async fn renew_once(&self, proved: &Proved<'_>, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
+        let held = self.node_of(proved.node)?;
+        self.judge_proof(proved.node, &held.record, &proved.key, proved.accepted_at)?;
+        let prepared = self.issuance.prepare_node_svid(proved.node, new, proved.node.as_str(), trace_id)?;
         // A node that renews with its next key has begun to use it.
-        let begun = held.record.promoted(proved);
+        let begun = held.record.promoted(&proved.key);
+        let _giving_up = begun.as_ref().map(|_| self.promotions.begin(held.record.current(), &self.clock));
         let record = begun.as_ref().unwrap_or(&held.record).renewing(svid_of(new, &prepared));
+        if proved.ended {
+            let cause = Cause {
+                actor: proved.node.to_string(),
+                trace_id: trace_id.to_owned(),
+            };
+            self.decisions.record(vec![cause.decision("node_renewed_after_expiry", proved.node)]).await?;
+        }
         self.committed(self.replacing("node_renewed", &held, &record)?).await?;
         Ok(self.credential(self.issuance.issue_prepared(prepared).await?))
+    }
+
+    /// Judges a key that was proved on a connection accepted at a moment since boot, by the node's record as it is now.
+    fn judge_proof(&self, node: &SpiffeId, record: &NodeRecord, key: &KeyHash, accepted_at: Duration) -> Result<(), NodeRefused> {
+        match judge(node, Some(record), key) {
+            Err(NodeRefused::KeyReplaced { node }) if self.shows_copy(record, key, accepted_at) => Err(NodeRefused::KeyCopied { node }),
+            judged => judged,
+        }
+    }
+
+    fn shows_copy(&self, record: &NodeRecord, key: &KeyHash, accepted_at: Duration) -> bool {
+        record.standing(key, self.promotions.time_of(key, accepted_at)) == KeyStanding::Copied
+    }
+
+    /// Says which node a connection speaks for, now, and whether its key is a copy.
+    ///
+    /// # Errors
+    /// It speaks for none.
+    pub fn authenticate(&self, connection: &ConnectionInfo) -> Result<AuthenticatedNode, NodeRefused> {
+        let refused = match AuthenticatedNode::check(connection.peer.as_ref(), &self.registry, self.clock.now().wall) {
+            Err(NodeRefused::KeyReplaced { node }) => node,
+            checked => return checked,
+        };
+        let (Some(peer), Ok(held)) = (&connection.peer, self.node_of(&refused)) else {
+            return Err(NodeRefused::KeyReplaced { node: refused });
+        };
+        match self.shows_copy(&held.record, peer.key_hash(), connection.accepted_at) {
+            true => Err(NodeRefused::KeyCopied { node: refused }),
+            false => Err(NodeRefused::KeyReplaced { node: refused }),
+        }
     }
 
     /// Notes that a node uses its next key: from now on the old one is refused.
@@ -94,6 +176,7 @@ impl Attestation {
     pub async fn note_use(&self, node: &AuthenticatedNode) -> Result<(), AttestError> {
         let Ok(held) = self.node_of(node.spiffe_id()) else { return Ok(()) };
         let Some(record) = held.record.promoted(node.key()) else { return Ok(()) };
+        let _giving_up = self.promotions.begin(held.record.current(), &self.clock);
         match self.committed(self.replacing("node_key_promoted", &held, &record)?).await {
             // Another call of the same node was quicker.
             Err(CommitError::Conflict { .. }) => Ok(()),

@@ -32,8 +32,10 @@ pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use store_kind::{ParseStoreKindError, StoreKind};
 
+use crate::attestation::RenewalGrace;
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
+use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
 
 /// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
 pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -64,6 +66,8 @@ pub struct ServerConfig {
     pub telemetry_listen: Option<SocketAddr>,
     /// The life of node SVIDs and of the server's own.
     pub node_ttl: Duration,
+    /// How long after the end of its SVID a node may renew it.
+    pub renewal_grace: RenewalGrace,
     /// The longest class that entries may have.
     pub max_class: CredentialClass,
     /// The issuer that JWT-SVIDs name.
@@ -76,6 +80,7 @@ pub struct ServerConfig {
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
+    crl: CrlSettings,
     authority_policy: AuthorityPolicy,
 }
 
@@ -141,6 +146,7 @@ impl ServerConfig {
         let telemetry_listen = parse(mistakes, "telemetry_listen", raw.telemetry_listen.as_deref(), TelemetryListen::default);
         let issuing_ttl = duration(mistakes, "issuing_ttl", raw.issuing_ttl.as_deref(), DEFAULT_ISSUING_TTL);
         let node_ttl = duration(mistakes, "node_ttl", raw.node_ttl.as_deref(), DEFAULT_NODE_TTL).and_then(|ttl| mistakes.check("node_ttl", long_enough(ttl)));
+        let renewal_grace = duration(mistakes, "renewal_grace", raw.renewal_grace.as_deref(), RenewalGrace::default().0);
         let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
@@ -168,6 +174,9 @@ impl ServerConfig {
         };
         let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
+        let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
+        let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
+
         let data_dir = DataDir::new(data_dir?);
         Some(Self {
             key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
@@ -177,12 +186,17 @@ impl ServerConfig {
             store: store?,
             telemetry_listen: telemetry_listen?.0,
             node_ttl: node_ttl?,
+            renewal_grace: RenewalGrace(renewal_grace?),
             max_class: max_class?,
             clock_skew: clock_skew?,
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
             jwt_claims: jwt_claims?,
             bundle: bundle?,
             bundle_refresh_hint: refresh_hint?,
+            crl: CrlSettings {
+                usage: usage?,
+                max_bytes: max_bytes?.get(),
+            },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
@@ -195,6 +209,12 @@ impl ServerConfig {
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
         }
+    }
+
+    /// Returns how revocation lists go out under this configuration.
+    #[must_use]
+    pub const fn crl_settings(&self) -> CrlSettings {
+        self.crl
     }
 
     /// Returns how certificates and tokens are issued under this configuration.

@@ -13,6 +13,7 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::store_kind::StoreKind;
+use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
 ///
@@ -36,6 +37,9 @@ pub struct RawServerConfig {
     pub issuing_ttl: Option<String>,
     /// The life of node SVIDs and of the server's own, as `24h`. Default: 24 hours. A node that is away for longer needs its grace period, then a new link.
     pub node_ttl: Option<String>,
+    /// How long after the end of its SVID a node may renew it with the key of that SVID, as `7d`. Default: 7 days; `0s`: not at all, and a node that was off
+    /// for longer than its SVID needs a new join link. Never for a banned or evicted node.
+    pub renewal_grace: Option<String>,
     /// The life of a key that signs JWT-SVIDs, as `7d`. Default: 7 days; at least twice the longest token (that of `max_class`) and four times the wait
     /// between publication and use (`ack_deadline`, or five `bundle_refresh_hint`s).
     pub jwt_key_ttl: Option<String>,
@@ -61,6 +65,11 @@ pub struct RawServerConfig {
     pub bundle_key: Option<String>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
+    pub crl: Option<String>,
+    /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
+    /// longer is not sent.
+    pub crl_max_bytes: Option<String>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -78,6 +87,7 @@ impl RawServerConfig {
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
         KnownKey::text::<TextDuration>("issuing_ttl"),
         KnownKey::text::<TextDuration>("node_ttl"),
+        KnownKey::text::<TextDuration>("renewal_grace"),
         KnownKey::text::<TextDuration>("jwt_key_ttl"),
         KnownKey::text::<TokenAlgorithm>("jwt_algorithm"),
         KnownKey::text::<TextDuration>("wit_key_ttl"),
@@ -89,6 +99,8 @@ impl RawServerConfig {
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::text::<CrlUse>("crl"),
+        KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -113,6 +125,7 @@ impl RawServerConfig {
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),
             issuing_ttl: self.issuing_ttl.or(under.issuing_ttl),
             node_ttl: self.node_ttl.or(under.node_ttl),
+            renewal_grace: self.renewal_grace.or(under.renewal_grace),
             jwt_key_ttl: self.jwt_key_ttl.or(under.jwt_key_ttl),
             jwt_algorithm: self.jwt_algorithm.or(under.jwt_algorithm),
             wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
@@ -124,6 +137,8 @@ impl RawServerConfig {
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            crl: self.crl.or(under.crl),
+            crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

@@ -97,6 +97,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         telemetry_listen,
         issuing_ttl,
         node_ttl,
+        renewal_grace,
         jwt_key_ttl,
         jwt_algorithm,
         wit_key_ttl,
@@ -108,6 +109,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         bundle_cert,
         bundle_key,
         bundle_refresh_hint,
+        crl,
+        crl_max_bytes,
         max_class,
         clock_skew,
     } = RawServerConfig::default();
@@ -120,6 +123,7 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         telemetry_listen,
         issuing_ttl,
         node_ttl,
+        renewal_grace,
         jwt_key_ttl,
         jwt_algorithm,
         wit_key_ttl,
@@ -131,6 +135,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         bundle_cert,
         bundle_key,
         bundle_refresh_hint,
+        crl,
+        crl_max_bytes,
         max_class,
         clock_skew,
     ];

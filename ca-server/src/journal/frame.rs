@@ -67,6 +67,9 @@ pub(super) struct Indexed<'a> {
     entry: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     node: Option<Cow<'a, str>>,
+    /// Who signed what ends then.
+    #[serde(default, borrow)]
+    pub(super) issuer: Option<Cow<'a, str>>,
 }
 
 impl Indexed<'_> {

@@ -100,7 +100,12 @@ impl Registry {
         for change in changes {
             match change {
                 RecordChange::CrlNumber(Some(CrlNumber { number })) => {
-                    let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    // What waits for another number goes on waiting.
+                    let staged = self
+                        .staged
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take_if(|staged| staged.number == number);
                     state.crls.publish(revision.counter, number, staged);
                     self.presence.mark_all(revision.counter);
                 }

@@ -97,17 +97,6 @@ impl PublishedCrls {
             }
         }
     }
-
-    /// Returns what an agent must be told that resumes after a commit. One that an earlier process of the server told something may hold lists that nobody signs
-    /// any more.
-    #[must_use]
-    pub fn since_resumed(&self, shown: u64, by_this_process: bool) -> Vec<CrlsChange> {
-        match &self.current {
-            None if by_this_process => Vec::new(),
-            None => vec![CrlsChange::Withdrawn],
-            Some(_) => self.since(shown),
-        }
-    }
 }
 
 /// Returns about the octets that a change takes here.

@@ -59,7 +59,7 @@ impl Registry {
                     revision: self.at(state.counter()),
                     changes,
                     federated: others.then(|| state.partners.given_to(node)),
-                    crls: state.crls.since_resumed(counter, self.is_of_this_process(self.at(counter))),
+                    crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
             }

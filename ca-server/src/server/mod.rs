@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens};
+use crate::attestation::{Attestation, JoinTokens, Promotions};
 use crate::authority::{Authorities, Vault};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -32,6 +32,7 @@ use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
+use crate::revocation::{Publisher, Revocations};
 use crate::seal;
 use crate::store::disk::Disk;
 use crate::store::{SharedStore, SledStore};
@@ -94,6 +95,15 @@ impl Server {
             clock,
             shutdown: stop.clone(),
         };
+        let publisher = Publisher::new(
+            rooms.revocations.clone(),
+            Arc::clone(&rooms.authorities),
+            config.crl_settings(),
+            context.metrics.clone(),
+            context.health.clone(),
+        );
+        publisher.prepare().await;
+        rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
         listeners.serve(&rooms, &context, &tls, &config)?;
         rooms.tasks.close();
@@ -180,6 +190,7 @@ struct Rooms {
     tokens: Arc<JoinTokens>,
     editor: Arc<Editor>,
     decisions: DecisionLog,
+    revocations: Revocations,
     tasks: TaskTracker,
 }
 
@@ -241,8 +252,18 @@ impl Rooms {
             decisions: decisions.clone(),
             sealer,
             bundle: authorities.bundle(),
+            renewal_grace: config.renewal_grace,
+            promotions: Promotions::default(),
             clock: Arc::clone(clock),
         });
+        let revocations = Revocations::new(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            journal.clone(),
+            decisions.clone(),
+            Arc::clone(clock),
+        );
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
             Allowed {
@@ -253,6 +274,7 @@ impl Rooms {
             Arc::clone(&registry),
             Arc::clone(&tokens),
             decisions.clone(),
+            revocations.clone(),
             Arc::clone(clock),
         ));
         Ok(Self {
@@ -267,6 +289,7 @@ impl Rooms {
             tokens,
             editor,
             decisions,
+            revocations,
             tasks,
         })
     }

@@ -83,6 +83,9 @@ pub(crate) struct RunArgs {
     /// The life of a node SVID [default: 24h].
     #[arg(long, value_name = "D")]
     node_ttl: Option<String>,
+    /// How long after the end of its SVID a node may still renew it; 0s for not at all [default: 7d].
+    #[arg(long, value_name = "D")]
+    renewal_grace: Option<String>,
     /// The life of a key that signs JWT-SVIDs [default: 7d].
     #[arg(long, value_name = "D")]
     jwt_key_ttl: Option<String>,
@@ -116,6 +119,12 @@ pub(crate) struct RunArgs {
     /// How often relying parties shall fetch the bundle [default: 5m].
     #[arg(long, value_name = "D")]
     bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    crl: Option<String>,
+    /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
+    #[arg(long, value_name = "N")]
+    crl_max_bytes: Option<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -204,6 +213,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         telemetry_listen: args.telemetry_listen,
         issuing_ttl: args.issuing_ttl,
         node_ttl: args.node_ttl,
+        renewal_grace: args.renewal_grace,
         jwt_key_ttl: args.jwt_key_ttl,
         jwt_algorithm: args.jwt_algorithm,
         wit_key_ttl: args.wit_key_ttl,
@@ -215,6 +225,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         bundle_cert: args.bundle_cert,
         bundle_key: args.bundle_key,
         bundle_refresh_hint: args.bundle_refresh_hint,
+        crl: args.crl,
+        crl_max_bytes: args.crl_max_bytes,
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };

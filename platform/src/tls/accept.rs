@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::clock::SharedClock;
+use trust_domains::clock::{Clock as _, SharedClock};
 use trust_domains::wire::node::{EXPORTER_LABEL, EXPORTER_LEN};
 use trust_domains::x509::VerifiedPeer;
 
@@ -33,6 +33,8 @@ pub struct ConnectionInfo {
     pub id: u64,
     /// Where it comes from.
     pub peer_addr: SocketAddr,
+    /// When it was accepted, by the clock since boot: before anything of its handshake was read, so nothing in it was proved sooner.
+    pub accepted_at: Duration,
     /// Exported keying material under [`EXPORTER_LABEL`]: the same octets at both ends of this connection and nowhere else.
     pub exporter: [u8; EXPORTER_LEN],
     /// Who is at the other end; `None` without a client certificate.
@@ -53,6 +55,13 @@ impl std::fmt::Debug for ConnectionInfo {
             .field("peer", &peer)
             .finish_non_exhaustive()
     }
+}
+
+/// Where a connection comes from, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    peer_addr: SocketAddr,
+    accepted_at: Duration,
 }
 
 /// A listener's TLS, router and bounds.
@@ -92,7 +101,11 @@ impl TlsServer {
                 tracing::debug!(peer = %peer_addr, "no room for a connection");
                 continue;
             };
-            connections.spawn(server.clone().connection(stream, peer_addr, handshaking, connection, shutdown.child_token()));
+            let arrival = Arrival {
+                peer_addr,
+                accepted_at: server.clock.now().since_boot,
+            };
+            connections.spawn(server.clone().connection(stream, arrival, handshaking, connection, shutdown.child_token()));
         }
         drop(listener);
         connections.close();
@@ -103,11 +116,12 @@ impl TlsServer {
     async fn connection(
         self: Arc<Self>,
         stream: TcpStream,
-        peer_addr: SocketAddr,
+        arrival: Arrival,
         handshaking: Handshaking,
         _connection: OwnedSemaphorePermit,
         close: CancellationToken,
     ) {
+        let peer_addr = arrival.peer_addr;
         let shaken = tokio::select! {
             shaken = self.handshake(stream) => shaken,
             () = close.cancelled() => return,
@@ -125,7 +139,7 @@ impl TlsServer {
         } else {
             Protocol::Http1
         };
-        let info = match self.look_at(&stream, peer_addr, close.clone()) {
+        let info = match self.look_at(&stream, arrival, close.clone()) {
             Ok(info) => Arc::new(info),
             Err(error) => {
                 tracing::debug!(peer = %peer_addr, error = %error, "a connection was refused");
@@ -151,7 +165,7 @@ impl TlsServer {
     }
 
     /// Takes down who is there. The peer is verified again: the handshake leaves certificates behind, and no proof that this code made.
-    fn look_at(&self, stream: &TlsStream<TcpStream>, peer_addr: SocketAddr, close: CancellationToken) -> io::Result<ConnectionInfo> {
+    fn look_at(&self, stream: &TlsStream<TcpStream>, arrival: Arrival, close: CancellationToken) -> io::Result<ConnectionInfo> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let (_, session) = stream.get_ref();
         let exporter = session
@@ -166,7 +180,8 @@ impl TlsServer {
         let leaf_der = chain.first().map(|leaf| leaf.to_vec());
         Ok(ConnectionInfo {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            peer_addr,
+            peer_addr: arrival.peer_addr,
+            accepted_at: arrival.accepted_at,
             exporter,
             peer,
             leaf_der,

@@ -21,7 +21,29 @@ pub struct NodeSvid {
     pub expires_at: Timestamp,
 }
 
+/// What a proved key is to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// It was the node's and is no longer, and its holder proved it anew: the node itself gave it up, so somebody else has a copy.
+    Copied,
+    /// It is the node's.
+    Pinned,
+    /// It is not the node's, and says nothing about a copy.
+    Strange,
+}
+
+/// When a key was proved, seen from the moment at which the node gave it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofTime {
+    /// The connection began after that moment. An honest node begins none with a key that it gave up.
+    After,
+    /// The connection began before it, or nobody knows: the node itself may have opened it, and a request on it may be late.
+    BeforeOrUnknown,
+}
+
 /// What the server keeps about a node: always with a SPIFFE ID of the agents' form, and pinned to one key, or two while it renews.
+///
+/// The keys that it proved and gave up are kept as hashes, the newest [`NodeRecord::EARLIER_KEYS`] of them: a proof by one of them shows a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredNode")]
 pub struct NodeRecord {
@@ -31,6 +53,8 @@ pub struct NodeRecord {
     current: NodeSvid,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<NodeSvid>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    earlier: Box<[KeyHash]>,
     banned: bool,
     // Both are parts of the SPIFFE ID, so they are not stored.
     #[serde(skip_serializing)]
@@ -40,7 +64,12 @@ pub struct NodeRecord {
 }
 
 impl NodeRecord {
-    /// Returns the record of a node that just joined.
+    /// The most keys that are remembered after the node gave them up, the oldest forgotten first: with node SVIDs of 24 hours, renewed every 12, those of 16
+    /// days. The SVID of an older one has ended and is past any sensible grace period, so nothing can be proved with it.
+    pub const EARLIER_KEYS: usize = 32;
+
+    /// Returns the record of a node that just joined. A new proof of identity begins a new line of keys: those of the line before are not remembered, since
+    /// the machine that still holds them may be the honest one that was replaced.
     ///
     /// # Errors
     /// The SPIFFE ID is not that of an agent.
@@ -55,6 +84,7 @@ impl NodeRecord {
             joined_at,
             current: svid,
             next: None,
+            earlier: Box::default(),
             banned: false,
             name,
         })
@@ -120,6 +150,20 @@ impl NodeRecord {
         self.current.key == *key || self.is_next(key)
     }
 
+    /// Returns what a key is to this node that was proved at such a time.
+    ///
+    /// Only keys that the node itself proved the successor of count as given up: one of a renewal whose answer was lost was never the node's in earnest.
+    #[must_use]
+    pub fn standing(&self, key: &KeyHash, time: ProofTime) -> KeyStanding {
+        if self.accepts(key) {
+            KeyStanding::Pinned
+        } else if time == ProofTime::After && self.earlier.contains(key) {
+            KeyStanding::Copied
+        } else {
+            KeyStanding::Strange
+        }
+    }
+
     /// Returns whether this is the key of the next SVID: its first use promotes it.
     #[must_use]
     pub fn is_next(&self, key: &KeyHash) -> bool {
@@ -147,13 +191,27 @@ impl NodeRecord {
         }
     }
 
+    /// Returns the record with another SVID for the current key, when the answer with the one before was lost.
+    #[must_use]
+    pub fn reissued(&self, svid: NodeSvid) -> Self {
+        Self {
+            current: svid,
+            next: None,
+            ..self.clone()
+        }
+    }
+
     /// Returns the record after the node used the next key, which is then its only one; `None` when this is not that key.
     #[must_use]
     pub fn promoted(&self, key: &KeyHash) -> Option<Self> {
         let next = self.next.filter(|next| next.key == *key)?;
+        // A key that came back would be refused as its own copy.
+        let kept = self.earlier.iter().filter(|earlier| **earlier != next.key);
+        let newest = std::iter::once(&self.current.key).chain(kept).copied();
         Some(Self {
             current: next,
             next: None,
+            earlier: newest.take(Self::EARLIER_KEYS).collect(),
             ..self.clone()
         })
     }
@@ -175,6 +233,9 @@ struct StoredNode {
     current: NodeSvid,
     #[serde(default)]
     next: Option<NodeSvid>,
+    /// Absent in records of versions that did not remember them.
+    #[serde(default)]
+    earlier: Vec<KeyHash>,
     #[serde(default)]
     banned: bool,
 }
@@ -186,6 +247,7 @@ impl TryFrom<StoredNode> for NodeRecord {
         let record = Self::new(stored.spiffe_id, stored.selectors, stored.joined_at, stored.current)?;
         Ok(Self {
             next: stored.next,
+            earlier: stored.earlier.into_iter().take(Self::EARLIER_KEYS).collect(),
             banned: stored.banned,
             ..record
         })

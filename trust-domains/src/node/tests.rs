@@ -62,11 +62,32 @@ fn a_node_is_served_until_its_last_svid_ends_and_a_ban_comes_first() {
 
 #[test]
 fn a_stored_record_comes_back_and_one_of_another_id_does_not() {
-    for record in [node(), node().renewing(svid(2, 200)).with_ban(true)] {
+    let promoted = node().renewing(svid(2, 200)).promoted(&svid(2, 200).key).unwrap();
+    for record in [node(), node().renewing(svid(2, 200)).with_ban(true), promoted] {
         let json = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<NodeRecord>(&json).unwrap(), record);
         assert!(serde_json::from_str::<NodeRecord>(&json.replace("/troth/agent/join_token/web-1", "/web")).is_err());
     }
+}
+
+#[test]
+fn a_record_of_a_version_that_remembered_no_keys_opens() {
+    let stored = serde_json::to_string(&node()).unwrap();
+    assert!(!stored.contains("earlier"), "a node that never renewed is stored as before: {stored}");
+    assert_eq!(serde_json::from_str::<NodeRecord>(&stored).unwrap(), node());
+}
+
+#[test]
+fn the_newest_keys_that_were_given_up_are_remembered_and_no_more() {
+    let most = NodeRecord::EARLIER_KEYS;
+    let last = u8::try_from(most).unwrap() + 3;
+    let record = (2..=last).fold(node(), |record, key| record.renewing(svid(key, 100)).promoted(&svid(key, 100).key).unwrap());
+    let standing = |key: u8| record.standing(&svid(key, 100).key, ProofTime::After);
+    assert_eq!(
+        (standing(last), standing(last - 1), standing(3)),
+        (KeyStanding::Pinned, KeyStanding::Copied, KeyStanding::Copied)
+    );
+    assert_eq!(standing(2), KeyStanding::Strange, "the oldest is forgotten");
 }
 
 #[test]

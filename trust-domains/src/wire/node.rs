@@ -191,7 +191,7 @@ pub enum SyncMessage {
         /// When one of them or the node's need changed: all bundles of partners, as in a snapshot. A partner that is not among them is withdrawn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         federated: Option<Vec<SpiffeBundle>>,
-        /// When it changed, and after each resumption as long as there are any: all issuing CAs and token keys whose credentials are to be replaced now, each by
+        /// When it changed, and at each resumption: all issuing CAs and token keys whose credentials are to be replaced now, each by
         /// its key identifier (the AKI of a leaf, the `kid` of a token). The commit is acknowledged when nothing that one of them signed is shown any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tainted: Option<Vec<AuthorityId>>,

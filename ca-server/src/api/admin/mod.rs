@@ -8,6 +8,7 @@ mod entries;
 mod mint;
 mod nodes;
 mod page;
+mod revocations;
 mod status;
 mod tokens;
 mod wait;
@@ -32,6 +33,7 @@ use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::revocation::Revocations;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -46,6 +48,8 @@ pub struct AdminApi {
     pub editor: Arc<Editor>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
+    /// Revokes certificates.
+    pub revocations: Revocations,
     /// Mints tokens.
     pub issuance: Arc<Issuance>,
     /// What is counted.
@@ -109,6 +113,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}", get(nodes::show))
         .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
+        .route("/v1/admin/revocations", post(revocations::revoke).get(revocations::list))
         .route("/v1/admin/mint-jwt", post(mint::jwt))
         .route("/v1/admin/mint-wit", post(mint::wit))
         .route("/v1/admin/mint-wit/challenge", post(mint::wit_challenge))

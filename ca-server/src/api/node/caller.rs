@@ -8,12 +8,12 @@ use platform::tls::ConnectionInfo;
 use platform::trace::{ApiError, TraceContext};
 use trust_domains::problem::{Code, Problem};
 
-use super::NodeState;
+use super::{NodeState, copied_key};
 use crate::api::admission::NodeCall;
-use crate::attestation::AuthenticatedNode;
+use crate::attestation::{AuthenticatedNode, NodeRefused};
 use crate::decisions::Cause;
 
-/// A request of a node that was authenticated, authorized and counted.
+/// A request of a node that was authenticated, authorized and counted, with an SVID of an authority in good standing.
 pub(super) struct NodeCaller {
     pub(super) node: AuthenticatedNode,
     pub(super) connection: Arc<ConnectionInfo>,
@@ -34,8 +34,24 @@ impl FromRequestParts<Arc<NodeState>> for NodeCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<NodeState>) -> Result<Self, ApiError> {
+        let RenewingCaller(caller) = RenewingCaller::from_request_parts(parts, state).await?;
+        caller.node.refuse_tainted(&state.tainted.borrow())?;
+        Ok(caller)
+    }
+}
+
+/// A request as of a [`NodeCaller`], by a node whose SVID may be of a tainted authority: it may renew that, and leave.
+pub(super) struct RenewingCaller(pub(super) NodeCaller);
+
+impl FromRequestParts<Arc<NodeState>> for RenewingCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<NodeState>) -> Result<Self, ApiError> {
         let Stranger { connection, trace_id } = Stranger::from_request_parts(parts, state).await?;
-        let node = AuthenticatedNode::check(connection.peer.as_ref(), &state.registry, state.clock.now().wall)?;
+        let node = match state.attestation.authenticate(&connection) {
+            Err(NodeRefused::KeyCopied { node }) => return Err(copied_key::ban(state, node, &trace_id).await.into()),
+            authenticated => authenticated?,
+        };
         let call = state.calls.begin(node.spiffe_id())?;
         if state
             .registry
@@ -44,12 +60,12 @@ impl FromRequestParts<Arc<NodeState>> for NodeCaller {
             // The first call with the renewed key: whoever still has the old one is out.
             state.attestation.note_use(&node).await?;
         }
-        Ok(Self {
+        Ok(Self(NodeCaller {
             node,
             connection,
             trace_id,
             _call: call,
-        })
+        }))
     }
 }
 

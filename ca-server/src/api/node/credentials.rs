@@ -8,9 +8,9 @@ use platform::trace::{ApiError, ApiJson};
 use trust_domains::problem::Coded as _;
 use trust_domains::wire::node::{AttestRequest, NodeCredential, RenewExpiredRequest, RenewRequest};
 
-use super::NodeState;
-use super::caller::{NodeCaller, Stranger};
-use crate::attestation::AttestError;
+use super::caller::{RenewingCaller, Stranger};
+use super::{NodeState, copied_key};
+use crate::attestation::{AttestError, NodeRefused};
 use crate::limits::NODE_BODY;
 
 type Api = State<Arc<NodeState>>;
@@ -23,17 +23,20 @@ pub(super) async fn attest(State(api): Api, caller: Stranger, ApiJson(request): 
     Ok(ApiJson(credential))
 }
 
-pub(super) async fn renew(State(api): Api, caller: NodeCaller, ApiJson(request): Body<RenewRequest>) -> Result<ApiJson<NodeCredential>, ApiError> {
-    let leaf = caller.connection.leaf_der.as_deref().unwrap_or_default();
-    let outcome = api
-        .attestation
-        .renew(&caller.node, leaf, &caller.connection.exporter, &request, &caller.trace_id)
-        .await;
+pub(super) async fn renew(
+    State(api): Api,
+    RenewingCaller(caller): RenewingCaller,
+    ApiJson(request): Body<RenewRequest>,
+) -> Result<ApiJson<NodeCredential>, ApiError> {
+    let outcome = api.attestation.renew(&caller.node, &caller.connection, &request, &caller.trace_id).await;
     renewed(&api, outcome)
 }
 
 pub(super) async fn renew_expired(State(api): Api, caller: Stranger, ApiJson(request): Body<RenewExpiredRequest>) -> Result<ApiJson<NodeCredential>, ApiError> {
-    let outcome = api.attestation.renew_expired(&caller.connection.exporter, &request, &caller.trace_id).await;
+    let outcome = match api.attestation.renew_expired(&caller.connection, &request, &caller.trace_id).await {
+        Err(AttestError::Node(NodeRefused::KeyCopied { node })) => Err(copied_key::ban(&api, node, &caller.trace_id).await.into()),
+        outcome => outcome,
+    };
     renewed(&api, outcome)
 }
 
@@ -43,7 +46,7 @@ fn renewed(api: &NodeState, outcome: Result<NodeCredential, AttestError>) -> Res
     Ok(ApiJson(credential))
 }
 
-pub(super) async fn leave(State(api): Api, caller: NodeCaller) -> Result<StatusCode, ApiError> {
+pub(super) async fn leave(State(api): Api, RenewingCaller(caller): RenewingCaller) -> Result<StatusCode, ApiError> {
     api.editor.leave(caller.node.spiffe_id(), &caller.cause()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

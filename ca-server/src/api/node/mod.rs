@@ -3,7 +3,9 @@
 //! Who calls is settled before anything is read: [`caller::NodeCaller`] exists only for a connection whose certificate is a known node's, now.
 
 mod caller;
+mod copied_key;
 mod credentials;
+mod crls;
 mod issue;
 mod issue_tokens;
 mod messages;
@@ -17,13 +19,16 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::authority::AuthorityId;
 
 use super::admission::{Gate, NodeCalls, admit};
 use crate::attestation::Attestation;
+use crate::decisions::DecisionLog;
 use crate::issuance::Issuance;
 use crate::limits::{CALLS_PER_NODE, NODE_CALLS, STRANGERS_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::revocation::Revocations;
 
 /// What the node API asks.
 pub struct NodeApi {
@@ -33,10 +38,16 @@ pub struct NodeApi {
     pub attestation: Arc<Attestation>,
     /// Issues to workloads.
     pub issuance: Arc<Issuance>,
+    /// Takes revocation lists that nodes hand back.
+    pub revocations: Revocations,
     /// Lets a node leave.
     pub editor: Arc<Editor>,
+    /// Takes decisions.
+    pub decisions: DecisionLog,
     /// The trust bundle.
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
+    /// The issuing CAs and token keys whose credentials are to be replaced.
+    pub tainted: watch::Receiver<Arc<[AuthorityId]>>,
     /// The bundle that the process started with.
     pub first_bundle: Arc<TrustBundle>,
     /// The clock.
@@ -76,6 +87,7 @@ pub fn router(api: NodeApi) -> Router {
         .route("/v1/node/issue", post(issue::issue))
         .route("/v1/node/issue-jwt", post(issue_tokens::jwt))
         .route("/v1/node/issue-wit", post(issue_tokens::wit))
+        .route("/v1/node/crls", post(crls::hand_back))
         .route("/v1/node/leave", post(credentials::leave))
         .layer(from_fn_with_state(Gate::new(NODE_CALLS), admit));
     strangers.merge(nodes).with_state(state)

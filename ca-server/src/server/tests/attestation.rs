@@ -8,7 +8,8 @@ use trust_domains::wire::admin::{NodeView, TokenCreated};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{NodeCredential, RENEWAL_GRACE_S, RenewExpiredRequest, possession_message};
 
-use super::world::{DEADLINE, Key, Node, Stream, World, attest_request, code};
+use super::world::{DEADLINE, Key, Node, Stream, World, attest_request, code, until};
+use crate::config::RawServerConfig;
 
 async fn attest(world: &World, token: &TokenCreated, key: &Key) -> Result<NodeCredential, platform::client::CallError> {
     let connection = world.stranger(token).await;
@@ -149,11 +150,74 @@ async fn a_renewed_key_replaces_the_old_one_at_its_first_use() {
         Code::ConnectionIdentityExpired,
         "the old stream ends by itself, and its agent connects again"
     );
-    let copied = node.connect(&world).await;
+    let late = node.connect(&world).await;
     assert_eq!(
-        code(Stream::open(&copied, None).await.map(|_| ())),
+        code(Stream::open(&late, None).await.map(|_| ())),
         Code::NodeUnknown,
-        "a copy of the old directory is worth nothing"
+        "a connection of the same moment may be the node's own"
+    );
+    Stream::open(&new, None).await.expect("the node is served on");
+}
+
+#[tokio::test]
+async fn a_key_that_the_node_gave_up_shows_a_copy_and_bans_the_node() {
+    let world = World::new().await;
+    let node = world.node("a").await;
+    let old = node.connect(&world).await;
+    let renewed = node.renew(&old, Key::new()).await.unwrap();
+    let new = renewed.connect(&world).await;
+    let mut stream = Stream::open(&new, None).await.unwrap();
+    stream.snapshot().await;
+    assert_eq!(
+        code(Stream::open(&old, None).await.map(|_| ())),
+        Code::NodeUnknown,
+        "an old connection is no copy"
+    );
+    world.clock.advance(Duration::from_secs(1));
+    let copy = node.connect(&world).await;
+    assert_eq!(code(Stream::open(&copy, None).await.map(|_| ())), Code::NodeBanned);
+    assert_eq!(stream.end().await, Code::NodeBanned, "nobody can say which of the two is the node");
+    let lawful = renewed.connect(&world).await;
+    assert_eq!(code(Stream::open(&lawful, None).await.map(|_| ())), Code::NodeBanned);
+}
+
+#[tokio::test]
+async fn a_copy_that_comes_back_after_its_end_shows_itself_too() {
+    let world = World::new().await;
+    let node = world.node("a").await;
+    let renewed = node.renew(&node.connect(&world).await, Key::new()).await.unwrap();
+    Stream::open(&renewed.connect(&world).await, None).await.unwrap();
+    world.clock.advance(Duration::from_secs(2 * 86_400));
+    let token = world.token("other").await;
+    let connection = until(async || world.stranger_if_there(&token).await).await;
+    let copy = renew_expired(&node, &connection, &Key::new());
+    assert_eq!(
+        code(connection.post::<NodeCredential>("/v1/node/renew-expired", &copy, DEADLINE).await),
+        Code::NodeBanned
+    );
+    let late = renew_expired(&renewed, &connection, &Key::new());
+    assert_eq!(
+        code(connection.post::<NodeCredential>("/v1/node/renew-expired", &late, DEADLINE).await),
+        Code::NodeBanned,
+        "a ban comes before the grace"
+    );
+}
+
+#[tokio::test]
+async fn without_a_grace_period_an_ended_svid_is_renewed_for_nobody() {
+    let world = World::with(RawServerConfig {
+        renewal_grace: Some("0s".to_owned()),
+        ..RawServerConfig::default()
+    })
+    .await;
+    let node = world.node("a").await;
+    world.clock.advance(Duration::from_secs(86_400 + 1));
+    let token = world.token("other").await;
+    let connection = until(async || world.stranger_if_there(&token).await).await;
+    let late = renew_expired(&node, &connection, &Key::new());
+    assert_eq!(
+        code(connection.post::<NodeCredential>("/v1/node/renew-expired", &late, DEADLINE).await),
+        Code::NodeExpired
     );
 }
 
@@ -174,17 +238,7 @@ async fn a_node_that_was_off_for_some_days_comes_back_by_itself() {
     let token = world.token("other").await;
     world.clock.advance(Duration::from_secs(3 * 86_400));
     assert!(node.try_connect(&world).await.is_err(), "the ended SVID opens no connection");
-    // The server's own SVID is renewed by its loop, which looks every few seconds.
-    let connection = loop {
-        let trust = platform::tls::ServerTrust::Roots {
-            trust_domain: token.link.trust_domain.clone(),
-            roots: token.link.roots().to_vec(),
-        };
-        match world.connect(None, trust).await {
-            Ok(connection) => break connection,
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    };
+    let connection = until(async || world.stranger_if_there(&token).await).await;
     let (new, thief) = (Key::new(), Key::new());
     let good = renew_expired(&node, &connection, &new);
     let stolen = RenewExpiredRequest {

@@ -8,6 +8,7 @@ mod bundles;
 mod issuing;
 mod openapi;
 mod restart;
+mod revocations;
 mod sync;
 mod token_calls;
 mod tokens;

@@ -102,6 +102,22 @@ impl World {
         Self::start(directory, clock, raw).await
     }
 
+    /// The same server with what its data directory held before: a backup that was copied back.
+    pub(super) async fn with_data_of(self, copy: &Path) -> Self {
+        let (directory, clock) = self.stopped().await;
+        let data = directory.path().join("server");
+        std::fs::remove_dir_all(&data).unwrap();
+        copy_directory(copy, &data);
+        Self::start(directory, clock, RawServerConfig::default()).await
+    }
+
+    /// Copies the data directory, between a stop and a start.
+    pub(super) async fn copied_to(self, copy: &Path) -> Self {
+        let (directory, clock) = self.stopped().await;
+        copy_directory(&directory.path().join("server"), copy);
+        Self::start(directory, clock, RawServerConfig::default()).await
+    }
+
     /// The same server as if it had been made before there were JWT keys.
     pub(super) async fn into_version_1(self) -> Self {
         let (directory, clock) = self.stopped().await;
@@ -142,16 +158,38 @@ impl World {
 
     /// A connection without a client certificate, to the server that the link names.
     pub(super) async fn stranger(&self, token: &TokenCreated) -> Connection {
+        self.try_stranger(token).await.unwrap()
+    }
+
+    /// The same, once the server shows an SVID that has not ended: its loop renews it, and looks every few seconds.
+    pub(super) async fn stranger_if_there(&self, token: &TokenCreated) -> Option<Connection> {
+        self.try_stranger(token).await.ok()
+    }
+
+    async fn try_stranger(&self, token: &TokenCreated) -> Result<Connection, ConnectError> {
         let trust = ServerTrust::Roots {
             trust_domain: token.link.trust_domain.clone(),
             roots: token.link.roots().to_vec(),
         };
-        self.connect(None, trust).await.unwrap()
+        self.connect(None, trust).await
     }
 
     pub(super) async fn connect(&self, identity: Option<&TlsIdentity>, trust: ServerTrust) -> Result<Connection, ConnectError> {
         let verifier = Arc::new(ServerVerifier::new(trust, self.clock.shared()));
         connect(&self.address, client_config(identity, verifier).unwrap(), DEADLINE).await
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy_directory(&from, &to),
+            kind if kind.is_file() => drop(std::fs::copy(&from, &to).unwrap()),
+            _ => {}
+        }
     }
 }
 
