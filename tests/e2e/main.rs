@@ -25,6 +25,7 @@ mod power_loss;
 mod quickstart;
 mod readme;
 mod restore;
+mod revocation;
 mod sds;
 mod sds_abuse;
 mod server_crashes;

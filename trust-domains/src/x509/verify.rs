@@ -3,6 +3,7 @@
 mod error;
 mod path;
 mod peer;
+mod revocation;
 
 use std::ops::Deref;
 
@@ -10,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 
 pub use error::VerifyError;
 pub use peer::VerifiedPeer;
+pub use revocation::check_unrevoked;
 
 use crate::bundle::{TrustBundle, X509Authority};
 use crate::join_link::RootHash;
