@@ -73,14 +73,18 @@ impl AuthoritySet {
         self.held().find(|held| held.id() == id)
     }
 
-    /// Returns the issuing CA that signs now: the same that the plan names.
+    /// Returns the issuing CA that signs now, the same that the plan names: one under the active root, or while there is none yet, one under an old root.
     pub(super) fn signing(&self, now: Timestamp) -> Option<&Arc<Issuer>> {
-        let root = self.root(now)?;
-        let usable = self
-            .active(AuthorityKind::X509Issuing, now)
-            .filter_map(Held::ca)
-            .filter(|(record, _)| record.root.as_ref() == Some(root.id()));
-        longest(usable.map(|(_, issuer)| issuer))
+        let under = |roots: &[&AuthorityId]| {
+            let issuing = self.active(AuthorityKind::X509Issuing, now).filter_map(Held::ca);
+            longest(
+                issuing
+                    .filter(|(record, _)| record.root.as_ref().is_some_and(|root| roots.contains(&root)))
+                    .map(|(_, issuer)| issuer),
+            )
+        };
+        let old: Vec<_> = self.valid(AuthorityKind::X509Root, Phase::Old, now).map(Held::id).collect();
+        self.root(now).and_then(|root| under(&[root.id()])).or_else(|| under(&old))
     }
 
     /// Returns the root that signs issuing CAs now.
@@ -88,10 +92,17 @@ impl AuthoritySet {
         longest(self.active(AuthorityKind::X509Root, now).filter_map(Held::ca).map(|(_, issuer)| issuer))
     }
 
-    /// Returns the active and the prepared roots, in DER.
+    /// Returns the root above the issuing CA with this certificate, in DER.
+    pub(super) fn root_above(&self, issuing: &[u8]) -> Option<Arc<[u8]>> {
+        let (record, _) = self.held().filter_map(Held::ca).find(|(_, issuer)| **issuer.certificate() == *issuing)?;
+        let (_, root) = self.find(record.root.as_ref()?)?.ca()?;
+        Some(Arc::clone(root.certificate()))
+    }
+
+    /// Returns the roots that are prepared, active or old, in DER.
     pub(super) fn join_roots(&self) -> Vec<Arc<[u8]>> {
-        let is_to_come = |held: &&Held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Active | Phase::Prepared);
-        let roots = self.held().filter(is_to_come).filter_map(Held::ca);
+        let is_good = |held: &&Held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Active | Phase::Old | Phase::Prepared);
+        let roots = self.held().filter(is_good).filter_map(Held::ca);
         roots.map(|(_, issuer)| Arc::clone(issuer.certificate())).collect()
     }
 
@@ -102,8 +113,12 @@ impl AuthoritySet {
     }
 
     fn active(&self, kind: AuthorityKind, now: Timestamp) -> impl Iterator<Item = &Held> {
+        self.valid(kind, Phase::Active, now)
+    }
+
+    fn valid(&self, kind: AuthorityKind, phase: Phase, now: Timestamp) -> impl Iterator<Item = &Held> {
         self.held()
-            .filter(move |held| held.kind() == kind && held.phase() == Phase::Active && held.not_before() <= now && now < held.not_after())
+            .filter(move |held| held.kind() == kind && held.phase() == phase && held.not_before() <= now && now < held.not_after())
     }
 
     pub(super) fn owns_key(&self, key: &KeyHash) -> bool {

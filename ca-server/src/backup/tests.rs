@@ -78,7 +78,7 @@ impl Old {
             from: from.to_owned(),
             recovery_key_file: self.recovery_file.clone(),
             data_dir: self.directory.path().join(to),
-            key_file: None,
+            key_source: None,
             clock: ManualClock::new(NOW).shared(),
         }
     }
@@ -111,7 +111,9 @@ async fn a_trust_domain_is_restored_with_nothing_but_the_backup_and_the_recovery
     assert_eq!(report.header.revision, before.revision);
 
     let new = SledStore::open(&DataDir::new(&report.data_dir).store(), Disk::real()).unwrap();
-    let opened = open_store(&new, &FileKeySource::open(&report.key_file).unwrap()).await.unwrap();
+    let opened = open_store(&new, &FileKeySource::open(&old.directory.path().join("new.seal.key")).unwrap())
+        .await
+        .unwrap();
     assert_eq!(opened.trust_domain.as_str(), "example.org");
     let after = everything(&new).await;
     assert_ne!(after.revision.epoch, before.revision.epoch);
