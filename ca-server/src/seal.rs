@@ -78,7 +78,7 @@ impl SealedRecords {
     /// # Errors
     /// When the cipher fails.
     pub fn seal<T: Serialize>(&self, key: &Key, value: &T) -> Result<Bytes, SealError> {
-        let json = Zeroizing::new(serde_json::to_vec(value).map_err(|error| malformed(key, &error))?);
+        let json = platform::sealing::plaintext(value).map_err(|error| malformed(key, &error))?;
         Ok(self.sealer.seal(key.as_str(), &json)?.into())
     }
 

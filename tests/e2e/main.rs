@@ -14,6 +14,7 @@ mod fixtures;
 mod forged_processes;
 mod identities;
 mod jwt_svids;
+mod key_sources;
 mod main_job;
 mod mtls_service;
 mod oidc;

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod sds;
+pub mod softhsm;
 pub mod wait;
 pub mod web;
 pub mod workload;

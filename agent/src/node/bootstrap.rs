@@ -16,9 +16,8 @@ use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded};
-use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::encoding::{Base64, SecretBase64};
 use trust_domains::wire::node::{AttestRequest, Evidence, NodeCredential, possession_message};
-use zeroize::{Zeroize, Zeroizing};
 
 use super::call::{CALL_DEADLINE, CONNECT_DEADLINE, CallError};
 use super::identity::{IdentityRefused, NodeIdentity};
@@ -94,7 +93,7 @@ pub async fn join(link: &JoinLink, records: &SealedRecords, clock: &SharedClock,
 struct Begun {
     /// SHA-256 of the token that the key may have been bound to.
     token_sha256: Base64,
-    key: Base64,
+    key: SecretBase64,
 }
 
 /// Takes up the key of an earlier attempt with the same link, or makes one; it is on disk when this returns.
@@ -104,18 +103,16 @@ fn begin(link: &JoinLink, records: &SealedRecords) -> Result<KeyPair, JoinError>
             record: Record::Joining,
             source,
         })?;
-        let key = Zeroizing::new(begun.key.0);
         if begun.token_sha256.0 == link.token.hash() {
-            return Ok(KeyPair::from_pkcs8(&key)?);
+            return Ok(KeyPair::from_pkcs8(&begun.key.0)?);
         }
     }
     let key = KeyPair::generate()?;
-    let mut begun = Begun {
+    let begun = Begun {
         token_sha256: Base64(link.token.hash().to_vec()),
-        key: Base64(key.pkcs8().to_vec()),
+        key: SecretBase64(key.pkcs8().clone()),
     };
-    let plaintext = serde_json::to_vec(&begun).map(Zeroizing::new);
-    begun.key.0.zeroize();
+    let plaintext = platform::sealing::plaintext(&begun);
     records.write(
         Record::Joining,
         &plaintext.map_err(|source| SealedError::Unknown {
