@@ -76,6 +76,10 @@ impl BundleWitness for NobodyAway {
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         Missing::default()
     }
+
+    fn list_out_since(&self, _ca: &AuthorityId) -> Option<u64> {
+        None
+    }
 }
 
 struct Caller {

@@ -308,12 +308,17 @@ impl Held {
             Phase::Revoked | Phase::Tainted => is_going,
             Phase::Active | Phase::Old => false,
         };
+        // An issuing CA is published when its empty list is out, which may be a moment later than the commit that says so.
+        let shown_since = match self.kind() {
+            AuthorityKind::X509Issuing if self.phase() == Phase::Prepared => witness.list_out_since(self.id()).unwrap_or(u64::MAX).max(self.modified),
+            AuthorityKind::Jwt | AuthorityKind::Wit | AuthorityKind::X509Issuing | AuthorityKind::X509Root => self.modified,
+        };
         let ask = |witness: &dyn Fn() -> Missing| if is_waited_for { witness() } else { Missing::default() };
         let publication = self.published().map(|(at, refreshes)| Publication {
             at,
             refreshes,
-            missing: ask(&|| witness.missing(self.modified, now)),
-            missing_connected: ask(&|| witness.missing_connected(self.modified, now)),
+            missing: ask(&|| witness.missing(shown_since, now)),
+            missing_connected: ask(&|| witness.missing_connected(shown_since, now)),
         });
         AuthorityState {
             id: self.id().clone(),

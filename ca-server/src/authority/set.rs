@@ -88,11 +88,6 @@ impl AuthoritySet {
         self.held().map(|held| held.state(witness, now, going.contains(held.id()))).collect()
     }
 
-    /// Returns all of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter().map(AsRef::as_ref)
-    }
-
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
         self.held().find(|held| held.id() == id)
     }

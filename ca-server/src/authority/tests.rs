@@ -8,7 +8,7 @@ use conformance::covers;
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
 use trust_domains::plan::clock_evidence::ClockEvidence;
 use trust_domains::problem::{Code, Coded as _};
 use trust_domains::wire::audit::AuditEvent;
@@ -294,6 +294,10 @@ struct OneNode {
 impl BundleWitness for OneNode {
     fn concerned(&self, _now: Timestamp) -> usize {
         1
+    }
+
+    fn list_out_since(&self, _: &AuthorityId) -> Option<u64> {
+        Some(0)
     }
 
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {

@@ -236,6 +236,7 @@ impl ServerConfig {
             crl: CrlSettings {
                 usage: usage?,
                 max_bytes: max_bytes?.get(),
+                renewal_grace: renewal_grace?,
             },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })

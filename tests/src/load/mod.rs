@@ -10,6 +10,7 @@ mod memory;
 mod meter;
 mod node;
 mod report;
+mod revoke;
 mod sds;
 mod subject;
 mod taint;

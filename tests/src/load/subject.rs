@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, revoke, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// From a revocation to the list on a node's stream.
+    Revoke,
     /// Secret discovery: a rotation on 200 streams.
     Sds,
     /// An emergency: what a tainted issuing CA signed is replaced on a thousand agents.
@@ -43,7 +45,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 10] = [
+    const EACH: [Self; 11] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -52,6 +54,7 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Revoke,
         Self::Sds,
         Self::Taint,
     ];
@@ -75,6 +78,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Revoke => revoke::revocations(),
             Self::Sds => vec![sds::rotations()],
             Self::Taint => vec![taint::replacement(effort)],
         }
