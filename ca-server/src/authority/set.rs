@@ -66,7 +66,8 @@ impl AuthoritySet {
 
     /// Returns what the plan looks at.
     pub(super) fn states(&self, witness: &dyn BundleWitness, now: Timestamp) -> Vec<AuthorityState> {
-        self.held().map(|held| held.state(witness, now)).collect()
+        let going: HashSet<_> = self.running().flat_map(|order| &order.replaces).collect();
+        self.held().map(|held| held.state(witness, now, going.contains(held.id()))).collect()
     }
 
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
