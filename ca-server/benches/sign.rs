@@ -33,7 +33,7 @@ use trust_domains::clock::Clock;
 use trust_domains::entry::EntrySpec;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::node::{NodeRecord, NodeSvid};
-use trust_domains::plan::authority::Missing;
+use trust_domains::plan::authority::{AuthorityId, Missing};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::encoding::Base64;

@@ -279,6 +279,24 @@ async fn the_node_renews_itself_with_a_new_key_and_goes_on_with_it() {
 }
 
 #[tokio::test]
+async fn a_node_whose_svid_is_good_for_a_renewal_only_renews_at_once_and_is_not_refused() {
+    let (server, disk) = (TestServer::start().await, Disk::new());
+    let member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
+    member.until_synced(1).await;
+    let first = server.seen.synced.lock().unwrap()[0];
+    let mut identity = member.standing.identity.subscribe();
+    server.refuse("/v1/node/sync", Code::NodeIssuerTainted);
+    server.hang_up();
+    let renewed = identity.wait_for(|identity| identity.as_ref().is_some_and(|identity| identity.key.public().hash() != first));
+    soon(renewed).await.unwrap();
+    assert!(member.standing.client.borrow().is_some(), "its identity was not given up");
+    server.allow_everything();
+    *server.seen.revision.lock().unwrap() = 2;
+    member.until_synced(2).await;
+    assert_ne!(server.seen.synced.lock().unwrap().last(), Some(&first));
+}
+
+#[tokio::test]
 async fn a_node_whose_svid_ended_while_it_was_off_renews_without_a_link() {
     let (server, disk) = (TestServer::start().await, Disk::new());
     join_by(&server.link(), &disk, &server).await.unwrap();

@@ -96,7 +96,7 @@ fn what_is_signed_with_a_stolen_issuing_ca_is_believed_before_its_replacement_an
     let services = [("go-spiffe", go.address, HELLO), ("spiffe-rustls", rust, HELLO), ("Envoy", mtls, GET)];
     let believed = |forged: &Forged, service, request| runtime.block_on(forged.is_answered(service, request));
     for (who, service, request) in services {
-        let _ = until(&format!("{who} to be fooled"), || believed(&forged, service, request).then_some(()));
+        until(&format!("{who} to be fooled"), || believed(&forged, service, request).then_some(()));
     }
 
     let done = domain.operator(&replace("x509-issuing", &["--compromised"])).exits(0);

@@ -138,7 +138,7 @@ fn a_root_is_replaced_as_planned_and_no_request_fails() {
     assert!(runtime.block_on(asking).expect("the requests") > 50);
     // Who joins now is pinned to roots by which it finds the server.
     let late = node_with_identity(&domain, "n3", "/late");
-    let _ = until("an SVID on the new node", || {
+    until("an SVID on the new node", || {
         (tests::workload::fetch_as(uid, &late.socket).code == 0).then_some(())
     });
 }
