@@ -5,13 +5,17 @@ mod error;
 pub mod identity;
 mod promotions;
 mod renew;
+mod repeated;
 mod token;
 mod tokens;
+mod x509pop;
 
 pub use attest::Attestation;
 pub use error::{AttestError, TokenError};
 pub use identity::{AuthenticatedNode, NodeRefused};
 pub use promotions::Promotions;
 pub use renew::RenewalGrace;
+pub use repeated::RepeatedRefusals;
 pub use token::{SealedTokenError, TokenId};
 pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};
+pub use x509pop::X509PopPolicy;

@@ -13,6 +13,7 @@ use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKin
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
+use trust_domains::x509::PermittedNames;
 use trust_domains::{Reading, Timestamp, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
@@ -40,7 +41,7 @@ const LOOK_SOON: Duration = Duration::from_secs(1);
 const MOST_ROUNDS: usize = 8;
 
 /// How the authorities of this server live.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AuthoritySettings {
     /// The bounds of the plan.
     pub policy: AuthorityPolicy,
@@ -48,6 +49,8 @@ pub struct AuthoritySettings {
     pub skew: Duration,
     /// How often relying parties shall fetch the bundle.
     pub refresh_hint: Duration,
+    /// What issuing CAs that are made from now on are constrained to.
+    pub permitted: PermittedNames,
 }
 
 /// The authorities of a running server.

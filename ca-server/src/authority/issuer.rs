@@ -7,7 +7,9 @@ use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use trust_domains::Timestamp;
 use trust_domains::plan::authority::AuthorityId;
+use trust_domains::x509::PermittedNames;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::key::AuthorityKey;
@@ -22,6 +24,7 @@ pub struct Issuer {
     name: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
+    permitted: PermittedNames,
     certificate: Arc<[u8]>,
     key: AuthorityKey,
 }
@@ -59,7 +62,8 @@ impl Issuer {
             name,
             not_before,
             not_after,
-            certificate,
+            permitted: permitted(&parsed)?,
+            certificate: Arc::clone(&certificate),
             key,
         })
     }
@@ -84,6 +88,7 @@ impl Issuer {
             name,
             not_before: like.not_before,
             not_after: like.not_after,
+            permitted: like.permitted.clone(),
             certificate,
             key,
         }
@@ -119,6 +124,12 @@ impl Issuer {
         self.not_after
     }
 
+    /// Returns what its certificate constrains it to.
+    #[must_use]
+    pub fn permitted(&self) -> &PermittedNames {
+        &self.permitted
+    }
+
     /// Returns the subject name in DER.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
@@ -133,6 +144,23 @@ impl Issuer {
     pub(crate) fn key(&self) -> &AuthorityKey {
         &self.key
     }
+}
+
+/// Reads the domains that the certificate is constrained to: those count, whatever the configuration says now. Leaves here have no addresses.
+fn permitted(parsed: &X509Certificate<'_>) -> Result<PermittedNames, IssuerError> {
+    let Some(constraints) = parsed.name_constraints().map_err(|_| IssuerError::Unreadable)? else {
+        return Ok(PermittedNames::default());
+    };
+    let trees = constraints.value.permitted_subtrees.iter().flatten();
+    let domains = trees.filter_map(|tree| {
+        if let GeneralName::DNSName(name) = tree.base {
+            Some(name.parse())
+        } else {
+            None
+        }
+    });
+    let domains = domains.collect::<Result<_, _>>().map_err(|_| IssuerError::Unreadable)?;
+    Ok(PermittedNames::new(domains, Vec::new()))
 }
 
 impl std::fmt::Debug for Issuer {

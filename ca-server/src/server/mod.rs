@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals};
 use crate::authority::{Authorities, Vault};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
@@ -241,6 +241,8 @@ impl Rooms {
             sealer,
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
+            x509pop: config.x509pop.clone(),
+            certificate_refusals: RepeatedRefusals::default(),
             promotions: Promotions::default(),
             clock: Arc::clone(clock),
         });
@@ -249,6 +251,8 @@ impl Rooms {
             Allowed {
                 max_class: config.max_class,
                 claims: config.jwt_claims.clone(),
+                dns: config.allow_dns.clone(),
+                permitted: config.permitted.clone(),
             },
             Arc::clone(&store),
             Arc::clone(&registry),

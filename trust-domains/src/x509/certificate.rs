@@ -57,6 +57,7 @@ pub struct Certificate {
     serial: Serial,
     subject: String,
     subject_is_empty: bool,
+    common_names: Vec<String>,
     issuer: String,
     is_self_issued: bool,
     not_before: Timestamp,
@@ -116,6 +117,12 @@ impl Certificate {
             serial,
             subject: parsed.subject().to_string(),
             subject_is_empty: parsed.subject().iter_rdn().next().is_none(),
+            common_names: parsed
+                .subject()
+                .iter_common_name()
+                .filter_map(|name| name.as_str().ok())
+                .map(str::to_owned)
+                .collect(),
             issuer: parsed.issuer().to_string(),
             is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             not_before: Timestamp::from_unix(parsed.validity().not_before.timestamp()),
@@ -208,6 +215,12 @@ impl Certificate {
     #[must_use]
     pub fn subject_is_empty(&self) -> bool {
         self.subject_is_empty
+    }
+
+    /// Returns the common names of the subject that are text.
+    #[must_use]
+    pub fn common_names(&self) -> &[String] {
+        &self.common_names
     }
 
     /// Returns the issuer's distinguished name as text.

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use rustls_pki_types::CertificateDer;
 
 pub use error::VerifyError;
+pub(crate) use path::SIGNATURE_ALGORITHMS;
 pub use peer::VerifiedPeer;
 
 use crate::bundle::{TrustBundle, X509Authority};

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use trust_domains::class::CredentialClass;
+use trust_domains::entry::CertificateNames;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::audit::AuditEvent;
@@ -290,6 +291,7 @@ fn watched(ledger: &Arc<Ledger>) -> (Arc<Watched>, Making<'_>) {
         now,
         skew: Duration::from_secs(60),
         not_after: now + Duration::from_secs(86_400),
+        permitted: Box::leak(Box::default()),
         actor: "test",
     };
     (watched, making)
@@ -312,11 +314,13 @@ async fn no_key_is_touched_before_the_record_and_none_without_it() {
     // The same certificate's issuer with the watched key: what the stages use is the key, whatever the certificate says.
     let issuer = Arc::new(Issuer::for_test(&root.issuer, AuthorityKey::from_signer(key.clone()).unwrap()));
     let (name, subject) = (SpiffeId::from_path(&trust_domain(), "/web").unwrap(), new_key());
+    let names = CertificateNames::default();
     let leaf = || Leaf {
         spiffe_id: &name,
         public_key: &subject,
         ttl: Duration::from_secs(180),
         ends_with: None,
+        names: &names,
     };
     let prepare_one = || prepare(&issuer, making.now, making.skew, &leaf(), cause()).unwrap();
 
@@ -358,7 +362,7 @@ proptest! {
         let now = making.now + Duration::from_secs(age);
         let (name, subject): (SpiffeId, PublicKey) = (SpiffeId::from_path(&trust_domain(), "/web").unwrap(), new_key());
         let ends_with = ends.map(|ends| Timestamp::from_unix(now.unix() + ends));
-        let leaf = Leaf { spiffe_id: &name, public_key: &subject, ttl: Duration::from_secs(ttl), ends_with };
+        let leaf = Leaf { spiffe_id: &name, public_key: &subject, ttl: Duration::from_secs(ttl), ends_with, names: &CertificateNames::default() };
         if let Ok(prepared) = prepare(&root, now, making.skew, &leaf, cause()) {
             prop_assert!(prepared.not_after() <= root.not_after());
             prop_assert!(prepared.not_after() <= now + Duration::from_secs(ttl));
