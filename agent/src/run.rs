@@ -122,7 +122,7 @@ pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: Cancellation
     let link = config.join.as_ref().map(read_link);
     files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
     let _lock = lock(&config).await?;
-    let records = Arc::new(SealedRecords::open(&config.data_dir, &config.key_file)?);
+    let records = Arc::new(open_records(&config).await?);
     let sealed = NodeIdentity::load(&records, clock.now(), Jitter::new(jitter()))?;
     let link = match (link, &sealed) {
         // The file may be gone once it was used.
@@ -163,6 +163,15 @@ async fn lock(config: &AgentConfig) -> Result<DirectoryLock, RunError> {
     let directory = config.data_dir.clone();
     match tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory, "lock")).await {
         Ok(lock) => Ok(lock?),
+        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
+    }
+}
+
+/// A passphrase may be asked for, or a token: waiting for those blocks, so it is done off the runtime.
+async fn open_records(config: &AgentConfig) -> Result<SealedRecords, RunError> {
+    let (directory, source) = (config.data_dir.clone(), config.key_source.clone());
+    match tokio::task::spawn_blocking(move || SealedRecords::open(&directory, &source)).await {
+        Ok(records) => Ok(records?),
         Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
     }
 }
@@ -334,12 +343,14 @@ impl Agent {
         tasks.spawn(keep_fresh(issuing, upstream.clone(), ending.clone()));
         let issuing = JwtIssuing {
             tokens: self.tokens.clone(),
+            replacer: self.cache.register_replacer(),
             metrics: self.metrics.clone(),
         };
         tasks.spawn(issuing.run(self.cache.clone(), upstream.clone(), ending.clone()));
         if let Some(tokens) = self.wits.clone() {
             let issuing = WitIssuing {
                 tokens,
+                replacer: self.cache.register_replacer(),
                 metrics: self.metrics.clone(),
             };
             tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));

@@ -81,6 +81,7 @@ fn sync_delta(criterion: &mut Criterion) {
                 bundle: None,
                 federated: None,
                 tainted: None,
+                crls: None,
             };
             serde_json::to_vec(&message).expect("it serializes")
         });

@@ -4,15 +4,16 @@
 //! a marker in the directory, so that nobody has to guess what is there.
 
 mod first;
+mod fresh;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use platform::files::{self, FileError};
-use platform::lock::{DirectoryLock, LockError};
+use platform::pkcs11::Pkcs11Uri;
 use platform::random::RandomError;
-use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError};
+use platform::sealing::{KeySource, KeySourceError, KeySourceSpec, Opening, RecoveryKey, UnsealError};
 use thiserror::Error;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
@@ -22,19 +23,18 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
-use crate::authority::{KeyStore, TrialError, authority_key};
-use crate::config::DataDir;
+use crate::authority::{Hardware, KeyError, KeyStore, NewKeys, TrialError, authority_key, remember_keys};
+use crate::config::{DataDir, SigningKeysPlace};
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
 use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
 use first::First;
+pub(crate) use fresh::FreshDirectory;
+pub use fresh::FreshError;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// The mode of the data directory.
-const PRIVATE: u32 = 0o700;
 
 /// What is asked of `server init`.
 #[derive(Debug)]
@@ -43,8 +43,10 @@ pub struct InitParams {
     pub trust_domain: TrustDomain,
     /// Where: absent or empty.
     pub data_dir: PathBuf,
-    /// The key file; beside the data directory unless said.
-    pub key_file: Option<PathBuf>,
+    /// What opens the sealed data key; a key file beside the data directory unless said.
+    pub key_source: Option<KeySourceSpec>,
+    /// Where the keys of authorities are made.
+    pub signing_keys: SigningKeysPlace,
     /// What becomes of the recovery key.
     pub recovery: RecoveryChoice,
     /// What the first JWT key signs with.
@@ -70,8 +72,8 @@ pub struct InitReport {
     pub trust_domain: TrustDomain,
     /// Where it is.
     pub data_dir: PathBuf,
-    /// Where the key file is.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
     /// The recovery key, when it is to be shown.
     pub recovery_key: Option<Zeroizing<String>>,
     /// The SHA-256 of the root's certificate.
@@ -102,21 +104,18 @@ pub enum InitError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The data directory cannot be begun.
+    #[error(transparent)]
+    Fresh(#[from] FreshError),
     /// The journal cannot be made.
     #[error("the journal cannot be made")]
     Journal(#[from] JournalOpenError),
-    /// The key file cannot be used.
-    #[error("the key file cannot be used")]
-    KeyFile(#[from] KeySourceError),
-    /// Another process holds the directory.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// There is something in the directory.
-    #[error("{} is not empty", data_dir.display())]
-    NotEmpty {
-        /// The directory.
-        data_dir: PathBuf,
-    },
+    /// The key source cannot be used.
+    #[error("the key source cannot be used")]
+    KeySource(#[from] KeySourceError),
+    /// The keys of authorities cannot be made where they shall be.
+    #[error("the signing keys cannot be made there")]
+    SigningKeys(#[from] KeyError),
     /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -138,12 +137,6 @@ pub enum InitError {
     /// The new issuing CA did not stand its trial.
     #[error("the new issuing CA did not stand its trial")]
     Trial(#[from] TrialError),
-    /// An earlier init ended before it was done.
-    #[error("an earlier init in {} did not end", data_dir.display())]
-    Unfinished {
-        /// The directory.
-        data_dir: PathBuf,
-    },
 }
 
 impl Coded for InitError {
@@ -154,12 +147,12 @@ impl Coded for InitError {
             Self::DataKey(error) => error.code(),
             Self::File(error) => error.code(),
             Self::Journal(error) => error.code(),
-            Self::KeyFile(error) => error.code(),
-            Self::Lock(error) => error.code(),
-            Self::NotEmpty { .. } | Self::Unfinished { .. } => Code::DataDirNotEmpty,
+            Self::KeySource(error) => error.code(),
+            Self::Fresh(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::RecoveryFileExists { .. } => Code::FileUnavailable,
             Self::Seal(error) => error.code(),
+            Self::SigningKeys(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Random(_) | Self::Trial(_) => Code::Internal,
         }
@@ -167,11 +160,12 @@ impl Coded for InitError {
 
     fn hint(&self) -> String {
         match self {
-            Self::KeyFile(error) => error.hint(),
+            Self::KeySource(error) => error.hint(),
             Self::RecoveryFileExists { .. } => "name a file that does not exist: --recovery-key-file FILE".to_owned(),
-            Self::Unfinished { data_dir } => {
-                format!("nothing was issued there; remove it and run the command again: rm -r {}", data_dir.display())
-            }
+            Self::Create(error) => error.hint(),
+            Self::DataKey(NewDataKeyError::KeySource(error)) => error.hint(),
+            Self::Fresh(error) => error.hint(),
+            Self::SigningKeys(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -183,29 +177,30 @@ impl Coded for InitError {
 /// When the directory is not empty, or something cannot be made. What is refused for what was asked is refused before anything is made.
 pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let data_dir = DataDir::new(params.data_dir);
-    let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
-    check_free(&data_dir)?;
+    let spec = params.key_source.unwrap_or_else(|| KeySourceSpec::File(data_dir.default_key_file()));
+    FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
 
-    files::ensure_private_dir(data_dir.path(), PRIVATE)?;
-    let lock = DirectoryLock::acquire(data_dir.path(), DataDir::LOCK)?;
-    check_free(&data_dir)?;
-    let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
+    let (keys, token) = keys(&params.signing_keys).await?;
+    keys.refuse(params.jwt_algorithm)?;
+
+    let directory = FreshDirectory::take(&data_dir)?;
+    let key_source = seal::open_source(&spec, Opening::New).await?;
     let recovery = recovery_key(&params.recovery)?;
-    files::write_durable(&data_dir.unfinished(), b"server init has begun here and not ended\n", 0o600)?;
+    directory.begin()?;
 
     let root_sha256 = make(
         &params.trust_domain,
         params.jwt_algorithm,
         &data_dir,
-        &key_source,
+        (&keys, token),
+        key_source.as_ref(),
         recovery.as_ref(),
         params.clock,
     )
     .await?;
 
-    files::remove_durable(&data_dir.unfinished())?;
-    drop(lock);
+    directory.finish()?;
     let recovery_key = match (&recovery, params.recovery) {
         (Some(key), RecoveryChoice::Print) => Some(key.expose()?),
         _ => None,
@@ -213,39 +208,21 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     Ok(InitReport {
         trust_domain: params.trust_domain,
         data_dir: data_dir.path().to_owned(),
-        key_file,
+        key_source: spec,
         recovery_key,
         root_sha256,
     })
 }
 
-/// A lock that was left behind is not something in the directory.
-fn check_free(data_dir: &DataDir) -> Result<(), InitError> {
-    if data_dir.unfinished().exists() {
-        return Err(InitError::Unfinished {
-            data_dir: data_dir.path().to_owned(),
-        });
+/// Opens where the keys of authorities are made. Nothing is made yet.
+async fn keys(place: &SigningKeysPlace) -> Result<(KeyStore, Option<&Pkcs11Uri>), InitError> {
+    match place {
+        SigningKeysPlace::Store => Ok((KeyStore::default(), None)),
+        SigningKeysPlace::Token(uri) => {
+            let hardware = Hardware::open(uri).await.map_err(KeyError::from)?;
+            Ok((KeyStore::with_token(hardware, NewKeys::InToken), Some(uri)))
+        }
     }
-    if files::is_missing_or_empty(data_dir.path())? || holds_only_the_lock(data_dir.path())? {
-        return Ok(());
-    }
-    Err(InitError::NotEmpty {
-        data_dir: data_dir.path().to_owned(),
-    })
-}
-
-fn holds_only_the_lock(path: &Path) -> Result<bool, FileError> {
-    let failed = |source| FileError::Io {
-        action: "list",
-        path: path.to_owned(),
-        source,
-    };
-    let entries = std::fs::read_dir(path).map_err(failed)?;
-    let names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
-    Ok(names.iter().all(|name| name == DataDir::LOCK))
 }
 
 fn check_recovery_file(choice: &RecoveryChoice) -> Result<(), InitError> {
@@ -274,14 +251,15 @@ async fn make(
     trust_domain: &TrustDomain,
     jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
-    key_source: &FileKeySource,
+    (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
+    key_source: &dyn KeySource,
     recovery: Option<&RecoveryKey>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let First { root, issuing, jwt } = First::make(trust_domain, &KeyStore::default(), jwt_algorithm, &journal, clock.now().wall).await?;
+    let First { root, issuing, jwt } = First::make(trust_domain, keys, jwt_algorithm, &journal, clock.now().wall).await?;
 
     let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
@@ -291,13 +269,16 @@ async fn make(
         commit.writes.push(records.put(key, &authority.record)?);
     }
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
+    commit.writes.extend(token.map(|token| remember_keys(&records, token)).transpose()?);
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
 
 #[cfg(test)]
 mod tests {
+    use platform::sealing::FileKeySource;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use trust_domains::Timestamp;
     use trust_domains::clock::ManualClock;
@@ -310,7 +291,8 @@ mod tests {
         InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: directory.join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: SigningKeysPlace::Store,
             recovery,
             jwt_algorithm: TokenAlgorithm::default(),
             clock,
@@ -326,13 +308,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let report = init(params(directory.path(), RecoveryChoice::Print)).await.unwrap();
         let data_dir = DataDir::new(&report.data_dir);
-        assert_eq!(report.key_file, directory.path().join("server.seal.key"));
+        assert_eq!(report.key_source.key_file().unwrap(), directory.path().join("server.seal.key"));
         assert!(report.recovery_key.as_ref().unwrap().starts_with("troth-recovery-1-"));
-        assert_eq!((mode(&report.data_dir), mode(&report.key_file)), (0o700, 0o600));
+        assert_eq!((mode(&report.data_dir), mode(report.key_source.key_file().unwrap())), (0o700, 0o600));
         assert!(!data_dir.unfinished().exists());
 
         let store = SledStore::open(&data_dir.store(), Disk::real()).unwrap();
-        let opened = open_store(&store, &FileKeySource::open(&report.key_file).unwrap()).await.unwrap();
+        let opened = open_store(&store, &FileKeySource::open(report.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(opened.trust_domain, report.trust_domain);
         let (other, _) = FileKeySource::create_or_open(&directory.path().join("other.key")).unwrap();
         let refused = open_store(&store, &other).await.unwrap_err();
@@ -371,9 +355,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = init(params(directory.path(), RecoveryChoice::None)).await.unwrap();
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
-        assert!(matches!(error, InitError::NotEmpty { .. }), "{error}");
+        assert!(matches!(error, InitError::Fresh(FreshError::NotEmpty { .. })), "{error}");
         let store = SledStore::open(&DataDir::new(&first.data_dir).store(), Disk::real()).unwrap();
-        open_store(&store, &FileKeySource::open(&first.key_file).unwrap()).await.unwrap();
+        open_store(&store, &FileKeySource::open(first.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -384,7 +370,7 @@ mod tests {
         std::fs::write(data_dir.path().join(DataDir::LOCK), "").unwrap();
         std::fs::write(data_dir.unfinished(), "").unwrap();
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
-        assert!(matches!(error, InitError::Unfinished { .. }), "{error}");
+        assert!(matches!(error, InitError::Fresh(FreshError::Unfinished { .. })), "{error}");
         assert!(error.hint().contains("rm -r") && error.hint().contains("server"), "{}", error.hint());
     }
 
@@ -421,7 +407,7 @@ mod tests {
         let report = InitReport {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: PathBuf::new(),
-            key_file: PathBuf::new(),
+            key_source: KeySourceSpec::File(PathBuf::new()),
             recovery_key: Some(Zeroizing::new("secret".to_owned())),
             root_sha256: RootHash::of_der(b""),
         };

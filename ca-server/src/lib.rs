@@ -6,6 +6,7 @@
 pub mod api;
 pub mod attestation;
 pub mod authority;
+pub mod backup;
 pub mod config;
 pub mod decisions;
 pub mod init;

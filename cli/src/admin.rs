@@ -25,6 +25,13 @@ pub(crate) struct ServerPlace {
     data_dir: Option<PathBuf>,
 }
 
+impl ServerPlace {
+    /// Returns the data directory, if it is said.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+}
+
 /// Says where the agent is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentPlace {
@@ -111,6 +118,15 @@ impl AdminClient {
         let mut lines = self.http.lines(path).await.map_err(|error| self.failed(&error))?;
         while let Some(line) = lines.next().await.map_err(|error| self.failed(&error))? {
             each(line)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the octets of an answer until its end.
+    pub(crate) async fn octets(&self, path: &str, mut each: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut octets = self.http.octets(path).await.map_err(|error| self.failed(&error))?;
+        while let Some(part) = octets.next().await.map_err(|error| self.failed(&error))? {
+            each(&part)?;
         }
         Ok(())
     }

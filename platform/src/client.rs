@@ -176,6 +176,46 @@ impl JsonLines {
     }
 }
 
+/// An answer of octets as they arrive.
+#[derive(Debug)]
+pub struct Octets {
+    peer: String,
+    body: Incoming,
+}
+
+impl Octets {
+    /// Takes the octets of a response, or its problem.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn of(peer: &str, response: Response<Incoming>) -> Result<Self, CallError> {
+        if !response.status().is_success() {
+            return Err(read_problem(peer, response).await);
+        }
+        Ok(Self {
+            peer: peer.to_owned(),
+            body: response.into_body(),
+        })
+    }
+
+    /// Returns what arrived next; `None` at the end.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`]: what arrived is not whole.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+        loop {
+            match self.body.frame().await.transpose().map_err(|error| CallError::lost(&self.peer, error))? {
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
 /// Makes the request of a call, in a new trace.
 pub(crate) fn json_request(peer: &str, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Request<Full<Bytes>>, CallError> {
     let mut request = Request::builder().method(method).uri(path).header(ACCEPT, "application/json");

@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod class;
 pub mod clock;
+pub mod crl;
 pub mod duration;
 pub mod entry;
 pub mod join_link;

@@ -50,6 +50,10 @@ macro_rules! codes {
 codes! {
     AttestationRefused "attestation_refused" 403 1 false "The node's proof was not accepted." "make a new join link on the server: troth token create";
     AudienceUnacceptable "audience_unacceptable" 400 1 false "The audience of a token is empty, too long, or names something twice." "name whom the token is for, once each: --audience spiffe://TD/service";
+    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
+    AuthorityInUse "authority_in_use" 409 1 false "The authority signs, and nothing would take its place." "replace it, and its successor comes first: troth authority replace --kind KIND --compromised --because TEXT";
+    AuthorityNotFound "authority_not_found" 404 3 false "There is no such authority." "list what there is: troth authority list";
+    AuthorityState "authority_state" 409 1 false "The authority is in a state in which that cannot be done." "look at its state: troth authority list";
     BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
     BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
     BundleInUse "bundle_in_use" 409 1 false "Entries federate with that trust domain." "take it out of them with --dissociate, or delete the bundle and leave them as they are with --force";
@@ -87,17 +91,26 @@ codes! {
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
     NodeConnected "node_connected" 409 1 true "A node of that identity is connected, with another key." "look at who is connected: troth node list; stop that agent, or give each machine a certificate of its own";
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
+    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
+    NodeNotRestored "node_not_restored" 403 1 false "The server was restored from a backup that does not know this node." "join again with a new link: troth token create on the server, then troth agent run --join LINK; until then the agent serves what it holds";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
+    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
+    Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
+    Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
+    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "backups are sealed to one: a trust domain gets it from troth server init without --no-recovery";
+    RecoveryKeyWrong "recovery_key_wrong" 403 1 false "The recovery key is another one than the backup is sealed to." "use the recovery key that troth server init printed for this trust domain";
+    ReplacementRunning "replacement_running" 409 1 true "A replacement of these authorities goes on." "look how far it is, or wait for its end: troth authority list";
     ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
     RootMismatch "root_mismatch" 403 1 false "The server at that address does not hold the root that the join link names." "check the address, or make a new link: troth token create";
     ServerIdentityInvalid "server_identity_invalid" 403 1 false "The process at that address does not prove that it is the server of this trust domain." "check the address in the link; if it is right, someone answers in the server's place";
+    SigningKeyUnavailable "signing_key_unavailable" 503 1 true "The key that would sign is outside of this process and does not answer." "look at the server's problems: troth health server; signing goes on by itself when the key is there again";
     SocketUnsafe "socket_unsafe" 400 1 false "A socket cannot be made there safely." "use a directory that only root or this user can write, or another --workload-socket";
     StoreConflict "store_conflict" 409 1 true "Someone changed the same thing at the same time." "look at it again, then repeat the command";
     StoreFormatUnknown "store_format_unknown" 500 1 false "The data was written by a version that this one does not know." "run the newer version; docs/operations.md says how to go back";
@@ -109,6 +122,7 @@ codes! {
     TokenUsed "token_used" 403 1 false "The join token was used with another key." "make a new join link for each node: troth token create";
     TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
+    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "answer y, or give --yes";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
     Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
     WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";

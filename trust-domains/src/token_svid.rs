@@ -2,11 +2,13 @@
 
 mod claims;
 mod error;
+mod signer;
 mod token_id;
 mod unverified;
 
 pub use claims::SvidClaims;
 pub use error::{TokenKind, TokenSvidError};
+pub use signer::signing_key_of;
 pub use token_id::{ParseTokenIdError, TokenId};
 
 pub(crate) use unverified::{Profile, Unverified};

@@ -1,6 +1,7 @@
-//! What happens beside the plan: entries change, and the server comes back.
+//! What happens beside the plan: entries change, authorities are tainted, and the server comes back.
 
 use tokio::sync::watch;
+use trust_domains::plan::tainted::Tainted;
 
 use crate::svids::SvidCache;
 use crate::sync::Link;
@@ -19,6 +20,17 @@ pub(crate) async fn whenever_back(mut link: watch::Receiver<Link>, act: impl Fn(
     while link.changed().await.is_ok() {
         if link.borrow_and_update().is_open() {
             act();
+        }
+    }
+}
+
+/// Acts after each change of the list of tainted authorities, and once at the beginning: it may have come before.
+pub(crate) async fn whenever_tainted(mut tainted: watch::Receiver<Tainted>, act: impl Fn(Tainted)) {
+    loop {
+        let list = tainted.borrow_and_update().clone();
+        act(list);
+        if tainted.changed().await.is_err() {
+            return;
         }
     }
 }

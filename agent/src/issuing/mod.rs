@@ -8,7 +8,7 @@ mod rotation;
 mod upstream;
 
 pub(crate) use answers::judged;
-pub(crate) use events::{after_each_change, whenever_back};
+pub(crate) use events::{after_each_change, whenever_back, whenever_tainted};
 pub(crate) use outcome::{Outcome, Outcomes, all};
 pub(crate) use rotation::{Credentials, Due, keep_fresh};
 pub(crate) use upstream::{Server, Upstream};

@@ -62,6 +62,7 @@ async fn rotate(credentials: &mut impl Credentials, upstream: &mut Upstream) {
             wait(credentials, &upstream.clock, due.next).await;
             continue;
         }
+        upstream.node_renewed_first().await;
         let outcomes = match upstream.server(policy) {
             Ok(server) => credentials.issue(server, due.issue).await,
             Err(reason) => all(due.issue, &reason, Outcome::Unreached),

@@ -1,21 +1,29 @@
 //! The server as those see it who ask it for credentials.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
 use trust_domains::clock::SharedClock;
 use trust_domains::plan::rotation::RotationPolicy;
+use trust_domains::plan::tainted::Tainted;
 
-use crate::node::{ServerClient, Standing};
+use crate::node::{CurrentIdentity, ServerClient, Standing};
 use crate::svids::SvidCache;
 use crate::sync::Link;
+
+/// How long everything else waits for the node's own SVID: a renewal takes milliseconds.
+const RENEWED_FIRST: Duration = Duration::from_secs(5);
 
 /// The way to the server, as it changes. A clone is the same way.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     /// The present client, of the identity that the node has now.
     client: watch::Receiver<Option<ServerClient>>,
+    /// Who the node is, which the server asks first.
+    identity: watch::Receiver<Option<CurrentIdentity>>,
+    tainted: watch::Receiver<Tainted>,
     pub(super) link: watch::Receiver<Link>,
     /// The bundle by which answers are checked.
     bundle: watch::Receiver<Option<Arc<TrustBundle>>>,
@@ -36,6 +44,8 @@ impl Upstream {
     pub(crate) fn new(standing: &Standing, cache: &SvidCache, clock: &SharedClock) -> Self {
         Self {
             client: standing.client.subscribe(),
+            identity: standing.identity.subscribe(),
+            tainted: cache.tainted(),
             link: standing.link.subscribe(),
             bundle: cache.bundle(),
             clock: clock.clone(),
@@ -51,6 +61,29 @@ impl Upstream {
     pub(super) async fn connected_or_away(&mut self) {
         // An error means that nobody reports the link any more, as at the end of the process.
         let _ = self.link.wait_for(|link| *link != Link::Connecting).await;
+    }
+
+    /// Waits while the node's own SVID is being renewed because a tainted authority signed it: with that one the server answers nothing else. For a while
+    /// only: what ends meanwhile is to be withdrawn.
+    pub(super) async fn node_renewed_first(&mut self) {
+        let waiting = async {
+            while self.link.borrow().is_open() && self.is_node_tainted() {
+                tokio::select! {
+                    changed = self.identity.changed() => if changed.is_err() { return },
+                    changed = self.tainted.changed() => if changed.is_err() { return },
+                    changed = self.link.changed() => if changed.is_err() { return },
+                }
+            }
+        };
+        // An error means that it takes longer: then the server is asked, and says why it cannot answer.
+        let _ = tokio::time::timeout(RENEWED_FIRST, waiting).await;
+    }
+
+    fn is_node_tainted(&self) -> bool {
+        let identity = self.identity.borrow();
+        identity
+            .as_ref()
+            .is_some_and(|identity| self.tainted.borrow().signed_certificate(identity.leaf()))
     }
 
     /// Returns the server, or why it cannot be asked now.

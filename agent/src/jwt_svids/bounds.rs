@@ -5,6 +5,7 @@ use std::time::Duration;
 use trust_domains::EntryId;
 
 use super::held::{Held, TokenKey};
+use super::slot::Signer;
 use super::state::State;
 
 /// The most tokens that are held: one for each of a few audiences of a thousand entries; about 8 MB with tokens of usual length.
@@ -42,7 +43,7 @@ impl State {
     pub(super) fn drop_token(&mut self, key: &TokenKey) {
         self.release(key);
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.held = None;
+            (slot.held, slot.signer) = (None, Signer::Good);
             (slot.failures, slot.retry_at, slot.last_error) = (0, Duration::ZERO, None);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 
 use super::audience::Audience;
@@ -15,7 +16,7 @@ use super::slot::Answer;
 use super::state::{Asked, State};
 use super::token::{JwtSvid, Unobtained};
 use crate::issuing::Outcomes;
-use crate::svids::SvidCache;
+use crate::svids::{Replacer, SvidCache};
 use crate::sync::Link;
 
 /// How long a caller waits for a fresh token while the one that is held is valid: the server answers within milliseconds, or something is wrong with it.
@@ -110,6 +111,19 @@ impl JwtCache {
         }
         let present: HashMap<_, _> = ours.into_iter().filter_map(|id| entries.entry(&id).map(|entry| (id, entry.revision))).collect();
         self.read(|state, _| state.keep(&present));
+    }
+
+    /// Takes the list of authorities whose tokens are to be replaced.
+    pub(crate) fn taint(&self, tainted: Tainted) {
+        self.read(|state, _| state.taint(tainted));
+        self.shared.work.notify_one();
+    }
+
+    /// Tells once no token of a tainted key is given out any more.
+    pub(super) fn tell_replaced(&self, replacer: &Replacer) {
+        if let Some(done) = self.read(|state, _| (!state.shows_tainted()).then(|| state.tainted.clone())) {
+            replacer.replaced(&done);
+        }
     }
 
     /// Holds the lock for a short, never waiting, look or change.

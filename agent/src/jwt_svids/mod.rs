@@ -14,6 +14,7 @@ mod held;
 mod issuing;
 mod slot;
 mod state;
+mod taint;
 mod token;
 mod uses;
 

@@ -14,10 +14,23 @@ use super::token::{JwtSvid, Unobtained};
 /// What one caller is told.
 pub(super) type Answer = Result<Arc<JwtSvid>, Unobtained>;
 
+/// What became of the key that signed a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signer {
+    /// Nothing: it is as good as it was.
+    Good,
+    /// It is tainted, and its successor signs: the token is given to nobody.
+    Replaced,
+    /// It is tainted, and no token of a successor was seen yet: the token is given out until another is there.
+    Tainted,
+}
+
 /// One token, and those who wait for it.
 pub(super) struct Slot {
     pub(super) entry: Arc<NodeEntry>,
     pub(super) held: Option<Held>,
+    /// What became of the key that signed it.
+    pub(super) signer: Signer,
     /// Asked for since it was issued.
     pub(super) used: bool,
     /// In the queue.
@@ -36,6 +49,7 @@ impl Slot {
         Self {
             entry,
             held: None,
+            signer: Signer::Good,
             used: false,
             queued: false,
             in_flight: false,
@@ -47,8 +61,9 @@ impl Slot {
         }
     }
 
+    /// Returns the token that a caller may be given.
     pub(super) fn valid(&self, now: Reading) -> Option<&Held> {
-        self.held.as_ref().filter(|held| !held.times.has_ended(now))
+        self.held.as_ref().filter(|held| !held.times.has_ended(now) && self.signer != Signer::Replaced)
     }
 
     pub(super) fn has_ended(&self, now: Reading) -> bool {
@@ -71,7 +86,10 @@ impl Slot {
     pub(super) fn state(&self, key: &TokenKey) -> CredentialState<TokenKey> {
         CredentialState {
             id: key.clone(),
-            demand: Demand::Current,
+            demand: match self.signer {
+                Signer::Good => Demand::Current,
+                Signer::Replaced | Signer::Tainted => Demand::IssuerTainted,
+            },
             held: self.held.as_ref().map(|held| held.times),
             attempt: self.attempt(),
         }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision};
 
 use super::audience::Audience;
 use super::bounds::octets;
 use super::held::{Held, Order, TokenKey};
-use super::slot::{Answer, Slot};
+use super::slot::{Answer, Signer, Slot};
 use super::token::{JwtSvid, Unobtained};
 use super::uses::Uses;
 use crate::issuing;
@@ -52,11 +53,13 @@ pub(super) type Outcome = issuing::Outcome<Held>;
 pub(super) struct State {
     pub(super) slots: HashMap<TokenKey, Slot>,
     pub(super) uses: Uses,
-    queue: VecDeque<TokenKey>,
+    pub(super) queue: VecDeque<TokenKey>,
     pub(super) octets: usize,
     /// When all tokens are looked through next, since boot.
     look_at: Option<Duration>,
     looked_at: Duration,
+    /// The authorities whose tokens are being replaced.
+    pub(super) tainted: Tainted,
 }
 
 impl State {
@@ -183,7 +186,14 @@ impl State {
             return self.want_again(key);
         }
         match outcome {
-            Outcome::Issued(held) => self.hold(&key, held, now),
+            Outcome::Issued(held) => {
+                let is_tainted = self.tainted.signed_token(held.svid.token.as_str());
+                self.hold(&key, held, now);
+                match is_tainted {
+                    true => self.put_off(&key, jitter, now),
+                    false => self.withhold_tainted(),
+                }
+            }
             Outcome::Unreached(reason) => {
                 let refusal = Unobtained::Unreached(reason.clone());
                 self.fail(&key, reason, refusal, jitter, now);
@@ -212,7 +222,7 @@ impl State {
         let svid = held.svid.clone();
         slot.used = !slot.waiting.is_empty();
         (slot.failures, slot.retry_at, slot.last_error) = (0, Duration::ZERO, None);
-        slot.held = Some(held);
+        (slot.held, slot.signer) = (Some(held), Signer::Good);
         slot.use_number = Some(self.uses.note(key, None));
         slot.tell(&Ok(svid));
         self.trim_entry(key.entry());
@@ -241,7 +251,7 @@ impl State {
     }
 
     /// Sees to it that all tokens are looked through by then.
-    fn look_by(&mut self, due: Duration, now: Reading) {
+    pub(super) fn look_by(&mut self, due: Duration, now: Reading) {
         let earliest = self.looked_at.saturating_add(LOOK_INTERVAL);
         let at = due.min(now.since_boot + LOOK_AGAIN).max(earliest);
         self.look_at = Some(self.look_at.map_or(at, |before| before.min(at)));

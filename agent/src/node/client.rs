@@ -28,6 +28,8 @@ struct Inner {
     verifier: Arc<ServerVerifier>,
     open: Mutex<Option<(CurrentIdentity, Connection)>>,
     refusals: watch::Sender<Option<Refusal>>,
+    /// The identity that the server accepts for a renewal only.
+    to_renew: watch::Sender<Option<CurrentIdentity>>,
 }
 
 impl ServerClient {
@@ -40,6 +42,7 @@ impl ServerClient {
             verifier,
             open: Mutex::new(None),
             refusals: watch::Sender::new(None),
+            to_renew: watch::Sender::new(None),
         }))
     }
 
@@ -47,6 +50,11 @@ impl ServerClient {
     #[must_use]
     pub fn refusals(&self) -> watch::Receiver<Option<Refusal>> {
         self.0.refusals.subscribe()
+    }
+
+    /// Returns the identity that the server said it accepts for a renewal only.
+    pub(crate) fn to_renew(&self) -> watch::Receiver<Option<CurrentIdentity>> {
+        self.0.to_renew.subscribe()
     }
 
     /// Returns the node's identity as it changes.
@@ -124,6 +132,10 @@ impl ServerClient {
         }
         if !Arc::ptr_eq(identity, &self.0.identity.borrow()) {
             return CallError::Superseded;
+        }
+        if verdict == Verdict::Renew {
+            self.0.to_renew.send_replace(Some(identity.clone()));
+            return error;
         }
         self.0.refusals.send_replace(Some(Refusal {
             verdict,

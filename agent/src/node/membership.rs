@@ -170,6 +170,7 @@ impl Membership {
             client,
             keeper: keeper.clone(),
             clock: self.clock.clone(),
+            tainted: self.cache.register_replacer(),
             trouble: self.trouble.clone(),
         };
         let work = async { tokio::join!(sync.run(stop.child_token()), renewal.run(stop.child_token()), self.tell_identity(&keeper)) };

@@ -4,6 +4,7 @@ mod admission;
 mod bootstrap;
 mod call;
 mod client;
+mod data_key;
 mod ended;
 mod identity;
 mod keeper;

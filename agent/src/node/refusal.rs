@@ -7,12 +7,14 @@ use trust_domains::problem::{Code, Problem};
 pub enum Verdict {
     /// The node is banned: no join link overrides that.
     Banned,
-    /// The identity ended, and is not renewed any more: a join link may be used. It was not taken from the node.
+    /// The identity ended, or is not known to a server that was restored, and is not renewed any more: a join link may be used. It was not taken from the node.
     Expired,
     /// The server forgot the node, for good: a join link may be used.
     Gone,
     /// It says nothing about the identity: try again.
     Passing,
+    /// The identity is good for one thing only: to be renewed, now.
+    Renew,
 }
 
 impl Verdict {
@@ -21,7 +23,8 @@ impl Verdict {
     pub fn of(code: Code) -> Self {
         match code {
             Code::NodeBanned => Self::Banned,
-            Code::NodeExpired => Self::Expired,
+            Code::NodeExpired | Code::NodeNotRestored => Self::Expired,
+            Code::NodeIssuerTainted | Code::NodeRecordOutdated => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
@@ -37,7 +40,7 @@ impl Verdict {
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Never [`Verdict::Passing`].
+    /// [`Verdict::Banned`] or [`Verdict::Gone`].
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
@@ -48,11 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_of_the_identity_itself_end_it() {
+    fn only_refusals_of_the_identity_itself_end_it_or_renew_it() {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
-                "node_expired" => Verdict::Expired,
+                "node_expired" | "node_not_restored" => Verdict::Expired,
+                "node_issuer_tainted" | "node_record_outdated" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };

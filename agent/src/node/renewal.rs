@@ -1,4 +1,4 @@
-//! The node's own SVID, renewed before it ends, by the same plan as every other.
+//! The node's own SVID, renewed before it ends and when its issuer is tainted, by the same plan as every other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::identity::{CurrentIdentity, IdentityRefused, NodeIdentity};
 use super::keeper::IdentityKeeper;
 use super::key::{KeyError, KeyPair};
 use super::sealed::SealedError;
+use crate::svids::Replacer;
 
 /// How often the plan is asked when nothing is due: a step of the wall clock is seen within this.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -34,6 +35,9 @@ pub enum RenewError {
     /// The key.
     #[error("the node's next key could not be made or used")]
     Key(#[from] KeyError),
+    /// The server renewed it by an authority that it calls tainted itself.
+    #[error("the server signs with an authority that it calls tainted")]
+    StillTainted,
     /// The disk: the new identity is not used, because a restart would not find it.
     #[error("the renewed identity could not be sealed on disk")]
     Sealed(#[from] SealedError),
@@ -46,6 +50,7 @@ impl Coded for RenewError {
             Self::Identity(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Sealed(error) => error.code(),
+            Self::StillTainted => Code::IssuerUnavailable,
         }
     }
 }
@@ -55,6 +60,8 @@ pub(crate) struct Renewal {
     pub(crate) client: ServerClient,
     pub(crate) keeper: Arc<IdentityKeeper>,
     pub(crate) clock: SharedClock,
+    /// The list of tainted authorities, and who waits until the identity is no longer by one of them.
+    pub(crate) tainted: Replacer,
     /// What went wrong last, for health.
     pub(crate) trouble: watch::Sender<Option<String>>,
 }
@@ -64,14 +71,28 @@ impl Renewal {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut failures = 0;
         let mut attempt = Attempt::Idle;
+        let (mut tainted, mut to_renew) = (self.tainted.changes(), self.client.to_renew());
         while !stop.is_cancelled() {
             let identity = self.keeper.current();
-            if self.is_due(&identity, attempt) {
+            let list = tainted.borrow_and_update().clone();
+            let told = to_renew.borrow_and_update().as_ref().is_some_and(|told| Arc::ptr_eq(told, &identity));
+            let demand = match told || list.signed_certificate(identity.leaf()) {
+                true => Demand::IssuerTainted,
+                false => Demand::Current,
+            };
+            if demand == Demand::Current {
+                self.tainted.replaced(&list);
+            }
+            if self.is_due(&identity, demand, attempt) {
                 match self.renew(&identity).await {
-                    Ok(()) => {
+                    Ok(()) if !list.signed_certificate(self.keeper.current().leaf()) => {
                         (failures, attempt) = (0, Attempt::Idle);
                         self.trouble.send_replace(None);
                         continue;
+                    }
+                    Ok(()) => {
+                        failures += 1;
+                        attempt = self.retry(&self.keeper.current(), failures, &RenewError::StillTainted);
                     }
                     Err(error) => {
                         failures += 1;
@@ -86,15 +107,18 @@ impl Renewal {
             };
             tokio::select! {
                 () = sleep_until_boot(&self.clock, wake) => {}
+                // A new list is a reason to try again at once.
+                Ok(()) = tainted.changed() => attempt = Attempt::Idle,
+                Ok(()) = to_renew.changed() => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    fn is_due(&self, identity: &NodeIdentity, attempt: Attempt) -> bool {
+    fn is_due(&self, identity: &NodeIdentity, demand: Demand, attempt: Attempt) -> bool {
         let state = CredentialState {
             id: (),
-            demand: Demand::Current,
+            demand,
             held: Some(identity.times),
             attempt,
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::sealing::KeySourceSpec;
 use platform::telemetry::{HealthHandle, Metrics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,7 +39,7 @@ impl Disk {
     fn records(&self) -> Arc<SealedRecords> {
         let data = self.dir.path().join("agent");
         platform::files::ensure_private_dir(&data, 0o700).unwrap();
-        Arc::new(SealedRecords::open(&data, &self.dir.path().join("key")).unwrap())
+        Arc::new(SealedRecords::open(&data, &KeySourceSpec::File(self.dir.path().join("key"))).unwrap())
     }
 }
 
@@ -208,6 +209,7 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     assert_eq!(soon(subscription.next()).await.unwrap().svids.len(), 2);
@@ -248,6 +250,7 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     member.until_synced(3).await;
@@ -391,6 +394,7 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         })
         .await;
     soon(server.seen.acks.subscribe().wait_for(|ack| *ack == Some(revision(2)))).await.unwrap();

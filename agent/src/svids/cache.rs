@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle, TrustDomain};
 
@@ -107,6 +108,12 @@ impl SvidCache {
     #[must_use]
     pub fn trust(&self) -> watch::Receiver<()> {
         self.read(|state| state.trust_sender.subscribe())
+    }
+
+    /// Returns the authorities whose credentials are being replaced, as they change.
+    #[must_use]
+    pub(crate) fn tainted(&self) -> watch::Receiver<Tainted> {
+        self.read(|state| state.tainted_sender.subscribe())
     }
 
     /// Returns a receiver that changes with each commit that concerns this node.

@@ -14,6 +14,7 @@ mod settlement;
 mod slot;
 mod state;
 mod subscription;
+mod taint;
 mod view;
 mod views;
 
@@ -25,6 +26,7 @@ pub(crate) use issuing::Issuing;
 pub(crate) use recency::Recency;
 pub(crate) use saved::{Saver, load};
 pub(crate) use state::{Removed, Update};
+pub(crate) use taint::Replacer;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,14 +12,26 @@ use trust_domains::{EntryId, Revision, SpiffeId};
 /// After it the wait that met the broken sink has named this node, and other changes are not held up by it.
 pub(super) const SINK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a commit waits for before it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Matter {
+    /// One kind of credentials of tainted authorities is being replaced.
+    Replacer(u64),
+    /// An entry needs another X509-SVID.
+    Svid(EntryId),
+}
+
 /// The open matters of the commits that arrived.
 #[derive(Default)]
 pub(super) struct Settlement {
     newest: Option<Revision>,
-    unsettled: BTreeSet<(u64, EntryId)>,
-    unsettled_since: HashMap<EntryId, u64>,
+    unsettled: BTreeSet<(u64, Matter)>,
+    unsettled_since: HashMap<Matter, u64>,
+    /// Whoever replaces credentials of tainted authorities, apart from the X509-SVIDs of entries.
+    replacers: BTreeSet<u64>,
     sinks: HashMap<u64, Sink>,
-    sinks_registered: u64,
+    /// Numbers given out, to sinks and replacers.
+    registered: u64,
     /// The commit last found settled: what a sink is given now shows nothing older than the next one.
     mark: u64,
 }
@@ -51,31 +63,53 @@ impl Settlement {
         }
     }
 
-    /// Opens a matter: the entry needs an SVID since this commit. An older open matter of the same entry stays.
-    pub(super) fn expect(&mut self, id: &EntryId, counter: u64) {
-        if !self.unsettled_since.contains_key(id) {
-            self.unsettled_since.insert(id.clone(), counter);
-            self.unsettled.insert((counter, id.clone()));
+    /// Opens a matter of this commit. Where the same is open for an older one, that stays.
+    pub(super) fn expect(&mut self, matter: Matter, counter: u64) {
+        if !self.unsettled_since.contains_key(&matter) {
+            self.unsettled_since.insert(matter.clone(), counter);
+            self.unsettled.insert((counter, matter));
         }
     }
 
-    /// Closes the entry's matter: published, refused, or gone.
-    pub(super) fn settle(&mut self, id: &EntryId) {
-        if let Some(counter) = self.unsettled_since.remove(id) {
-            self.unsettled.remove(&(counter, id.clone()));
+    /// Closes a matter: published, refused, or gone.
+    pub(super) fn settle(&mut self, matter: &Matter) {
+        if let Some(counter) = self.unsettled_since.remove(matter) {
+            self.unsettled.remove(&(counter, matter.clone()));
         }
     }
 
     /// Registers a sink and returns its number.
     pub(super) fn register(&mut self, spiffe_id: SpiffeId) -> u64 {
-        self.sinks_registered += 1;
-        self.sinks.insert(self.sinks_registered, Sink { spiffe_id, owed: None });
-        self.sinks_registered
+        self.registered += 1;
+        self.sinks.insert(self.registered, Sink { spiffe_id, owed: None });
+        self.registered
     }
 
     /// Forgets a sink.
     pub(super) fn deregister(&mut self, number: u64) {
         self.sinks.remove(&number);
+    }
+
+    /// Registers one who replaces credentials of a kind when their authority is tainted, and returns its number.
+    pub(super) fn register_replacer(&mut self) -> u64 {
+        self.registered += 1;
+        self.replacers.insert(self.registered);
+        self.registered
+    }
+
+    /// Forgets a replacer, with what it owes.
+    pub(super) fn deregister_replacer(&mut self, number: u64) {
+        self.replacers.remove(&number);
+        self.settle(&Matter::Replacer(number));
+    }
+
+    /// Opens a matter of every replacer, and returns the commit that waits for it: one that is not acknowledged yet, this or the next.
+    pub(super) fn taint(&mut self, revision: Revision) -> u64 {
+        let counter = revision.counter.max(self.mark + 1);
+        for number in self.replacers.clone() {
+            self.expect(Matter::Replacer(number), counter);
+        }
+        counter
     }
 
     /// Notes that the sinks of this identity were given something new to deliver.
@@ -126,8 +160,8 @@ mod tests {
         Revision { epoch: 7, counter }
     }
 
-    fn id(text: &str) -> EntryId {
-        text.parse().unwrap()
+    fn svid(id: &str) -> Matter {
+        Matter::Svid(id.parse().unwrap())
     }
 
     #[test]
@@ -139,14 +173,14 @@ mod tests {
     fn the_oldest_open_matter_holds_the_mark_back() {
         let mut settlement = Settlement::default();
         settlement.arrived(at(5));
-        settlement.expect(&id("a"), 5);
+        settlement.expect(svid("a"), 5);
         settlement.arrived(at(9));
-        settlement.expect(&id("b"), 9);
-        settlement.expect(&id("a"), 9);
+        settlement.expect(svid("b"), 9);
+        settlement.expect(svid("a"), 9);
         assert_eq!(settlement.acknowledgeable(NOW), Some(at(4)));
-        settlement.settle(&id("a"));
+        settlement.settle(&svid("a"));
         assert_eq!(settlement.acknowledgeable(NOW), Some(at(8)));
-        settlement.settle(&id("b"));
+        settlement.settle(&svid("b"));
         assert_eq!(settlement.acknowledgeable(NOW), Some(at(9)));
     }
 
@@ -172,10 +206,10 @@ mod tests {
         let mut settlement = Settlement::default();
         let sink = settlement.register(web.clone());
         settlement.arrived(at(5));
-        settlement.expect(&id("web"), 5);
+        settlement.expect(svid("web"), 5);
         settlement.arrived(at(9));
         assert_eq!(settlement.acknowledgeable(NOW), Some(at(4)));
-        settlement.settle(&id("web"));
+        settlement.settle(&svid("web"));
         settlement.handed_to_sinks(&web, NOW);
         assert_eq!(settlement.acknowledgeable(NOW), Some(at(4)));
         settlement.delivered(sink, at(9));
@@ -198,7 +232,7 @@ mod tests {
     fn another_epoch_drops_what_was_open() {
         let mut settlement = Settlement::default();
         settlement.arrived(at(500));
-        settlement.expect(&id("a"), 500);
+        settlement.expect(svid("a"), 500);
         let other = Revision { epoch: 8, counter: 3 };
         settlement.arrived(other);
         assert_eq!(settlement.acknowledgeable(NOW), Some(other));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision};
 
@@ -21,12 +22,21 @@ pub(crate) struct Held {
     pub(crate) times: HeldCredential,
 }
 
+impl Held {
+    /// Returns whether one of these authorities signed it.
+    pub(super) fn is_signed_by(&self, tainted: &Tainted) -> bool {
+        self.svid.chain.first().is_some_and(|leaf| tainted.signed_certificate(leaf))
+    }
+}
+
 /// One entry of this node and the SVID held for it.
 pub(super) struct Slot {
     pub(super) entry: Arc<NodeEntry>,
     pub(super) held: Option<Held>,
     /// The entry changed after the SVID was issued.
     pub(super) stale: bool,
+    /// A tainted authority signed the SVID.
+    pub(super) tainted: bool,
     /// Whether an SVID shall be held: it is used, was used lately, or was fetched ahead.
     pub(super) kept: bool,
     /// A request for it is on its way.
@@ -46,6 +56,7 @@ impl Slot {
             entry,
             held: None,
             stale: false,
+            tainted: false,
             kept: false,
             in_flight: false,
             views: 0,
@@ -77,6 +88,7 @@ impl Slot {
         match &self.held {
             Some(held) if held.svid.spiffe_id != self.entry.spiffe_id => Demand::IdentityChanged,
             Some(_) if self.stale => Demand::EntryChanged,
+            Some(_) if self.tainted => Demand::IssuerTainted,
             _ => Demand::Current,
         }
     }
@@ -107,9 +119,20 @@ impl Slot {
         self.failures == 0 && self.servable(now).is_none()
     }
 
-    /// Returns whether the entry's change asks for another SVID, or there is none.
+    /// Returns whether the entry's change or the state of its issuer asks for another SVID, or there is none.
     pub(super) fn is_behind(&self) -> bool {
-        self.stale || self.held.is_none()
+        self.stale || self.tainted || self.held.is_none()
+    }
+
+    /// Returns how many see an SVID of a tainted authority here: with how many it is replaced first.
+    pub(super) fn taint_weight(&self) -> usize {
+        if self.tainted { self.views } else { 0 }
+    }
+
+    /// Puts an SVID in place, or none.
+    pub(super) fn put(&mut self, held: Option<Held>, stale: bool, tainted: &Tainted) {
+        self.tainted = held.as_ref().is_some_and(|held| held.is_signed_by(tainted));
+        (self.held, self.stale) = (held, stale);
     }
 
     /// Notes a failed attempt; a valid SVID stays.

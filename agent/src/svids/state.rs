@@ -2,6 +2,7 @@
 //!
 //! It decides nothing by itself and waits for nobody: each method takes what happened and the clock's reading, and publishes what follows.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use tokio::sync::watch;
 use trust_domains::clock::Reading;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
 
 use super::index::SelectorIndex;
 use super::partners::PartnerBundles;
 use super::recency::Recency;
-use super::settlement::Settlement;
+use super::settlement::{Matter, Settlement};
 use super::slot::{Held, Slot, differs};
 use super::subscription::{View, ViewKey};
 use super::view::WantedFacts;
@@ -57,7 +59,8 @@ pub(crate) enum Removed {
 /// What came of asking for one SVID.
 pub(crate) type Outcome = issuing::Outcome<Held>;
 
-/// What the rotation plan asks for now: those in use first, then those whose SVID ends first.
+/// What the rotation plan asks for now: those in use first; of them those that somebody waits for, then those of tainted authorities that most see, then
+/// those whose SVID ends first.
 pub(crate) type Due = issuing::Due<Arc<NodeEntry>>;
 
 /// Entries, SVIDs and views.
@@ -82,6 +85,9 @@ pub(crate) struct State {
     /// Told of each change of any bundle.
     pub(super) trust_sender: watch::Sender<()>,
     pub(super) shown_sender: watch::Sender<Option<Revision>>,
+    /// The authorities whose credentials are being replaced.
+    pub(super) tainted: Tainted,
+    pub(super) tainted_sender: watch::Sender<Tainted>,
     pub(super) wanted: Arc<WantedFacts>,
 }
 
@@ -103,6 +109,8 @@ impl State {
             bundle_sender: watch::Sender::new(None),
             trust_sender: watch::Sender::new(()),
             shown_sender: watch::Sender::new(None),
+            tainted: Tainted::default(),
+            tainted_sender: watch::Sender::default(),
             wanted: Arc::default(),
         }
     }
@@ -126,6 +134,9 @@ impl State {
         }
         if let Some(federated) = update.federated {
             self.replace_partners(federated);
+        }
+        if let Some(tainted) = update.tainted {
+            self.taint(tainted.into_iter().collect(), update.revision);
         }
         if self.shown.is_none() {
             // Who subscribed while the agent was starting is waiting for this, entitled or not.
@@ -170,9 +181,14 @@ impl State {
             };
         }
         renew.sort_by_key(|id| {
-            self.slots
-                .get(id)
-                .map(|slot| (slot.views == 0, slot.held.as_ref().map(|held| held.times.ends_at())))
+            self.slots.get(id).map(|slot| {
+                (
+                    slot.views == 0,
+                    slot.held.is_some(),
+                    Reverse(slot.taint_weight()),
+                    slot.held.as_ref().map(|held| held.times.ends_at()),
+                )
+            })
         });
         renew.truncate(MAX_ISSUE_BATCH);
         Due {
@@ -189,12 +205,12 @@ impl State {
 
     fn withdraw(&mut self, id: &EntryId) {
         let Some(slot) = self.slots.get_mut(id) else { return };
-        if let Some(held) = slot.held.take()
+        if let Some(held) = &slot.held
             && slot.last_error.is_none()
         {
             slot.last_error = Some(format!("the SVID ended at {}", held.svid.expires_at));
         }
-        slot.stale = false;
+        slot.put(None, false, &self.tainted);
         self.mark(id);
     }
 
@@ -209,18 +225,22 @@ impl State {
             match outcome {
                 Outcome::Issued(_) if !slot.kept => continue,
                 Outcome::Issued(held) => {
-                    slot.stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
-                    slot.held = Some(held);
+                    let stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
+                    slot.put(Some(held), stale, &self.tainted);
                     slot.retry_now();
+                    if slot.tainted {
+                        // The next one may be the same: asking for it at once, again and again, would help nobody.
+                        slot.fail("the server signs with an authority that it calls tainted".to_owned(), retry_at);
+                    }
                     self.changes += 1;
-                    if !slot.stale {
-                        self.settlement.settle(&asked.id);
+                    if !slot.is_behind() {
+                        self.settlement.settle(&Matter::Svid(asked.id.clone()));
                     }
                 }
                 Outcome::Unreached(error) => slot.fail(error, retry_at),
                 Outcome::Refused(error) => {
                     slot.fail(error, retry_at);
-                    self.settlement.settle(&asked.id);
+                    self.settlement.settle(&Matter::Svid(asked.id.clone()));
                 }
             }
             self.mark(&asked.id);
@@ -244,11 +264,11 @@ impl State {
             let Some(slot) = self.slots.get_mut(&id).filter(|slot| !held.times.has_ended(now) && slot.held.is_none()) else {
                 continue;
             };
-            slot.stale = held.entry_revision != slot.entry.revision;
-            slot.held = Some(held);
+            let stale = held.entry_revision != slot.entry.revision;
+            slot.put(Some(held), stale, &self.tainted);
             slot.kept = true;
-            if !slot.stale {
-                self.settlement.settle(&id);
+            if !slot.is_behind() {
+                self.settlement.settle(&Matter::Svid(id.clone()));
             }
             if slot.views == 0 {
                 self.unused.put(&id);
@@ -294,7 +314,7 @@ impl State {
         self.index.remove(&slot.entry);
         self.unused.take(id);
         self.kept.remove(id);
-        self.settlement.settle(id);
+        self.settlement.settle(&Matter::Svid(id.clone()));
         if slot.views > 0 {
             for view in self.views.values_mut() {
                 view.dirty |= view.entries.remove(&(slot.entry.created_at, id.clone()));
@@ -328,7 +348,7 @@ impl State {
             }
         };
         if changed && self.slots.get(&id).is_some_and(|slot| slot.kept && slot.is_behind()) {
-            self.settlement.expect(&id, revision.counter);
+            self.settlement.expect(Matter::Svid(id), revision.counter);
         }
     }
 
@@ -342,7 +362,7 @@ impl State {
             if let Some(slot) = self.slots.get_mut(id) {
                 slot.kept = true;
                 if slot.held.is_none() {
-                    self.settlement.expect(id, revision.counter);
+                    self.settlement.expect(Matter::Svid(id.clone()), revision.counter);
                 }
             }
             self.kept.insert(id.clone());

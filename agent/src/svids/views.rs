@@ -8,6 +8,7 @@ use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::Demand;
 use trust_domains::wire::node::NodeEntry;
 
+use super::settlement::Matter;
 use super::slot::Slot;
 use super::state::{State, UNUSED_LIMIT};
 use super::subscription::{Publication, View, ViewKey};
@@ -87,11 +88,10 @@ impl State {
     pub(super) fn trim(&mut self) {
         for id in self.unused.trim(UNUSED_LIMIT) {
             self.kept.remove(&id);
-            self.settlement.settle(&id);
+            self.settlement.settle(&Matter::Svid(id.clone()));
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.kept = false;
-                slot.held = None;
-                slot.stale = false;
+                slot.put(None, false, &self.tainted);
             }
         }
     }

@@ -100,6 +100,7 @@ impl Assembly {
                 bundle,
                 federated,
                 tainted,
+                crls: _,
                 last,
             } => {
                 let federated = self.federated(federated)?;
@@ -113,6 +114,7 @@ impl Assembly {
                 bundle,
                 federated,
                 tainted,
+                crls: _,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
@@ -229,6 +231,7 @@ mod tests {
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
             tainted: Vec::new(),
+            crls: None,
             last,
         }
     }
@@ -241,6 +244,7 @@ mod tests {
             bundle: None,
             federated: None,
             tainted: None,
+            crls: None,
         }
     }
 
@@ -285,6 +289,7 @@ mod tests {
             bundle: None,
             federated: Vec::new(),
             tainted: Vec::new(),
+            crls: None,
             last: true,
         };
         assert_eq!(assembly(None).take(without).unwrap_err(), SyncFault::NoBundle);
@@ -297,6 +302,7 @@ mod tests {
             bundle: Some(empty.into()),
             federated: Vec::new(),
             tainted: Vec::new(),
+            crls: None,
             last: true,
         };
         assert_eq!(assembly(None).take(message).unwrap_err(), SyncFault::EmptyBundle);
@@ -311,6 +317,7 @@ mod tests {
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
             tainted: None,
+            crls: None,
         };
         let refused = assembly(Some(8)).take(of_partner("td.example")).unwrap_err();
         assert!(matches!(refused, SyncFault::PartnerIsOwn { .. }), "{refused}");
@@ -324,6 +331,7 @@ mod tests {
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
             tainted: Vec::new(),
+            crls: None,
             last: true,
         };
         assert!(matches!(assembly(None).take(in_snapshot), Err(SyncFault::PartnerIsOwn { .. })));

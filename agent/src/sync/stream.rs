@@ -60,7 +60,7 @@ enum SyncError {
 impl SyncError {
     /// Returns whether the server refused the identity itself.
     fn is_refusal(&self) -> bool {
-        matches!(self, Self::Call(error) if error.problem().is_some_and(|problem| Verdict::of(problem.code()) != Verdict::Passing))
+        matches!(self, Self::Call(error) if error.problem().is_some_and(|problem| matches!(Verdict::of(problem.code()), Verdict::Banned | Verdict::Gone)))
     }
 
     /// Returns whether resuming would only lead to the same: a snapshot is asked for instead.

@@ -7,13 +7,14 @@ use tokio::sync::Notify;
 use trust_domains::EntryId;
 use trust_domains::clock::{Clock, Reading, SharedClock};
 use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 
 use super::followed::{Followed, Look};
 use super::held::Order;
 use super::state::{Outcome, State};
 use crate::issuing::Due;
-use crate::svids::SvidCache;
+use crate::svids::{Replacer, SvidCache};
 
 /// The WIT-SVIDs of this node's workloads. A clone is the same cache.
 #[derive(Clone)]
@@ -94,6 +95,19 @@ impl WitCache {
         let present: HashMap<_, _> = ours.into_iter().filter_map(|id| entries.entry(&id).map(|entry| (id, entry))).collect();
         self.read(|state, _| state.keep(&present));
         self.shared.work.notify_one();
+    }
+
+    /// Takes the list of authorities whose tokens are to be replaced.
+    pub(crate) fn taint(&self, tainted: Tainted) {
+        self.read(|state, _| state.taint(tainted));
+        self.shared.work.notify_one();
+    }
+
+    /// Tells once no token of a tainted key is shown any more.
+    pub(super) fn tell_replaced(&self, replacer: &Replacer) {
+        if let Some(done) = self.read(|state, _| state.replaced()) {
+            replacer.replaced(&done);
+        }
     }
 
     /// Holds the lock for a short, never waiting, look or change.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trust_domains::Revision;
 use trust_domains::plan::rotation::HeldCredential;
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 
 use super::token::WitSvid;
@@ -17,6 +18,13 @@ pub(crate) struct Held {
     pub(super) entry_revision: Revision,
     pub(super) times: HeldCredential,
     pub(super) life: Duration,
+}
+
+impl Held {
+    /// Returns whether one of these authorities signed it.
+    pub(super) fn is_signed_by(&self, tainted: &Tainted) -> bool {
+        tainted.signed_token(self.svid.token.as_str())
+    }
 }
 
 /// One token to be issued.

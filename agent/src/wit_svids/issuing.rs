@@ -8,24 +8,27 @@ use trust_domains::plan::rotation::{Jitter, RotationPolicy};
 use super::batch::Issuer;
 use super::cache::WitCache;
 use super::held::{Held, Order};
-use crate::issuing::{Credentials, Due, Outcomes, Server, Upstream, after_each_change, keep_fresh, whenever_back};
+use crate::issuing::{Credentials, Due, Outcomes, Server, Upstream, after_each_change, keep_fresh, whenever_back, whenever_tainted};
 use crate::metrics::AgentMetrics;
-use crate::svids::SvidCache;
+use crate::svids::{Replacer, SvidCache};
 
 /// The WIT-SVIDs of the cache, to be issued for those who follow them and to be kept fresh.
 pub(crate) struct WitIssuing {
     pub(crate) tokens: WitCache,
+    /// The list of tainted authorities, and who waits until no token of theirs is given out.
+    pub(crate) replacer: Replacer,
     pub(crate) metrics: Arc<AgentMetrics>,
 }
 
 impl WitIssuing {
-    /// Runs until `stop`: issues tokens, drops those of entries that went, and tries again when the server is back.
+    /// Runs until `stop`: issues tokens, drops those of entries that went, replaces those of tainted keys, and tries again when the server is back.
     pub(crate) async fn run(self, entries: SvidCache, upstream: Upstream, stop: CancellationToken) {
-        let (tokens, link) = (self.tokens.clone(), upstream.link());
+        let (tokens, link, tainted) = (self.tokens.clone(), upstream.link(), self.replacer.changes());
         tokio::select! {
             () = keep_fresh(self, upstream, stop) => {}
             () = after_each_change(entries, |entries| tokens.take_entries(entries)) => {}
             () = whenever_back(link, || tokens.retry_now()) => {}
+            () = whenever_tainted(tainted, |list| tokens.taint(list)) => {}
         }
     }
 }
@@ -35,6 +38,7 @@ impl Credentials for WitIssuing {
     type Held = Held;
 
     fn due(&self, policy: &RotationPolicy) -> Due<Order> {
+        self.tokens.tell_replaced(&self.replacer);
         self.tokens.due(policy)
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use trust_domains::EntryId;
 use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::{Attempt, CredentialState, Demand};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 
 use super::followed::Look;
@@ -20,6 +21,8 @@ pub(super) struct Slot {
     pub(super) held: Option<Held>,
     /// The entry changed after the token was issued.
     pub(super) stale: bool,
+    /// A tainted key signed the token.
+    pub(super) tainted: bool,
     pub(super) followers: usize,
     /// When the last follower left, since boot.
     pub(super) left_at: Duration,
@@ -38,6 +41,7 @@ impl Slot {
             entry,
             held: None,
             stale: false,
+            tainted: false,
             followers: 0,
             left_at: Duration::ZERO,
             in_flight: false,
@@ -104,6 +108,7 @@ impl Slot {
         match &self.held {
             Some(held) if held.svid.spiffe_id != self.entry.spiffe_id => Demand::IdentityChanged,
             Some(_) if self.stale => Demand::EntryChanged,
+            Some(_) if self.tainted => Demand::IssuerTainted,
             _ => Demand::Current,
         }
     }
@@ -114,11 +119,12 @@ impl Slot {
         {
             self.last_error = Some(format!("the WIT-SVID ended at {}", held.svid.expires_at));
         }
-        self.stale = false;
+        (self.stale, self.tainted) = (false, false);
         self.ring();
     }
 
-    pub(super) fn hold(&mut self, held: Held, stale: bool) {
+    pub(super) fn hold(&mut self, held: Held, stale: bool, tainted: &Tainted) {
+        self.tainted = held.is_signed_by(tainted);
         self.held = Some(held);
         self.stale = stale;
         self.retry_now();

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use trust_domains::EntryId;
 use trust_domains::clock::Reading;
 use trust_domains::plan::rotation::{CredentialState, Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 
 use super::followed::Look;
@@ -37,6 +38,8 @@ pub(super) struct State {
     unfollowed: Recency,
     /// The number of the latest slot.
     latest: u64,
+    /// The authorities whose tokens are being replaced.
+    tainted: Tainted,
 }
 
 /// What a follower is known by.
@@ -126,6 +129,7 @@ impl State {
     /// Takes the outcomes of a batch.
     pub(super) fn settle(&mut self, outcomes: Vec<(Order, Outcome)>, jitter: Jitter, now: Reading) {
         for (order, outcome) in outcomes {
+            let tainted = self.tainted.clone();
             let Some(slot) = self.slot(&order.entry.id, order.slot) else { continue };
             slot.in_flight = false;
             let life = slot.held.as_ref().map_or(USUAL_LIFE, |held| held.life);
@@ -135,7 +139,11 @@ impl State {
                     // A token that shows a newer commit than the one that was asked by is no reason to ask again.
                     let changed = order.entry.revision != slot.entry.revision;
                     let stale = changed && held.entry_revision != slot.entry.revision;
-                    slot.hold(held, stale);
+                    slot.hold(held, stale, &tainted);
+                    if slot.tainted {
+                        // The next one may be the same: it is not asked for at once.
+                        slot.fail("the server signs with a key that it calls tainted".to_owned(), retry_at);
+                    }
                 }
                 Outcome::Unreached(reason) | Outcome::Refused(reason) => slot.fail(reason, retry_at),
             }
@@ -167,6 +175,32 @@ impl State {
                 false
             }
         });
+    }
+
+    /// Takes the list of authorities whose tokens are to be replaced. Those that are followed are due at once, and shown meanwhile; those that nobody
+    /// follows are dropped: whoever comes back gets another.
+    pub(super) fn taint(&mut self, tainted: Tainted) {
+        if self.tainted == tainted {
+            return;
+        }
+        self.tainted = tainted;
+        let (tainted, unfollowed) = (&self.tainted, &mut self.unfollowed);
+        self.slots.retain(|id, slot| {
+            slot.tainted = slot.held.as_ref().is_some_and(|held| held.is_signed_by(tainted));
+            let dropped = slot.tainted && slot.followers == 0;
+            if dropped {
+                unfollowed.take(id);
+            } else if slot.tainted {
+                slot.retry_now();
+            }
+            !dropped
+        });
+    }
+
+    /// Returns the list, once no token of a tainted key is shown any more.
+    pub(super) fn replaced(&self) -> Option<Tainted> {
+        let shown = self.slots.values().any(|slot| slot.tainted);
+        (!shown).then(|| self.tainted.clone())
     }
 
     /// Returns how many valid tokens are held.

@@ -18,6 +18,7 @@ use super::identity::NodeRefused;
 use super::promotions::Promotions;
 use super::renew::RenewalGrace;
 use super::repeated::RepeatedRefusals;
+use super::restored::RestoreWindow;
 use super::token::{Admission, TokenId, TokenRecord};
 use super::x509pop::{Presented, X509PopPolicy};
 use crate::decisions::{Cause, DecisionLog};
@@ -52,6 +53,8 @@ pub struct Attestation {
     pub certificate_refusals: RepeatedRefusals,
     /// When nodes gave up keys.
     pub promotions: Promotions,
+    /// Whether this store was restored a short while ago.
+    pub restore_window: RestoreWindow,
     /// The clock.
     pub clock: SharedClock,
 }

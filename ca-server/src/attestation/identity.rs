@@ -1,10 +1,12 @@
 //! Who a node is, on every call.
 //!
 //! Not "whoever chains to the root": the record of the node pins the key of its SVID, and that of the next one while it renews. What the handshake proved
-//! is compared with the record as it is now, so that a ban, an eviction or a renewal elsewhere counts from its commit on.
+//! is compared with the record as it is now, so that a ban, an eviction or a renewal elsewhere counts from its commit on. Under a tainted authority a pinned
+//! key may only renew: until the renewed SVID is used, and never after.
 
 use thiserror::Error;
 use trust_domains::node::NodeRecord;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
 use trust_domains::x509::VerifiedPeer;
@@ -21,6 +23,14 @@ pub enum NodeRefused {
     Banned {
         /// The node.
         node: SpiffeId,
+    },
+    /// A tainted authority signed the certificate: it is good for one renewal.
+    #[error("the SVID of node {node} was signed by {issuer}, which is being replaced")]
+    IssuerTainted {
+        /// The node.
+        node: SpiffeId,
+        /// The authority.
+        issuer: AuthorityId,
     },
     /// The certificate of the connection has ended since it was opened.
     #[error("the certificate that opened this connection ended at {ended_at}")]
@@ -43,6 +53,18 @@ pub enum NodeRefused {
     /// The connection has no client certificate.
     #[error("the connection has no client certificate")]
     NoCertificate,
+    /// The server was restored from a backup that is older than the node.
+    #[error("this server was restored from a backup that does not know node {node}")]
+    NotRestored {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The server was restored from a backup that is older than the node's SVID: the node may renew it, and nothing else.
+    #[error("this server was restored from a backup that is older than the SVID of node {node}")]
+    RecordOutdated {
+        /// The node.
+        node: SpiffeId,
+    },
     /// There is no such node; a workload's SVID lands here too.
     #[error("there is no node {presented}")]
     Unknown {
@@ -57,8 +79,11 @@ impl Coded for NodeRefused {
             // What follows from it is a ban.
             Self::Banned { .. } | Self::KeyCopied { .. } => Code::NodeBanned,
             Self::ConnectionExpired { .. } => Code::ConnectionIdentityExpired,
+            Self::IssuerTainted { .. } => Code::NodeIssuerTainted,
             Self::KeyReplaced { .. } | Self::Unknown { .. } => Code::NodeUnknown,
             Self::NoCertificate => Code::NodeRequired,
+            Self::NotRestored { .. } => Code::NodeNotRestored,
+            Self::RecordOutdated { .. } => Code::NodeRecordOutdated,
         }
     }
 }
@@ -84,6 +109,7 @@ pub struct AuthenticatedNode {
     spiffe_id: SpiffeId,
     key: KeyHash,
     ends_at: Timestamp,
+    issuer: Option<AuthorityId>,
 }
 
 impl AuthenticatedNode {
@@ -92,14 +118,19 @@ impl AuthenticatedNode {
     /// # Errors
     /// It speaks for none.
     pub fn check(peer: Option<&VerifiedPeer>, registry: &Registry, now: Timestamp) -> Result<Self, NodeRefused> {
-        let peer = peer.ok_or(NodeRefused::NoCertificate)?;
-        let node = Self {
+        let node = Self::of(peer.ok_or(NodeRefused::NoCertificate)?);
+        node.check_again(registry, now)?;
+        Ok(node)
+    }
+
+    /// Names the node that a connection proved to be. Whether it may be served is the caller's to say.
+    pub(super) fn of(peer: &VerifiedPeer) -> Self {
+        Self {
             spiffe_id: peer.spiffe_id().clone(),
             key: *peer.key_hash(),
             ends_at: peer.not_after(),
-        };
-        node.check_again(registry, now)?;
-        Ok(node)
+            issuer: peer.issuer_key_id().and_then(|id| id.parse().ok()),
+        }
     }
 
     /// Says whether the node may still be served, now: asked before each message of a stream.
@@ -111,6 +142,21 @@ impl AuthenticatedNode {
             return Err(NodeRefused::ConnectionExpired { ended_at: self.ends_at });
         }
         registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))
+    }
+
+    /// Refuses a node whose SVID one of these authorities signed: it may renew it, and nothing else. A stream that is open goes on until the node uses the
+    /// renewed one: on it the node hears that it shall renew.
+    ///
+    /// # Errors
+    /// [`NodeRefused::IssuerTainted`].
+    pub fn refuse_tainted(&self, tainted: &[AuthorityId]) -> Result<(), NodeRefused> {
+        match &self.issuer {
+            Some(issuer) if tainted.contains(issuer) => Err(NodeRefused::IssuerTainted {
+                node: self.spiffe_id.clone(),
+                issuer: issuer.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the node.

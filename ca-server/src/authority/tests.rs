@@ -86,13 +86,11 @@ async fn who_signs_is_who_the_plan_names() {
     for _ in 0..30 {
         world.clock.advance(HOUR * 11);
         let (set, now) = (world.authorities.set(), world.clock.now());
-        let state = AuthoritiesState {
-            authorities: world.authorities.states(now.wall),
-            clock: ClockEvidence {
-                accepted: None,
-                last_stored: None,
-            },
+        let clock = ClockEvidence {
+            accepted: None,
+            last_stored: None,
         };
+        let state = AuthoritiesState::new(world.authorities.states(now.wall), clock);
         let named = |signing| match signing {
             Signing::With(id) => Some(id),
             Signing::Stopped => None,

@@ -11,7 +11,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential, Jitter, RenewReason, RotationAction, RotationPolicy, plan, retry_delay};
+use trust_domains::plan::tainted::Tainted;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
 use trust_domains::{Serial, Timestamp};
@@ -86,11 +88,12 @@ impl Coded for ServerIdentityError {
     }
 }
 
-/// Keeps the server's SVID fresh.
+/// Keeps the server's SVID fresh, and re-issues it at once when its issuer is tainted.
 pub struct ServerIdentity {
     issuance: Arc<Issuance>,
     clock: SharedClock,
     current: watch::Sender<Arc<ServerCredential>>,
+    tainted: watch::Receiver<Arc<[AuthorityId]>>,
     failures: u32,
     attempt: Attempt,
 }
@@ -103,6 +106,7 @@ impl ServerIdentity {
     pub async fn start(issuance: Arc<Issuance>, clock: SharedClock) -> Result<Self, ServerIdentityError> {
         let credential = issue(&issuance, &clock).await?;
         Ok(Self {
+            tainted: issuance.authorities().tainted(),
             issuance,
             clock,
             current: watch::Sender::new(Arc::new(credential)),
@@ -124,6 +128,8 @@ impl ServerIdentity {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+                // A new list is a reason to look at once, and to try again what failed.
+                Ok(()) = self.tainted.changed() => self.attempt = Attempt::Idle,
             }
         }
     }
@@ -133,7 +139,10 @@ impl ServerIdentity {
         let held = self.current.borrow().held;
         let state = CredentialState {
             id: (),
-            demand: Demand::Current,
+            demand: match self.is_tainted() {
+                true => Demand::IssuerTainted,
+                false => Demand::Current,
+            },
             held: Some(held),
             attempt: self.attempt,
         };
@@ -150,16 +159,35 @@ impl ServerIdentity {
             Ok(credential) => {
                 tracing::info!(serial = %credential.serial, until = %credential.expires_at, ?reason, "the server's SVID was renewed");
                 self.current.send_replace(Arc::new(credential));
-                (self.failures, self.attempt) = (0, Attempt::Idle);
+                (self.failures, self.attempt) = match self.is_tainted() {
+                    // No successor signs yet: asking at once would bring the same.
+                    true => (self.failures.saturating_add(1), self.later()),
+                    false => (0, Attempt::Idle),
+                };
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let (until, failures) = (self.current.borrow().expires_at, self.failures);
                 tracing::warn!(%error, code = %error.code(), %until, failures, "the server's SVID was not renewed; the one in use stays");
-                let delay = retry_delay(self.failures, self.issuance.server_ttl(), Jitter::NONE);
-                self.attempt = Attempt::RetryAt(self.clock.now().since_boot.saturating_add(delay));
+                self.attempt = self.later();
             }
         }
+    }
+
+    fn later(&self) -> Attempt {
+        let delay = retry_delay(self.failures, self.issuance.server_ttl(), Jitter::NONE);
+        Attempt::RetryAt(self.clock.now().since_boot.saturating_add(delay))
+    }
+
+    /// Returns whether a tainted authority signed the SVID in use.
+    fn is_tainted(&self) -> bool {
+        let tainted: Tainted = self.tainted.borrow().iter().cloned().collect();
+        self.current
+            .borrow()
+            .certified
+            .cert
+            .first()
+            .is_some_and(|leaf| tainted.signed_certificate(leaf))
     }
 }
 

@@ -56,6 +56,9 @@ pub(super) struct Indexed {
     pub(super) serial: Option<Serial>,
     #[serde(default)]
     pub(super) not_after: Option<Timestamp>,
+    /// Who signed what ends then.
+    #[serde(default)]
+    pub(super) issuer: Option<String>,
 }
 
 /// The end of the chain, to which the next record is linked.

@@ -4,7 +4,7 @@
 //!   wait share one `fdatasync`.
 //! - Records are chained: each carries SHA-256 over the hash before it and its own octets. The chain is verified at every open.
 //! - Segments are dropped whole once every certificate and token in them has expired; the drop is itself a record.
-//! - An index of the unexpired serials is rebuilt at open.
+//! - An index of the unexpired serials is rebuilt at open, and with it how much each authority has signed.
 //! - A torn tail, which was never acknowledged, is cut at open and the cut is recorded. Damage to what was acknowledged is an error.
 //! - A failed write or sync latches: nothing more is recorded, and so nothing signed, until a new start has read what is really there.
 //!
@@ -31,12 +31,14 @@ mod read;
 mod recovery;
 mod segment;
 mod serials;
+mod signed;
 mod writer;
 
 pub use error::{JournalError, JournalOpenError};
 
 use segment::Segments;
 use serials::Serials;
+use signed::Signed;
 use writer::{Request, Writer};
 
 /// The issuance journal of this replica. Clones share it.
@@ -55,6 +57,7 @@ struct Inner {
 #[derive(Debug)]
 struct Shared {
     serials: Serials,
+    signed: Signed,
     segments: Mutex<Segments>,
 }
 
@@ -104,6 +107,7 @@ impl Journal {
         let (last, watching) = watch::channel(recovered.end.last_seq);
         let shared = Arc::new(Shared {
             serials: recovered.serials,
+            signed: recovered.signed,
             segments: Mutex::new(recovered.segments),
         });
         let mut writer = Writer::new(directory, recovered.end, Arc::clone(&shared), last, clock, disk, segment_len)?;
@@ -167,6 +171,13 @@ impl Journal {
     #[must_use]
     pub fn contains(&self, serial: &Serial) -> bool {
         self.0.shared.serials.contains(serial)
+    }
+
+    /// Returns how many unexpired certificates and tokens this replica signed with an authority, which is named as in the records: by its key identifier in
+    /// hex.
+    #[must_use]
+    pub fn signed_by(&self, issuer: &str, now: Timestamp) -> u64 {
+        self.0.shared.signed.unexpired(issuer, now)
     }
 
     /// Returns durable records after a number, in order, at most so many; empty at the end.

@@ -13,6 +13,7 @@ use super::JournalOpenError;
 use super::frame::{ChainEnd, Frame, was_durable};
 use super::segment::{self, FORMAT, HEADER_LEN, Header, Segment, Segments};
 use super::serials::Serials;
+use super::signed::Signed;
 use crate::store::disk::sync_directory;
 
 /// What was found.
@@ -20,6 +21,7 @@ use crate::store::disk::sync_directory;
 pub(super) struct Recovered {
     pub(super) segments: Segments,
     pub(super) serials: Serials,
+    pub(super) signed: Signed,
     pub(super) end: ChainEnd,
     pub(super) cut_bytes: u64,
     pub(super) records: u64,
@@ -31,6 +33,7 @@ pub(super) fn recover(directory: &Path, now: Timestamp) -> Result<Recovered, Jou
     let mut recovered = Recovered {
         segments: Segments::default(),
         serials: Serials::default(),
+        signed: Signed::default(),
         end: ChainEnd::START,
         cut_bytes: 0,
         records: 0,
@@ -98,6 +101,8 @@ impl Recovered {
             segment.push(record.seq, frame.len() as u64, record.not_after);
             let unexpired = record.serial.zip(record.not_after).filter(|(_, not_after)| *not_after >= now);
             self.serials.add(unexpired);
+            let signed = record.issuer.as_deref().zip(record.not_after);
+            self.signed.add(signed.filter(|(_, not_after)| *not_after >= now));
             self.records += 1;
             offset += frame.len();
         }

@@ -161,6 +161,26 @@ async fn the_index_holds_the_unexpired_serials_after_reopening_too() {
 }
 
 #[tokio::test]
+async fn what_each_authority_signed_is_counted_until_it_ends_after_reopening_too() {
+    let world = World::new();
+    let journal = world.open();
+    journal.append(vec![issued(1, 60), issued(2, 600), issued(3, 600)]).await.unwrap();
+    let AuditEvent::Issued(Issuance { issuer, .. }) = issued(1, 60) else {
+        panic!("an issuance")
+    };
+    let now = world.clock.now().wall;
+    let counts = |journal: &Journal| [0, 60, 61, 601].map(|later| journal.signed_by(&issuer, now + Duration::from_secs(later)));
+    assert_eq!(counts(&journal), [3, 3, 2, 0]);
+    assert_eq!(journal.signed_by("00", now), 0);
+    drop(journal);
+    world.clock.advance(Duration::from_secs(61));
+    let journal = world.open();
+    assert_eq!(counts(&journal), [2, 2, 2, 0]);
+    journal.prune(now + Duration::from_secs(601)).await.unwrap();
+    assert_eq!(counts(&journal), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
 async fn a_tail_torn_at_any_octet_is_cut_and_the_cut_is_recorded() {
     let world = World::new();
     let journal = world.open();

@@ -70,6 +70,8 @@ struct Record {
     serial: Option<Serial>,
     /// When what it announces ends.
     not_after: Option<Timestamp>,
+    /// Who signs that.
+    issuer: Option<String>,
 }
 
 impl Writer {
@@ -213,6 +215,9 @@ impl Writer {
         self.shared
             .serials
             .add(group.records.iter().filter_map(|record| record.serial.zip(record.not_after)));
+        self.shared
+            .signed
+            .add(group.records.iter().filter_map(|record| record.issuer.as_deref().zip(record.not_after)));
         if let Some(segment) = self.shared.segments().0.back_mut() {
             for record in &group.records {
                 segment.push(record.seq, record.len, record.not_after);
@@ -223,6 +228,7 @@ impl Writer {
 
     fn prune(&mut self, now: Timestamp) -> Result<PruneReport, JournalError> {
         self.shared.serials.forget_expired(now);
+        self.shared.signed.forget_expired(now);
         let expired = self.shared.segments().expired(now);
         let mut report = PruneReport::default();
         for segment in expired {
@@ -285,6 +291,7 @@ impl Group {
                 len,
                 serial: serial(event),
                 not_after: not_after(event),
+                issuer: issuer(event),
             });
         }
         Ok(())
@@ -302,6 +309,14 @@ fn not_after(event: &AuditEvent) -> Option<Timestamp> {
     match event {
         AuditEvent::Issued(issuance) => Some(issuance.not_after),
         AuditEvent::TokenIssued(issuance) => Some(issuance.not_after),
+        AuditEvent::Decided(_) | AuditEvent::TailCut { .. } => None,
+    }
+}
+
+fn issuer(event: &AuditEvent) -> Option<String> {
+    match event {
+        AuditEvent::Issued(issuance) => Some(issuance.issuer.clone()),
+        AuditEvent::TokenIssued(issuance) => Some(issuance.issuer.clone()),
         AuditEvent::Decided(_) | AuditEvent::TailCut { .. } => None,
     }
 }

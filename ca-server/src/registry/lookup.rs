@@ -32,7 +32,7 @@ impl BundleWitness for Registry {
     }
 
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
-        self.presence.missing_connected(may_be_served(&self.read(), now), counter)
+        self.presence.missing_connected(may_be_served(&self.read(), now), counter, now)
     }
 }
 

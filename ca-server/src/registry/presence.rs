@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ use crate::attestation::NodeRefused;
 
 /// The most streams of one node: the one in use, and the one of a lost connection that nobody has noticed yet.
 pub const STREAMS_PER_NODE: usize = 2;
+
+/// How long a node whose stream ended counts as one that is about to be connected again: an agent waits at most 10 s before it tries.
+pub const RECONNECTING: Duration = Duration::from_secs(15);
 
 /// Why a stream ends.
 #[derive(Debug, Clone, Error)]
@@ -119,6 +123,8 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Presence {
     nodes: Mutex<HashMap<SpiffeId, NodePresence>>,
+    /// When it was first asked who is connected, right after the start.
+    first_asked: OnceLock<Timestamp>,
     moved: watch::Sender<()>,
 }
 
@@ -144,6 +150,7 @@ impl Default for Presence {
     fn default() -> Self {
         Self {
             nodes: Mutex::default(),
+            first_asked: OnceLock::new(),
             moved: watch::Sender::new(()),
         }
     }
@@ -218,9 +225,18 @@ impl Presence {
         self.missing_where(nodes, counter, |_| true)
     }
 
-    /// Returns those of these nodes that are connected and have not acknowledged a commit or a later one.
-    pub fn missing_connected<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64) -> Missing {
-        self.missing_where(nodes, counter, |presence| presence.is_some_and(|node| !node.streams.is_empty()))
+    /// Returns those of these nodes that are connected, or about to be again, and have not acknowledged a commit or a later one.
+    ///
+    /// A node that renews its SVID connects anew, and all nodes do after a start of the server: for [`RECONNECTING`] they count as connected. Else an emergency
+    /// would be over before those took part in it whom it concerns most.
+    pub fn missing_connected<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64, now: Timestamp) -> Missing {
+        let first_asked = *self.first_asked.get_or_init(|| now);
+        let reconnects = |since: Timestamp| since <= now && now < since + RECONNECTING;
+        self.missing_where(nodes, counter, |presence| match presence {
+            Some(node) if !node.streams.is_empty() => true,
+            Some(node) => node.away_since.is_some_and(reconnects),
+            None => reconnects(first_asked),
+        })
     }
 
     fn missing_where<'a>(&self, nodes: impl Iterator<Item = &'a NodeRecord>, counter: u64, counts: impl Fn(Option<&NodePresence>) -> bool) -> Missing {
@@ -368,7 +384,10 @@ mod tests {
         let record = NodeRecord::new(node(), SelectorSet::default(), NOW, svid).unwrap();
         let presence = Presence::default();
         let missing = |counter| presence.missing(std::iter::once(&record), counter).count();
-        let connected = |counter| presence.missing_connected(std::iter::once(&record), counter).count();
+        let later = NOW + RECONNECTING;
+        let connected_at = |now, counter| presence.missing_connected(std::iter::once(&record), counter, now).count();
+        let connected = |counter| connected_at(later, counter);
+        assert_eq!(connected_at(NOW, 4), 1, "the server just started, and it may be on its way");
         assert_eq!((missing(4), connected(4)), (1, 0), "it never connected");
         let stream = OpenStream::new(key(1), 4);
         presence.open(&node(), Arc::clone(&stream), None);
@@ -385,6 +404,7 @@ mod tests {
         assert_eq!((missing(99), connected(99)), (1, 1));
         let open: Vec<_> = presence.nodes().values().flat_map(|node| node.streams.clone()).collect();
         open.iter().for_each(|stream| presence.close(&node(), stream, true, NOW));
+        assert_eq!(connected_at(NOW, 99), 1, "it may only be connecting anew");
         assert_eq!((missing(99), connected(99)), (1, 0), "it went away");
     }
 

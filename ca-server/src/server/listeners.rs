@@ -97,6 +97,7 @@ impl Listeners {
             decisions: rooms.decisions.clone(),
             first_bundle: Arc::clone(&bundle.borrow()),
             bundle: bundle.clone(),
+            tainted: rooms.authorities.tainted(),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
         };
@@ -115,9 +116,11 @@ impl Listeners {
 
         let admin_api = AdminApi {
             trust_domain: rooms.trust_domain.clone(),
+            store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),
+            authorities: Arc::clone(&rooms.authorities),
             issuance: Arc::clone(&rooms.issuance),
             metrics: metrics.clone(),
             journal: rooms.journal.clone(),

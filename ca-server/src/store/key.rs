@@ -41,6 +41,8 @@ impl Prefix {
     pub const META: Self = Self("meta/");
     /// Nodes.
     pub const NODES: Self = Self("node/");
+    /// Operators' orders about authorities.
+    pub const ORDERS: Self = Self("order/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
 
@@ -86,6 +88,12 @@ impl Key {
         Prefix::TOKENS.key(id)
     }
 
+    /// Returns the key of an operator's order about authorities.
+    #[must_use]
+    pub fn order(id: &RecordName) -> Self {
+        Prefix::ORDERS.key(id)
+    }
+
     /// Returns the key of an authority.
     #[must_use]
     pub fn authority(id: &RecordName) -> Self {
@@ -112,7 +120,7 @@ impl Key {
     }
 
     /// Reads back a key that a backend stored; `None` unless it is one that could have been built.
-    pub(super) fn from_stored(octets: &[u8]) -> Option<Self> {
+    pub(crate) fn from_stored(octets: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(octets).ok()?;
         let (_, name) = text.split_once('/')?;
         RecordName::new(name).ok()?;

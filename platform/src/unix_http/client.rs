@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::client::{CallError, JsonLines, json_request, read_answer, within};
+use crate::client::{CallError, JsonLines, Octets, json_request, read_answer, within};
 use crate::sockets::SocketPath;
 
 /// Calls the API behind a Unix socket.
@@ -90,6 +90,19 @@ impl UnixHttpClient {
         within(&peer, self.deadline, async {
             let response = self.send(json_request(&peer, Method::GET, path, None::<&()>)?).await?;
             JsonLines::of(&peer, response).await
+        })
+        .await
+    }
+
+    /// Posts nothing and takes the octets of the answer; the deadline is for its beginning.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn octets(&self, path: &str) -> Result<Octets, CallError> {
+        let peer = self.peer();
+        within(&peer, self.deadline, async {
+            let response = self.send(json_request(&peer, Method::POST, path, None::<&()>)?).await?;
+            Octets::of(&peer, response).await
         })
         .await
     }

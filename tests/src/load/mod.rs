@@ -12,6 +12,7 @@ mod node;
 mod report;
 mod sds;
 mod subject;
+mod taint;
 mod tokens;
 mod workload_api;
 

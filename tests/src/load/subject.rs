@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, sds, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,8 @@ pub enum Subject {
     P8,
     /// Secret discovery: a rotation on 200 streams.
     Sds,
+    /// An emergency: what a tainted issuing CA signed is replaced on a thousand agents.
+    Taint,
 }
 
 /// How long to measure.
@@ -35,11 +37,24 @@ pub enum Subject {
 pub struct Effort {
     /// Seconds of each issuing measurement.
     pub seconds: u64,
+    /// Agents of the emergency.
+    pub agents: usize,
 }
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 9] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P6, Self::P7, Self::P8, Self::Sds];
+    const EACH: [Self; 10] = [
+        Self::P1,
+        Self::P2,
+        Self::P3,
+        Self::P4,
+        Self::P5,
+        Self::P6,
+        Self::P7,
+        Self::P8,
+        Self::Sds,
+        Self::Taint,
+    ];
 
     /// Returns the figures that this one stands for.
     #[must_use]
@@ -61,6 +76,7 @@ impl Subject {
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
             Self::Sds => vec![sds::rotations()],
+            Self::Taint => vec![taint::replacement(effort)],
         }
     }
 }

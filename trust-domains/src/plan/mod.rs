@@ -3,4 +3,5 @@
 pub mod authority;
 pub mod clock_evidence;
 pub mod rotation;
+pub mod tainted;
 pub mod validity;

@@ -23,6 +23,7 @@
 //! | `/v1/admin/authorities...` | see [`super::authorities`] | |
 //! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
+//! | `POST /v1/admin/backup` | - | the octets of a backup, sealed to the recovery key |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!
 //! `{id}` of an entry is its id, or its SPIFFE ID percent-encoded where that is unique; `{name}` of a node is its name or its SPIFFE ID percent-encoded.

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod audit;
 pub mod authorities;
 pub mod bundles;
+pub mod crls;
 pub mod encoding;
 pub mod node;
 mod schema;

@@ -8,6 +8,7 @@
 //! | `GET /v1/node/sync?epoch=E&after=N` | - | a line of JSON ([`SyncMessage`]) for each message, until the stream ends |
 //! | `POST /v1/node/ack` | [`Ack`] | 204 |
 //! | `POST /v1/node/issue` | [`IssueRequest`] | [`IssueResponse`] |
+//! | `POST /v1/node/crls` | [`HandedBack`](super::crls::HandedBack) | 204 |
 //! | `POST /v1/node/leave` | - | 204 |
 //!
 //! `E` and `N` are the two parts of the [`Revision`] that the agent shows, as its text has them (16 hex digits, decimal); an agent that shows nothing leaves both out.
@@ -15,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::crls::{CrlsChange, CrlsWhole};
 use super::encoding::Base64;
 use crate::bundle::SpiffeBundle;
 use crate::class::CredentialClass;
@@ -184,6 +186,9 @@ pub enum SyncMessage {
         /// In the last part: the issuing CAs and token keys whose credentials are to be replaced now.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tainted: Vec<AuthorityId>,
+        /// In the last part: the revocation lists of this trust domain, all of them; none where none are delivered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        crls: Option<CrlsWhole>,
         /// Whether the snapshot is complete with this part.
         last: bool,
     },
@@ -203,10 +208,13 @@ pub enum SyncMessage {
         /// When one of them or the node's need changed: all bundles of partners, as in a snapshot. A partner that is not among them is withdrawn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         federated: Option<Vec<SpiffeBundle>>,
-        /// When it changed, and after each resumption as long as there are any: all issuing CAs and token keys whose credentials are to be replaced now, each by
+        /// When it changed, and at each resumption: all issuing CAs and token keys whose credentials are to be replaced now, each by
         /// its key identifier (the AKI of a leaf, the `kid` of a token). The commit is acknowledged when nothing that one of them signed is shown any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tainted: Option<Vec<AuthorityId>>,
+        /// The revocation lists, when one of them changed. They count for the acknowledgement like a bundle.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        crls: Option<CrlsChange>,
     },
     /// The agent resumed at a revision that needs nothing more: it is up to date.
     Current {

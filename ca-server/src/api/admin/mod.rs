@@ -1,6 +1,8 @@
 //! The admin API (`trust_domains::wire::admin`), for the operator on the machine: the socket admits the process's own user and root, and no one else.
 
 mod audit;
+mod authorities;
+mod backup;
 mod bundles;
 mod caller;
 mod entries;
@@ -25,23 +27,29 @@ use trust_domains::{TrustBundle, TrustDomain};
 
 use super::admission::{Gate, admit};
 use crate::attestation::JoinTokens;
+use crate::authority::Authorities;
 use crate::decisions::DecisionLog;
 use crate::issuance::Issuance;
 use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::store::SharedStore;
 
 /// What the admin API asks.
 pub struct AdminApi {
     /// The trust domain.
     pub trust_domain: TrustDomain,
+    /// Where everything is, to be backed up.
+    pub store: SharedStore,
     /// Entries and nodes.
     pub registry: Arc<Registry>,
     /// Changes them.
     pub editor: Arc<Editor>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
+    /// The authorities.
+    pub authorities: Arc<Authorities>,
     /// Mints tokens.
     pub issuance: Arc<Issuance>,
     /// What is counted.
@@ -111,7 +119,16 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
+        .route("/v1/admin/authorities", get(authorities::list))
+        .route("/v1/admin/authorities/prepare", post(authorities::prepare))
+        .route("/v1/admin/authorities/replace", post(authorities::replace))
+        .route("/v1/admin/authorities/replacements", get(authorities::replacements))
+        .route("/v1/admin/authorities/clock-ok", post(authorities::clock_ok))
+        .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
+        .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
+        .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
         .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
         .with_state(state)

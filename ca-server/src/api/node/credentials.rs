@@ -8,7 +8,7 @@ use platform::trace::{ApiError, ApiJson};
 use trust_domains::problem::Coded as _;
 use trust_domains::wire::node::{AttestRequest, NodeCredential, RenewExpiredRequest, RenewRequest};
 
-use super::caller::{NodeCaller, Stranger};
+use super::caller::{RenewingCaller, Stranger};
 use super::{NodeState, copied_key};
 use crate::attestation::{AttestError, NodeRefused};
 use crate::limits::NODE_BODY;
@@ -23,7 +23,11 @@ pub(super) async fn attest(State(api): Api, caller: Stranger, ApiJson(request): 
     Ok(ApiJson(credential))
 }
 
-pub(super) async fn renew(State(api): Api, caller: NodeCaller, ApiJson(request): Body<RenewRequest>) -> Result<ApiJson<NodeCredential>, ApiError> {
+pub(super) async fn renew(
+    State(api): Api,
+    RenewingCaller(caller): RenewingCaller,
+    ApiJson(request): Body<RenewRequest>,
+) -> Result<ApiJson<NodeCredential>, ApiError> {
     let outcome = api.attestation.renew(&caller.node, &caller.connection, &request, &caller.trace_id).await;
     renewed(&api, outcome)
 }
@@ -42,7 +46,7 @@ fn renewed(api: &NodeState, outcome: Result<NodeCredential, AttestError>) -> Res
     Ok(ApiJson(credential))
 }
 
-pub(super) async fn leave(State(api): Api, caller: NodeCaller) -> Result<StatusCode, ApiError> {
+pub(super) async fn leave(State(api): Api, RenewingCaller(caller): RenewingCaller) -> Result<StatusCode, ApiError> {
     api.editor.leave(caller.node.spiffe_id(), &caller.cause()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -30,6 +30,7 @@ pub(super) fn snapshot<'a>(
             bundle: if last { bundle.take() } else { None },
             federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
             tainted: if last { std::mem::take(&mut tainted) } else { Vec::new() },
+            crls: None,
             last,
         }
     })
@@ -77,6 +78,7 @@ pub(super) fn delta<'a>(
             bundle: if last { own.take() } else { None },
             federated: if last { federated.take() } else { None },
             tainted: if last { tainted.take() } else { None },
+            crls: None,
         }
     })
 }

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::authority::AuthorityId;
 
 use super::admission::{Gate, NodeCalls, admit};
 use crate::attestation::Attestation;
@@ -41,6 +42,8 @@ pub struct NodeApi {
     pub decisions: DecisionLog,
     /// The trust bundle.
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
+    /// The issuing CAs and token keys whose credentials are to be replaced.
+    pub tainted: watch::Receiver<Arc<[AuthorityId]>>,
     /// The bundle that the process started with.
     pub first_bundle: Arc<TrustBundle>,
     /// The clock.

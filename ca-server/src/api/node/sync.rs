@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded, Problem};
 use trust_domains::revision::ParseRevisionError;
 use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
@@ -93,6 +94,7 @@ pub(super) async fn sync(State(api): State<Arc<NodeState>>, caller: NodeCaller, 
     let (lines, body) = mpsc::channel(LINES_WAITING);
     let teller = Teller {
         bundle: api.bundle.clone(),
+        tainted: api.tainted.clone(),
         api,
         node: caller.node,
         connection: caller.connection,
@@ -113,6 +115,7 @@ struct Teller {
     connection: Arc<ConnectionInfo>,
     stream: Arc<OpenStream>,
     bundle: watch::Receiver<Arc<TrustBundle>>,
+    tainted: watch::Receiver<Arc<[AuthorityId]>>,
     lines: mpsc::Sender<Bytes>,
     /// The commit that the agent shows once it took everything that was sent.
     shows: Option<Revision>,
@@ -163,10 +166,16 @@ impl Teller {
                 () = self.connection.close.cancelled() => return Err(self.end_of_connection()),
                 () = self.lines.closed() => return Err(Over::Gone),
                 event = api.registry.next_event(&stream) => self.tell_event(event).await?,
-                changed = self.bundle.changed() => match changed {
-                    Ok(()) => self.tell_bundle().await?,
-                    Err(_) => return Err(StreamEnd::Shutdown.into()),
-                },
+                changed = self.bundle.changed() => {
+                    changed.map_err(|_| StreamEnd::Shutdown)?;
+                    self.bundle.mark_changed();
+                    self.tell_trust().await?;
+                }
+                changed = self.tainted.changed() => {
+                    changed.map_err(|_| StreamEnd::Shutdown)?;
+                    self.tainted.mark_changed();
+                    self.tell_trust().await?;
+                }
                 _ = heartbeat.tick() => self.tell_heartbeat().await?,
             }
             heartbeat.reset();
@@ -176,9 +185,10 @@ impl Teller {
     async fn tell_start(&mut self, start: Start) -> Result<(), Over> {
         match start {
             Start::Snapshot { revision, entries, federated } => {
+                let tainted = self.current_tainted();
                 let bundle = self.current_bundle();
                 let api = Arc::clone(&self.api);
-                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated, Vec::new()) {
+                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated, tainted) {
                     self.say(message).await?;
                 }
                 self.shows = Some(revision);
@@ -188,22 +198,14 @@ impl Teller {
                 revision,
                 changes,
                 federated: None,
-            } if changes.is_empty() && self.has_current_bundle() => {
+            } if changes.is_empty() && self.has_current_trust() => {
                 self.shows = Some(revision);
                 self.say(SyncMessage::Current { revision }).await
             }
             Start::Resume { revision, changes, federated } => {
+                let tainted = Some(self.current_tainted());
                 let own = Some(self.current_bundle());
-                self.tell_changes(
-                    revision,
-                    changes,
-                    Trust {
-                        own,
-                        federated,
-                        ..Trust::default()
-                    },
-                )
-                .await
+                self.tell_changes(revision, changes, Trust { own, federated, tainted }).await
             }
         }
     }
@@ -215,19 +217,11 @@ impl Teller {
                 self.tell_start(start).await
             }
             FeedEvent::Changed { counter, changes, partners } => {
-                // A new bundle goes along: it may be what the change is about.
-                let own = self.bundle.has_changed().unwrap_or(false).then(|| self.current_bundle());
+                // New trust goes along: it may be what the change is about.
+                let (own, tainted) = self.new_trust();
                 let federated = (partners == PartnerSet::Changed).then(|| self.api.registry.federated(self.node.spiffe_id()));
-                self.tell_changes(
-                    self.api.registry.at(counter),
-                    changes,
-                    Trust {
-                        own,
-                        federated,
-                        ..Trust::default()
-                    },
-                )
-                .await
+                self.tell_changes(self.api.registry.at(counter), changes, Trust { own, federated, tainted })
+                    .await
             }
         }
     }
@@ -242,18 +236,18 @@ impl Teller {
         Ok(())
     }
 
-    async fn tell_bundle(&mut self) -> Result<(), Over> {
+    /// Tells a new bundle, a new list of tainted authorities, or both.
+    async fn tell_trust(&mut self) -> Result<(), Over> {
         let revision = self.shows.unwrap_or_else(|| self.api.registry.revision());
-        let bundle = Some(self.current_bundle());
-        self.say(SyncMessage::Delta {
-            revision,
-            upserted: Vec::new(),
-            removed: Vec::new(),
-            bundle,
-            federated: None,
-            tainted: None,
-        })
-        .await
+        let (own, tainted) = self.new_trust();
+        self.tell_changes(revision, BTreeMap::new(), Trust { own, tainted, federated: None }).await
+    }
+
+    /// Returns what has changed since it was told. The list first: whoever hears that an authority is tainted has the bundle with its successor.
+    fn new_trust(&mut self) -> (Option<SpiffeBundle>, Option<Vec<AuthorityId>>) {
+        let tainted = self.tainted.has_changed().unwrap_or(false).then(|| self.current_tainted());
+        let own = self.bundle.has_changed().unwrap_or(false).then(|| self.current_bundle());
+        (own, tainted)
     }
 
     async fn tell_heartbeat(&mut self) -> Result<(), Over> {
@@ -285,13 +279,19 @@ impl Teller {
         Ok(())
     }
 
+    fn current_tainted(&mut self) -> Vec<AuthorityId> {
+        self.tainted.borrow_and_update().to_vec()
+    }
+
     fn current_bundle(&mut self) -> SpiffeBundle {
         SpiffeBundle::from(&**self.bundle.borrow_and_update())
     }
 
-    /// An agent that was connected to this very process, while the bundle never changed, has it.
-    fn has_current_bundle(&self) -> bool {
-        self.shows.is_some_and(|shows| self.api.registry.is_of_this_process(shows)) && Arc::ptr_eq(&self.bundle.borrow(), &self.api.first_bundle)
+    /// An agent that was connected to this very process, while the bundle never changed and nothing was tainted, needs nothing.
+    fn has_current_trust(&self) -> bool {
+        self.shows.is_some_and(|shows| self.api.registry.is_of_this_process(shows))
+            && Arc::ptr_eq(&self.bundle.borrow(), &self.api.first_bundle)
+            && self.tainted.borrow().is_empty()
     }
 
     /// The connection ends: with its certificate, or because the process does.

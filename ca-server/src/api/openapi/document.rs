@@ -18,7 +18,7 @@ pub(super) struct Call {
     method: HttpMethod,
     path: &'static str,
     operation: OperationBuilder,
-    answer: Option<(&'static str, Ref)>,
+    answer: Option<(&'static str, RefOr<Schema>)>,
     from_strangers: bool,
     schemas: Schemas,
 }
@@ -67,13 +67,20 @@ impl Call {
 
     /// The body of the answer; without one it is empty.
     pub(super) fn gives<T: ToSchema>(mut self) -> Self {
-        self.answer = Some(("application/json", self.named::<T>()));
+        self.answer = Some(("application/json", self.named::<T>().into()));
         self
     }
 
     /// The answer is a line of JSON for each of these.
     pub(super) fn streams<T: ToSchema>(mut self) -> Self {
-        self.answer = Some(("application/jsonl", self.named::<T>()));
+        self.answer = Some(("application/jsonl", self.named::<T>().into()));
+        self
+    }
+
+    /// The answer is octets, of no form that is described here.
+    pub(super) fn gives_octets(mut self) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream");
+        self.answer = Some(("application/octet-stream", schema.into()));
         self
     }
 

@@ -61,7 +61,14 @@ impl SledStore {
     /// # Errors
     /// There is something in the directory, or it cannot be written.
     pub fn create(directory: &Path, epoch: u64, disk: Disk) -> Result<Self, StoreError> {
-        let start = Revision { epoch, counter: 0 };
+        Self::create_at(directory, Revision { epoch, counter: 0 }, disk)
+    }
+
+    /// As [`create`](Self::create); its first commit is the one after `start`.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_at(directory: &Path, start: Revision, disk: Disk) -> Result<Self, StoreError> {
         let files = Files::create(directory, start)?;
         Self::start(files, start, disk)
     }
