@@ -77,6 +77,15 @@ impl Issuer {
         Self::new(Arc::from(unsigned.der().as_ref()), key)
     }
 
+    /// The same issuer without a thought for its constraints.
+    #[cfg(test)]
+    pub(crate) fn unconstrained_for_test(&self) -> Self {
+        Self {
+            permitted: PermittedNames::default(),
+            ..Self::for_test(self, self.key.clone())
+        }
+    }
+
     /// The same name with another key: for tests that watch the key.
     #[cfg(test)]
     pub(crate) fn for_test(like: &Self, key: AuthorityKey) -> Self {
