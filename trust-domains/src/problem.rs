@@ -124,6 +124,9 @@ codes! {
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
     Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "answer y, or give --yes";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
+    UpstreamInUse "upstream_in_use" 409 1 false "The server's configuration names the files of that upstream authority." "run the server without --upstream-cert and --upstream-key, then remove it";
+    UpstreamNotFound "upstream_not_found" 404 3 false "There is no such cross-certificate." "list what there is: troth authority upstream list";
+    UpstreamRefused "upstream_refused" 400 1 false "The upstream authority cannot certify the root of this trust domain, or what it returned is not a cross-certificate of that root." "look at the reason that is named; docs/upstream.md lists what an upstream authority must be";
     Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
     WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";
     WitDisabled "wit_disabled" 403 1 false "This server does not issue WIT-SVIDs." "run the server with --enable wit, or leave it out on the agent";

@@ -8,7 +8,7 @@ use platform::tls::{ClientKey, ClientKeyError};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use trust_domains::TrustDomain;
-use trust_domains::bundle::ParsedBundle;
+use trust_domains::bundle::{ParsedBundle, X509Authority};
 use trust_domains::join_link::{JoinLink, RootHash, ServerAddress};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
@@ -145,7 +145,7 @@ impl CertificateAdmission {
         let text = read_limited(path, LONGEST_FILE)?;
         let parsed = ParsedBundle::parse_pem(&self.trust_domain, &text).or_else(|_| ParsedBundle::parse(&self.trust_domain, &text));
         let bundle = parsed.map_err(|_| AdmissionError::NoRoot { path: path.clone() })?.bundle;
-        let hashes: Vec<_> = bundle.x509_authorities().iter().map(|root| root.hash()).collect();
+        let hashes: Vec<_> = bundle.x509_authorities().iter().map(X509Authority::hash).collect();
         if hashes.is_empty() {
             return Err(AdmissionError::NoRoot { path: path.clone() });
         }

@@ -13,13 +13,14 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
     ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintWitRequest,
-    MintedToken, NodeView, Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
+    MintedToken, NodeView, Page, RekeyRequest, Rekeyed, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::authorities::{AuthorityView, Because, ClockAccepted, OrderAnswer, PrepareRequest, ReplaceRequest, ReplacementView};
 use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
 use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssueWitRequest};
+use trust_domains::wire::upstreams::{CrossSign, CrossView, Csr, CsrRequest};
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use document::{Call, Document};
@@ -212,10 +213,31 @@ fn admin_calls(document: Document) -> Document {
             .takes::<Because>()
             .gives::<OrderAnswer>(),
         )
+        .admin(Call::new(Get, "/v1/admin/upstreams", "Lists the cross-certificates by upstream authorities.").gives::<Page<CrossView>>())
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/upstreams/csr",
+                "Makes a certificate request by a root, for an upstream authority.",
+            )
+            .takes::<CsrRequest>()
+            .gives::<Csr>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/upstreams", "Takes a cross-certificate that an upstream authority returned.")
+                .takes::<CrossSign>()
+                .gives::<CrossView>(),
+        )
+        .admin(Call::new(Delete, "/v1/admin/upstreams/{id}", "Removes a cross-certificate."))
         .admin(
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")
                 .query(&["after", "last", "follow", "limit"])
                 .streams::<AuditRecord>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/rekey", "Wraps the data key of the store by another key source.")
+                .takes::<RekeyRequest>()
+                .gives::<Rekeyed>(),
         )
         .admin(Call::new(Post, "/v1/admin/backup", "Makes a backup of the store, sealed to the recovery key.").gives_octets())
         .admin(Call::new(Get, "/v1/admin/health", "Says how the server is.").gives::<Health>())

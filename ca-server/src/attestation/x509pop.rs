@@ -184,9 +184,8 @@ impl Attestation {
     /// A certificate of ours that was refused is worth a record: somebody has the key of a banned node, or of one that is there.
     async fn note_refused_certificate(&self, error: &AttestError, cause: &Cause) {
         tracing::info!(actor = %cause.actor, code = %error.code(), %error, "a node was refused");
-        let node = match error {
-            AttestError::Node(NodeRefused::Banned { node }) | AttestError::NodeConnected { node } => node,
-            _ => return,
+        let (AttestError::Node(NodeRefused::Banned { node }) | AttestError::NodeConnected { node }) = error else {
+            return;
         };
         // A second machine asks every few seconds: once a minute is enough to know.
         if self.certificate_refusals.is_due(node, self.clock.now().since_boot) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, Notify, watch};
 use trust_domains::clock::SharedClock;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityPolicy, AuthorityProblem};
@@ -51,6 +51,8 @@ pub struct Authorities {
     pub(super) witness: Arc<dyn BundleWitness>,
     pub(super) guard: ClockGuard,
     pub(super) set: ArcSwap<AuthoritySet>,
+    /// The upstream authority whose files the configuration names, by its key, once they could be read.
+    pub(super) configured_upstream: ArcSwapOption<AuthorityId>,
     pub(super) bundle: watch::Sender<Arc<TrustBundle>>,
     pub(super) tainted: watch::Sender<Arc<[AuthorityId]>>,
     pub(super) problems: watch::Sender<Arc<[AuthorityProblem]>>,
@@ -93,6 +95,7 @@ impl Authorities {
             witness,
             guard,
             set: ArcSwap::from_pointee(set),
+            configured_upstream: ArcSwapOption::empty(),
             bundle,
             tainted,
             problems,
@@ -159,14 +162,19 @@ impl Authorities {
         self.guard.judge(now).allows_destroying()
     }
 
-    /// Returns the root above the issuing CA that signs now, in DER; `None` when no root is active and valid.
+    /// Returns the root above an issuing CA, both in DER; `None` when either is not held any more.
     #[must_use]
-    pub fn active_root(&self) -> Option<Arc<[u8]>> {
+    pub fn root_above(&self, issuing: &[u8]) -> Option<Arc<[u8]>> {
+        self.set.load().root_above(issuing)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn active_root(&self) -> Option<Arc<[u8]>> {
         self.set.load().root(self.clock.now().wall).map(|root| Arc::clone(root.certificate()))
     }
 
-    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, and the one that will. One that is on its way out is not
-    /// among them, however long members still believe it.
+    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, the one that will, and one under which the server's own
+    /// SVID may still be. One that is tainted is not among them, however long members still believe it.
     #[must_use]
     pub fn join_roots(&self) -> Vec<Arc<[u8]>> {
         self.set.load().join_roots()

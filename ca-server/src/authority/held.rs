@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
-use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Phase, Publication};
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Missing, Phase, Publication};
 use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle};
 
@@ -306,11 +306,12 @@ impl Held {
             Phase::Prepared | Phase::Revoked | Phase::Tainted => true,
             Phase::Active | Phase::Old => false,
         };
+        let ask = |witness: &dyn Fn() -> Missing| if is_waited_for { witness() } else { Missing::default() };
         let publication = self.published().map(|(at, refreshes)| Publication {
             at,
             refreshes,
-            missing: is_waited_for.then(|| witness.missing(self.modified, now)).unwrap_or_default(),
-            missing_connected: is_waited_for.then(|| witness.missing_connected(self.modified, now)).unwrap_or_default(),
+            missing: ask(&|| witness.missing(self.modified, now)),
+            missing_connected: ask(&|| witness.missing_connected(self.modified, now)),
         });
         AuthorityState {
             id: self.id().clone(),

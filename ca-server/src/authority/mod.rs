@@ -30,6 +30,7 @@ mod token_key;
 mod token_signer;
 pub(crate) mod trial;
 mod unavailable;
+pub mod upstream;
 mod views;
 mod witness;
 

@@ -8,6 +8,7 @@ mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
+pub use upstream::UpstreamConfig;
 
 use crate::attestation::{RenewalGrace, X509PopPolicy};
 use crate::authority::AuthoritySettings;
@@ -92,6 +94,8 @@ pub struct ServerConfig {
     pub jwt_claims: ClaimNames,
     /// Where the bundle is served to those outside, if it is.
     pub bundle: Option<BundleEndpoint>,
+    /// The upstream authority that certifies the root, if one is configured.
+    pub upstream: Option<UpstreamConfig>,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
@@ -197,6 +201,7 @@ impl ServerConfig {
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
         let bundle = bundle_endpoint(raw, mistakes);
+        let upstream = upstream::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
@@ -219,6 +224,7 @@ impl ServerConfig {
         let key_file = raw.key_file.as_deref().map(Path::new);
         let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
         let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
             key_source: key_source?,
@@ -238,6 +244,7 @@ impl ServerConfig {
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
             jwt_claims: jwt_claims?,
             bundle: bundle?,
+            upstream: upstream?,
             bundle_refresh_hint: refresh_hint?,
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })

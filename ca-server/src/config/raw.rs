@@ -77,6 +77,15 @@ pub struct RawServerConfig {
     pub bundle_cert: Option<String>,
     /// The file with the private key of that certificate, in PEM.
     pub bundle_key: Option<String>,
+    /// The file with the certificates of an upstream authority in PEM, the one that signs first, its root last if it is there. Default: none. It is looked at again
+    /// when it changes, and certifies the root; it needs `upstream_key`.
+    pub upstream_cert: Option<String>,
+    /// The file with the private key of the first of them, in PEM. It is read only to sign, and never stored.
+    pub upstream_key: Option<String>,
+    /// Whether that upstream authority issues for this trust domain alone: its root comes into the bundle. Default: as at `server init`, there `false`.
+    pub upstream_dedicated: Option<bool>,
+    /// Whether chains carry the cross-certificate of that upstream authority. Default: as at `server init`, there `false`.
+    pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
     /// The file with the authorities whose certificates admit nodes (`x509pop`), in PEM. Default: none. It is read again at each attestation.
@@ -124,6 +133,10 @@ impl RawServerConfig {
         KnownKey::text::<Listen>("bundle_listen"),
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
+        KnownKey::text::<PathBuf>("upstream_cert"),
+        KnownKey::text::<PathBuf>("upstream_key"),
+        KnownKey::new("upstream_dedicated", KeyValue::Bool),
+        KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
         KnownKey::text::<PathBuf>("x509pop_ca"),
         KnownKey::text::<PathBuf>("x509pop_crl"),
@@ -172,6 +185,10 @@ impl RawServerConfig {
             bundle_listen: self.bundle_listen.or(under.bundle_listen),
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
+            upstream_cert: self.upstream_cert.or(under.upstream_cert),
+            upstream_key: self.upstream_key.or(under.upstream_key),
+            upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
+            send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
             x509pop_ca: self.x509pop_ca.or(under.x509pop_ca),
             x509pop_crl: self.x509pop_crl.or(under.x509pop_crl),

@@ -64,7 +64,7 @@ impl RecordChange {
         } else if Prefix::TOKENS.contains(key) {
             let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
             Self::Token(id, value.cloned())
-        } else if Prefix::AUTHORITIES.contains(key) {
+        } else if Prefix::AUTHORITIES.contains(key) || Prefix::UPSTREAMS.contains(key) {
             Self::Authority
         } else {
             return Ok(None);

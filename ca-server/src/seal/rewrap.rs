@@ -1,5 +1,7 @@
 //! Rekeying: the data key is wrapped by another source, in one commit. No sealed record changes.
 
+use std::sync::Arc;
+
 use platform::sealing::{KeySource, KeySourceError};
 use thiserror::Error;
 use trust_domains::problem::{Code, Coded};
@@ -48,13 +50,15 @@ impl Coded for RewrapError {
 ///
 /// # Errors
 /// [`RewrapError`].
-pub async fn rewrap(store: &dyn Store, records: &SealedRecords, source: &dyn KeySource) -> Result<(), RewrapError> {
+pub async fn rewrap(store: &dyn Store, records: &SealedRecords, source: Arc<dyn KeySource>) -> Result<(), RewrapError> {
     let (record, item) = read_record(store).await?;
     let sealer = records.sealer();
     if record.key_id != sealer.key_id() {
         return Err(RewrapError::OtherDataKey);
     }
-    let wrapped = record.wrapped_as(sealer.wrap_key(source)?);
+    // A token, or the work that a passphrase takes, on a thread where it holds nobody up.
+    let wrapping = tokio::task::spawn_blocking(move || sealer.wrap_key(source.as_ref())).await;
+    let wrapped = record.wrapped_as(wrapping.unwrap_or(Err(KeySourceError::Wrap))?);
     let value = serde_json::to_vec(&wrapped).map_err(|_| OpenStoreError::Damaged)?;
     let mut commit = Commit::new("data_key_rewrapped").unmodified(item.key.clone(), item.modified);
     commit.writes.push(Write::Put(item.key, value.into()));
@@ -84,12 +88,12 @@ mod tests {
         commit.writes.extend([write, records.put(place.clone(), &7).unwrap()]);
         store.commit(commit).await.unwrap();
 
-        let passphrase = PassphraseKeySource::new(Passphrase::new(b"correct horse battery").unwrap());
-        rewrap(&store, &records, &passphrase).await.unwrap();
+        let passphrase = Arc::new(PassphraseKeySource::new(Passphrase::new(b"correct horse battery").unwrap()));
+        rewrap(&store, &records, passphrase.clone()).await.unwrap();
         assert_eq!(kind_of_source(&store).await.unwrap(), KeySourceKind::Passphrase);
         let refused = open_with(&store, &file).await.unwrap_err();
         assert!(refused.hint().contains("--key-source passphrase"), "{}", refused.hint());
-        let opened = open_store(&store, &passphrase).await.unwrap();
+        let opened = open_store(&store, passphrase.as_ref()).await.unwrap();
         let items = store.snapshot(Prefix::META).await.unwrap().items;
         let sealed = |records: &SealedRecords| records.open_item::<u64>(items.iter().find(|item| item.key == place).unwrap());
         assert_eq!(sealed(&opened.records).unwrap(), 7);
@@ -97,7 +101,7 @@ mod tests {
         let (_, recovered) = rewrap_recovered(&wrapped.value, &recovery, source.as_ref()).unwrap();
         assert_eq!(sealed(&recovered).unwrap(), 7);
 
-        rewrap(&store, &opened.records, source.as_ref()).await.unwrap();
+        rewrap(&store, &opened.records, source.clone()).await.unwrap();
         open_with(&store, &file).await.unwrap();
     }
 }

@@ -124,6 +124,7 @@ impl Listeners {
             issuance: Arc::clone(&rooms.issuance),
             metrics: metrics.clone(),
             journal: rooms.journal.clone(),
+            rekeying: Arc::clone(&rooms.rekeying),
             decisions: rooms.decisions.clone(),
             bundle,
             health: health.clone(),

@@ -45,6 +45,8 @@ impl Prefix {
     pub const ORDERS: Self = Self("order/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
+    /// Cross-certificates by upstream authorities.
+    pub const UPSTREAMS: Self = Self("upstream/");
 
     /// Returns the text with which each of its keys begins.
     #[must_use]
@@ -92,6 +94,12 @@ impl Key {
     #[must_use]
     pub fn order(id: &RecordName) -> Self {
         Prefix::ORDERS.key(id)
+    }
+
+    /// Returns the key of a cross-certificate.
+    #[must_use]
+    pub fn upstream(id: &RecordName) -> Self {
+        Prefix::UPSTREAMS.key(id)
     }
 
     /// Returns the key of an authority.

@@ -8,6 +8,7 @@ mod lint;
 mod pop;
 mod rules;
 mod svid;
+mod upstream;
 mod verify;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use constraints::{IpRange, ParseIpRangeError, PermittedNames};
 pub use lint::{Finding, Severity, lint};
 pub use pop::{MAX_POP_AUTHORITIES, NodeCertificate, PopAlgorithm, PopAuthorities, PopAuthoritiesRefused, PopRefused};
 pub use rules::{LeafViolation, SigningViolation, check_leaf, leaf_violations, signing_violations};
-pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der};
-pub(crate) use svid::{PEM_LABEL, split_der_up_to, to_pem};
+pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der, to_pem};
+pub(crate) use svid::{PEM_LABEL, split_der_up_to};
+pub use upstream::{CrossCertificate, LEAST_LEFT, MAX_UPSTREAM_LEN, UpstreamChain, UpstreamRefused};
 pub use verify::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid, verify_svid_of_any};

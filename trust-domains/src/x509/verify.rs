@@ -9,7 +9,6 @@ use std::ops::Deref;
 use rustls_pki_types::CertificateDer;
 
 pub use error::VerifyError;
-pub(crate) use path::SIGNATURE_ALGORITHMS;
 pub use peer::VerifiedPeer;
 
 use crate::bundle::{TrustBundle, X509Authority};
@@ -20,6 +19,8 @@ use crate::trust_domain::TrustDomain;
 use crate::x509::certificate::Certificate;
 use crate::x509::svid::parse_leaf;
 use crate::x509::verify::path::{PathFailure, verify_path};
+
+pub(super) use path::SIGNATURE_ALGORITHMS;
 
 /// Verifies a chain, leaf first, against the bundle of its trust domain at `now`, for both directions of TLS.
 ///

@@ -9,8 +9,10 @@ mod entries;
 mod mint;
 mod nodes;
 mod page;
+mod rekey;
 mod status;
 mod tokens;
+mod upstreams;
 mod wait;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::rekey::Rekeying;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -56,6 +59,8 @@ pub struct AdminApi {
     pub metrics: Metrics,
     /// The journal, to be read.
     pub journal: Journal,
+    /// Wraps the data key by other sources.
+    pub rekeying: Arc<Rekeying>,
     /// Takes decisions.
     pub decisions: DecisionLog,
     /// The trust bundle.
@@ -127,7 +132,11 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
         .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
         .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
+        .route("/v1/admin/upstreams", get(upstreams::list).post(upstreams::take))
+        .route("/v1/admin/upstreams/csr", post(upstreams::csr))
+        .route("/v1/admin/upstreams/{id}", delete(upstreams::remove))
         .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
