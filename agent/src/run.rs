@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::{JoinLink, ParseJoinLinkError};
+use trust_domains::join_link::ParseJoinLinkError;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ use crate::endpoints::{Endpoints, Served};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
-use crate::node::{IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
+use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
@@ -146,15 +146,16 @@ fn prepare_process() {
     }
 }
 
-fn read_link(source: &JoinSource) -> Result<JoinLink, RunError> {
+fn read_link(source: &JoinSource) -> Result<Admission, RunError> {
     let text = match source {
+        JoinSource::Certificate(admission) => return Ok(Admission::Certificate(admission.clone())),
         JoinSource::Link(text) => text.clone(),
         JoinSource::File(path) => {
             let octets = files::read_secret(path, LONGEST_JOIN_FILE).map_err(RunError::JoinFile)?;
             Zeroizing::new(String::from_utf8_lossy(&octets).into_owned())
         }
     };
-    Ok(text.trim().parse()?)
+    Ok(Admission::Link(text.trim().parse()?))
 }
 
 /// Waiting for a dying predecessor blocks, so it is done off the runtime.
@@ -249,7 +250,7 @@ impl Agent {
         })
     }
 
-    async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<JoinLink>) -> Result<(), RunError> {
+    async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<Admission>) -> Result<(), RunError> {
         self.take_up_cache(sealed.as_ref().map(|(identity, _)| identity));
         let tasks = TaskTracker::new();
         let ending = self.shutdown.child_token();

@@ -70,6 +70,7 @@ codes! {
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
     DiskFull "disk_full" 507 1 true "The disk has too little free space to go on safely." "free space on the file system of the data directory; nothing is lost, and work goes on by itself";
+    DnsNotAllowed "dns_not_allowed" 400 1 false "This server gives no certificate for that DNS name." "name one that the server's allow_dns and permit_dns list, or write the entry without it";
     EntryExists "entry_exists" 409 1 false "An entry with the same SPIFFE ID, parent and selectors exists with other fields." "change it: troth entry update ID";
     EntryExpired "entry_expired" 403 1 false "The entry has ended." "give it a later end: troth entry update ID --expires-at TIME";
     EntryNotFound "entry_not_found" 404 3 false "There is no such entry." "list what there is: troth entry list";
@@ -89,6 +90,7 @@ codes! {
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
+    NodeConnected "node_connected" 409 1 true "A node of that identity is connected, with another key." "look at who is connected: troth node list; stop that agent, or give each machine a certificate of its own";
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
     NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";

@@ -1,5 +1,6 @@
 //! The agent's configuration: [`RawAgentConfig`] is what people write, [`AgentConfig`] is what the program uses.
 
+mod attest;
 mod broker;
 mod configured_id;
 mod feature;
@@ -27,6 +28,7 @@ pub use raw::{RawAgentConfig, RawBroker, RawSink};
 pub use sink::{ParseSinkError, SinkConfig};
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
+use crate::node::CertificateAdmission;
 
 /// Where metrics and probes are served when nothing is said (design section 7).
 pub const DEFAULT_TELEMETRY: &str = "127.0.0.1:9465";
@@ -37,18 +39,21 @@ pub const MOST_STREAMS_PER_UID: u64 = 100_000;
 /// The longest leeway for the clocks of those who issue tokens: with more, a token of usual life would be believed for twice as long.
 pub const LONGEST_JWT_LEEWAY: Duration = Duration::from_secs(300);
 
-/// Where the join link comes from.
+/// What the node joins by.
 #[derive(Clone)]
 pub enum JoinSource {
-    /// A file that holds it.
+    /// A certificate.
+    Certificate(CertificateAdmission),
+    /// A file that holds a join link.
     File(PathBuf),
-    /// The text itself, not read yet: a secret.
+    /// The text of a join link, not read yet: a secret.
     Link(Zeroizing<String>),
 }
 
 impl std::fmt::Debug for JoinSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Certificate(admission) => f.debug_tuple("Certificate").field(admission).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Link(_) => f.write_str("Link(..)"),
         }
@@ -62,7 +67,7 @@ pub struct AgentConfig {
     pub data_dir: PathBuf,
     /// What opens the key that seals it.
     pub key_source: KeySourceSpec,
-    /// The join link, for the first start.
+    /// What the node joins by at the first start.
     pub join: Option<JoinSource>,
     /// The Workload API socket.
     pub workload_socket: SocketPath,
@@ -126,13 +131,15 @@ impl AgentConfig {
         let other_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).chain(&admin_socket).collect();
         let broker = BrokerConfig::check(&raw, &features, &other_sockets, mistakes);
         let sinks = sinks(mistakes, &raw);
+        let certificate = attest::certificate(&raw, mistakes);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
             (None, Some(file)) => Some(JoinSource::File(file.into())),
-            (None, None) => None,
+            (None, None) => certificate.clone().flatten().map(JoinSource::Certificate),
         };
 
         let data_dir = data_dir?;
+        certificate?;
         let key_file = raw.key_file.as_deref().map(Path::new);
         let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || paths::default_key_file(&data_dir));
         let key_source = mistakes.check("key_source", key_source);

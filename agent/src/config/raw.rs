@@ -8,7 +8,9 @@ use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
+use trust_domains::TrustDomain;
 use trust_domains::duration::TextDuration;
+use trust_domains::join_link::{RootHash, ServerAddress};
 
 use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
@@ -33,6 +35,20 @@ pub struct RawAgentConfig {
     pub join: Option<String>,
     /// A file that holds the join link; it is read only while the agent has no identity.
     pub join_file: Option<String>,
+    /// How the node joins other than by a link: `x509pop`, by a certificate. Default: by a link.
+    pub attest: Option<String>,
+    /// The file with the certificate chain that it joins by, in PEM, leaf first; read at each attempt.
+    pub attest_cert: Option<String>,
+    /// The file with the private key of that certificate, in PEM.
+    pub attest_key: Option<String>,
+    /// The server, `HOST:PORT`, when the node joins by a certificate; a join link names it itself.
+    pub server: Option<String>,
+    /// The trust domain, when the node joins by a certificate.
+    pub trust_domain: Option<String>,
+    /// The file with the roots by which the server proves itself, when the node joins by a certificate: a SPIFFE bundle, or PEM.
+    pub trust_bundle: Option<String>,
+    /// The SHA-256 of each of those roots instead of a file.
+    pub root_sha256: Option<Vec<String>>,
     /// The Workload API socket, a path or `unix://`. Default: `/run/troth/workload.sock` as root, else under the XDG directories.
     pub workload_socket: Option<String>,
     /// The secret discovery socket, a path or `unix://`. Default: the name of the workload socket with `.sds.sock` in place of `.sock`.
@@ -115,6 +131,13 @@ impl RawAgentConfig {
         KnownKey::text::<PathBuf>("key_file"),
         KnownKey::text::<KeySourceSpec>("key_source"),
         KnownKey::text::<PathBuf>("join_file"),
+        KnownKey::text::<String>("attest"),
+        KnownKey::text::<PathBuf>("attest_cert"),
+        KnownKey::text::<PathBuf>("attest_key"),
+        KnownKey::text::<ServerAddress>("server"),
+        KnownKey::text::<TrustDomain>("trust_domain"),
+        KnownKey::text::<PathBuf>("trust_bundle"),
+        KnownKey::new("root_sha256", KeyValue::Texts(as_text::<RootHash>)),
         KnownKey::text::<SocketPath>("workload_socket"),
         KnownKey::text::<SocketPath>("sds_socket"),
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
@@ -154,6 +177,13 @@ impl RawAgentConfig {
             key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
             join: if joins { self.join } else { under.join },
             join_file: if joins { self.join_file } else { under.join_file },
+            attest: self.attest.or(under.attest),
+            attest_cert: self.attest_cert.or(under.attest_cert),
+            attest_key: self.attest_key.or(under.attest_key),
+            server: self.server.or(under.server),
+            trust_domain: self.trust_domain.or(under.trust_domain),
+            trust_bundle: self.trust_bundle.or(under.trust_bundle),
+            root_sha256: self.root_sha256.or(under.root_sha256),
             workload_socket: self.workload_socket.or(under.workload_socket),
             sds_socket: self.sds_socket.or(under.sds_socket),
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),

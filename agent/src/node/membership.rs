@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Coded, with_causes};
 
+use super::admission::Admission;
 use super::bootstrap::{JoinError, join};
 use super::client::ServerClient;
 use super::ended::MembershipEnded;
@@ -73,8 +73,8 @@ pub(crate) struct Membership {
     pub(crate) cache: SvidCache,
     pub(crate) standing: Standing,
     pub(crate) health: HealthHandle,
-    /// The link that is still to be used.
-    pub(crate) link: Option<JoinLink>,
+    /// The link that is still to be used, or the certificate.
+    pub(crate) link: Option<Admission>,
     /// What went wrong with the last renewal of the node's SVID.
     pub(crate) trouble: watch::Sender<Option<String>>,
 }
@@ -96,7 +96,7 @@ impl Membership {
         let first = match (sealed, self.link.clone()) {
             (Some(sealed), link) => {
                 if link.is_some() {
-                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; the join link is not used unless the server refuses the identity for good");
+                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; what it joins by is not used unless the server refuses the identity for good");
                 }
                 Some(sealed)
             }
@@ -105,7 +105,7 @@ impl Membership {
         };
         let Some((identity, bundle)) = first else { return Ok(()) };
         if !known {
-            self.link = None;
+            self.use_up();
         }
         let (mut identity, mut bundle) = (Arc::new(identity), bundle);
         loop {
@@ -120,7 +120,7 @@ impl Membership {
     }
 
     /// Joins, however long the server takes to be there. `None` when stopped meanwhile.
-    async fn join_patiently(&self, link: &JoinLink, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, MembershipEnded> {
+    async fn join_patiently(&self, link: &Admission, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, MembershipEnded> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let joined = tokio::select! {
@@ -145,7 +145,7 @@ impl Membership {
         }
     }
 
-    async fn join(&self, link: &JoinLink) -> Result<(NodeIdentity, TrustBundle), JoinError> {
+    async fn join(&self, link: &Admission) -> Result<(NodeIdentity, TrustBundle), JoinError> {
         let joined = join(link, &self.records, &self.clock, Jitter::new(jitter())).await?;
         self.health.clear(HEALTH_KEY);
         tracing::info!(spiffe_id = %joined.0.spiffe_id, server = %joined.0.server, until = %joined.0.expires_at, "the node joined");
@@ -265,12 +265,17 @@ impl Membership {
         why
     }
 
+    /// A link is good once. A certificate is good for as long as the server accepts it.
+    fn use_up(&mut self) {
+        self.link = self.link.take().filter(Admission::is_repeatable);
+    }
+
     /// Uses the link, if there is one that may still work.
     async fn join_again(&mut self, before: &NodeIdentity) -> Option<(CurrentIdentity, TrustBundle)> {
         let link = self.link.clone()?;
         match self.join(&link).await {
             Ok((identity, bundle)) => {
-                self.link = None;
+                self.use_up();
                 if identity.spiffe_id != before.spiffe_id {
                     self.cache.start_anew();
                 }
@@ -279,7 +284,7 @@ impl Membership {
             }
             Err(error) => {
                 if !error.is_passing() {
-                    self.link = None;
+                    self.use_up();
                 }
                 tracing::error!(error = %with_causes(&error), code = %error.code(), hint = %error.hint(), "the join link was not accepted either");
                 None

@@ -16,7 +16,7 @@ use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{SelectorSet, TrustBundle};
 
 use super::testing::{NODE_TTL, TD, TestServer};
-use super::{JoinError, Membership, MembershipEnded, NodeIdentity, Record, SealedRecords, Standing, join};
+use super::{Admission, JoinError, Membership, MembershipEnded, NodeIdentity, Record, SealedRecords, Standing, join};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::metrics::AgentMetrics;
 use crate::svids::testing::{entry, revision};
@@ -44,7 +44,7 @@ impl Disk {
 }
 
 async fn join_by(link: &JoinLink, disk: &Disk, server: &TestServer) -> Result<(NodeIdentity, TrustBundle), JoinError> {
-    join(link, &disk.records(), &server.clock.shared(), Jitter::NONE).await
+    join(&Admission::Link(link.clone()), &disk.records(), &server.clock.shared(), Jitter::NONE).await
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ impl Member {
             cache: cache.clone(),
             standing: standing.clone(),
             health: health.clone(),
-            link,
+            link: link.map(Admission::Link),
             trouble: watch::Sender::new(None),
         };
         let life = tokio::spawn(membership.run(sealed, stop.clone()));

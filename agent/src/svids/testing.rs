@@ -37,6 +37,8 @@ pub(crate) fn entry(id: &str, at: u64) -> NodeEntry {
         x509_ttl_s: TTL.as_secs(),
         hint: None,
         federates_with: Vec::new(),
+        dns_names: Vec::new(),
+        subject_cn: None,
         created_at: Timestamp::from_unix(at.cast_signed()),
         expires_at: None,
         revision: revision(at),

@@ -10,6 +10,7 @@ use trust_domains::clock::SharedClock;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityPolicy, AuthorityProblem};
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::public_key::KeyHash;
+use trust_domains::x509::PermittedNames;
 use trust_domains::{Reading, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
@@ -26,7 +27,7 @@ use crate::seal::SealedRecords;
 use crate::store::SharedStore;
 
 /// How the authorities of this server live.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AuthoritySettings {
     /// The bounds of the plan.
     pub policy: AuthorityPolicy,
@@ -34,6 +35,8 @@ pub struct AuthoritySettings {
     pub skew: Duration,
     /// How often relying parties shall fetch the bundle.
     pub refresh_hint: Duration,
+    /// What issuing CAs that are made from now on are constrained to.
+    pub permitted: PermittedNames,
 }
 
 /// The authorities of a running server.

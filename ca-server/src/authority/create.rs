@@ -8,6 +8,7 @@ use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
+use trust_domains::x509::PermittedNames;
 use trust_domains::{Timestamp, TrustDomain};
 
 use super::issuer::{Issuer, IssuerError};
@@ -86,6 +87,8 @@ pub(crate) struct Making<'a> {
     pub(crate) now: Timestamp,
     pub(crate) skew: Duration,
     pub(crate) not_after: Timestamp,
+    /// What an issuing CA is constrained to.
+    pub(crate) permitted: &'a PermittedNames,
     pub(crate) actor: &'a str,
 }
 
@@ -104,7 +107,7 @@ impl Making<'_> {
         let (key, stored) = self.keys.make(self.trust_domain, AuthorityKind::X509Issuing).await?;
         let not_before = self.not_before().max(root.not_before());
         let not_after = self.not_after.min(root.not_after());
-        let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
+        let params = shape::issuing(self.trust_domain, key.public().key_id(), self.permitted, not_before, not_after)?;
         let certificate = self.certify(root, params, &key).await?;
         self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, stored)
     }

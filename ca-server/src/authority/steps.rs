@@ -282,6 +282,7 @@ impl Authorities {
             now: self.clock.now().wall,
             skew: self.settings.skew,
             not_after,
+            permitted: &self.settings.permitted,
             actor,
         }
     }

@@ -371,7 +371,7 @@ async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_th
         authorities.look().await.unwrap();
         authorities
     };
-    let authorities = load(rs256).await;
+    let authorities = load(rs256.clone()).await;
     let made = authorities.jwt_key(world.clock.now()).unwrap();
     assert_eq!(made.algorithm(), TokenAlgorithm::Rs256);
     let signature = made.sign(b"message").unwrap();

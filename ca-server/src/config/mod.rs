@@ -22,8 +22,10 @@ use thiserror::Error;
 use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
+use trust_domains::entry::DnsName;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
+use trust_domains::node::NodeNameTemplate;
 use trust_domains::plan::authority::{
     AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_EMERGENCY_ACK_DEADLINE, DEFAULT_ROOT_LIFE, DEFAULT_TOKEN_KEY_LIFE, RootPolicy, RootPolicyRefused,
     TokenPolicy, TokenPolicyRefused,
@@ -31,6 +33,7 @@ use trust_domains::plan::authority::{
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
+use trust_domains::x509::PermittedNames;
 
 pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
@@ -40,7 +43,7 @@ pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
 pub use upstream::UpstreamConfig;
 
-use crate::attestation::RenewalGrace;
+use crate::attestation::{RenewalGrace, X509PopPolicy};
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
 use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
@@ -78,6 +81,12 @@ pub struct ServerConfig {
     pub node_ttl: Duration,
     /// How long after the end of its SVID a node may renew it.
     pub renewal_grace: RenewalGrace,
+    /// Which certificates admit nodes, if any do.
+    pub x509pop: Option<X509PopPolicy>,
+    /// The DNS names that entries may have; any where there is none here.
+    pub allow_dns: Vec<DnsName>,
+    /// What issuing CAs are constrained to.
+    pub permitted: PermittedNames,
     /// The longest class that entries may have.
     pub max_class: CredentialClass,
     /// The issuer that JWT-SVIDs name.
@@ -144,6 +153,8 @@ enum OutOfBounds {
     HintTooShort { actual: Duration },
     #[error("the bundle endpoint needs {0} as well")]
     Needs(&'static str),
+    #[error("certificates admit nodes only with x509pop_ca")]
+    NeedsAuthorities,
 }
 
 impl ServerConfig {
@@ -169,6 +180,10 @@ impl ServerConfig {
         let issuing_ttl = duration(mistakes, "issuing_ttl", raw.issuing_ttl.as_deref(), DEFAULT_ISSUING_TTL);
         let node_ttl = duration(mistakes, "node_ttl", raw.node_ttl.as_deref(), DEFAULT_NODE_TTL).and_then(|ttl| mistakes.check("node_ttl", long_enough(ttl)));
         let renewal_grace = duration(mistakes, "renewal_grace", raw.renewal_grace.as_deref(), RenewalGrace::default().0);
+        let x509pop = x509pop(raw, mistakes);
+        let allow_dns = texts(mistakes, "allow_dns", raw.allow_dns.as_deref());
+        let permit_dns = texts(mistakes, "permit_dns", raw.permit_dns.as_deref());
+        let permit_ip = texts(mistakes, "permit_ip", raw.permit_ip.as_deref());
         let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
@@ -226,6 +241,9 @@ impl ServerConfig {
             telemetry_listen: telemetry_listen?.0,
             node_ttl: node_ttl?,
             renewal_grace: RenewalGrace(renewal_grace?),
+            x509pop: x509pop?,
+            allow_dns: allow_dns?,
+            permitted: PermittedNames::new(permit_dns?, permit_ip?),
             max_class: max_class?,
             clock_skew: clock_skew?,
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
@@ -249,6 +267,7 @@ impl ServerConfig {
             policy: self.authority_policy,
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
+            permitted: self.permitted.clone(),
         }
     }
 
@@ -284,6 +303,28 @@ fn policy(issuing_ttl: Duration, node_ttl: Duration, max_class: CredentialClass,
         skew,
         ..ClockPolicy::default()
     }))
+}
+
+/// Reads the options of nodes' certificates: the others mean nothing without the authorities.
+fn x509pop(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<X509PopPolicy>> {
+    let names = parse(mistakes, "x509pop_name", raw.x509pop_name.as_deref(), NodeNameTemplate::default);
+    let Some(authorities) = &raw.x509pop_ca else {
+        let alone = [("x509pop_crl", &raw.x509pop_crl), ("x509pop_name", &raw.x509pop_name)];
+        return match alone.into_iter().find(|(_, value)| value.is_some()) {
+            Some((name, _)) => mistakes.check(name, Err(OutOfBounds::NeedsAuthorities)),
+            None => Some(None),
+        };
+    };
+    Some(Some(X509PopPolicy {
+        authorities: PathBuf::from(authorities),
+        crls: raw.x509pop_crl.as_ref().map(PathBuf::from),
+        names: names?,
+    }))
+}
+
+fn texts<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut Mistakes, key: &str, texts: Option<&[String]>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = texts.unwrap_or_default().iter().map(|text| mistakes.check(key, text.parse())).collect();
+    read.into_iter().collect()
 }
 
 /// Reads the three options of the bundle endpoint: all of them, or none.

@@ -7,9 +7,12 @@ use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
+use trust_domains::entry::DnsName;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
+use trust_domains::node::NodeNameTemplate;
+use trust_domains::x509::IpRange;
 
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
@@ -91,6 +94,19 @@ pub struct RawServerConfig {
     /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
     /// longer is not sent.
     pub crl_max_bytes: Option<String>,
+    /// The file with the authorities whose certificates admit nodes (`x509pop`), in PEM. Default: none. It is read again at each attestation.
+    pub x509pop_ca: Option<String>,
+    /// The file with the revocation lists of those authorities, in PEM; read as that one. Default: none, and nothing counts as revoked. With it the issuer of a
+    /// certificate must have a list that is not past its next update.
+    pub x509pop_crl: Option<String>,
+    /// How a node is named by its certificate, as `edge-{cn}`, with `{cn}`, `{dns}`, `{fingerprint}` or `{serial}` in it. Default: `{fingerprint}`.
+    pub x509pop_name: Option<String>,
+    /// The DNS names that certificates of entries may have, each with all names below it. Default: any; only an operator on this machine can write one.
+    pub allow_dns: Option<Vec<String>>,
+    /// The DNS domains that issuing CAs are constrained to (RFC 5280 name constraints), each with all names below it. Default: none, and no constraint.
+    pub permit_dns: Option<Vec<String>>,
+    /// The address ranges that issuing CAs are constrained to, as `10.0.0.0/8`. Default: none, and no constraint.
+    pub permit_ip: Option<Vec<String>>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -130,6 +146,12 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
         KnownKey::text::<CrlUse>("crl"),
         KnownKey::text::<CrlBytes>("crl_max_bytes"),
+        KnownKey::text::<PathBuf>("x509pop_ca"),
+        KnownKey::text::<PathBuf>("x509pop_crl"),
+        KnownKey::text::<NodeNameTemplate>("x509pop_name"),
+        KnownKey::new("allow_dns", KeyValue::Texts(as_text::<DnsName>)),
+        KnownKey::new("permit_dns", KeyValue::Texts(as_text::<DnsName>)),
+        KnownKey::new("permit_ip", KeyValue::Texts(as_text::<IpRange>)),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -178,6 +200,12 @@ impl RawServerConfig {
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
             crl: self.crl.or(under.crl),
             crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
+            x509pop_ca: self.x509pop_ca.or(under.x509pop_ca),
+            x509pop_crl: self.x509pop_crl.or(under.x509pop_crl),
+            x509pop_name: self.x509pop_name.or(under.x509pop_name),
+            allow_dns: self.allow_dns.or(under.allow_dns),
+            permit_dns: self.permit_dns.or(under.permit_dns),
+            permit_ip: self.permit_ip.or(under.permit_ip),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

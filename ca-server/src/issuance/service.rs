@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
+use trust_domains::entry::CertificateNames;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::problem::Problem;
 use trust_domains::public_key::PublicKey;
@@ -127,6 +128,7 @@ impl Issuance {
             public_key,
             ttl,
             ends_with: None,
+            names: &CertificateNames::default(),
         };
         let certificate = prepare(&issuer, now.wall, self.policy.skew, &leaf, cause).map_err(RequestRefused::Prepare)?;
         Ok(PreparedSvid {
@@ -205,6 +207,7 @@ impl Kind for Certificates {
             public_key: &public_key,
             ttl: grant.entry.x509_ttl(),
             ends_with: grant.entry.expires_at(),
+            names: grant.entry.names(),
         };
         let certificate = prepare(issuer, judge.now, issuance.policy.skew, &leaf, cause(judge, &grant))?;
         Ok((certificate, grant))

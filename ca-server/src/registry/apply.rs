@@ -8,6 +8,7 @@ use trust_domains::node::{NodeName, NodeRecord};
 use trust_domains::revocation::RevocationRule;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
 
+use super::aliases::Move;
 use super::entries::HeldEntry;
 use super::feed::PartnerSet;
 use super::nodes::HeldNode;
@@ -127,17 +128,20 @@ impl State {
             RecordChange::Bundle(_, Some(stored)) => self.partners.insert(stored.held(modified)),
             RecordChange::Entry(_, Some(entry)) => {
                 let entry = self.entries.sharing(entry);
-                self.partners.exchange(self.entries.find(entry.id()).map(|held| &*held.entry), Some(&entry));
-                self.entries.insert(HeldEntry {
-                    entry: Arc::new(entry),
-                    modified,
-                });
+                let entry = Arc::new(entry);
+                let before = self.entries.find(entry.id()).map(|held| Arc::clone(&held.entry));
+                self.partners.exchange(before.as_deref(), Some(&entry));
+                self.aliases.exchange(before.as_ref(), Some(&entry), &self.nodes);
+                self.entries.insert(HeldEntry { entry, modified });
             }
             RecordChange::Node(_, Some(record)) => {
-                self.nodes.insert(HeldNode {
-                    record: Arc::new(record),
+                let record = Arc::new(record);
+                let held = HeldNode {
+                    record: Arc::clone(&record),
                     modified,
-                });
+                };
+                let previous = self.nodes.insert(held);
+                self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), Some(&record));
             }
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
@@ -197,18 +201,46 @@ impl State {
         let given_others = self
             .partners
             .exchange(previous.as_ref().map(|held| &*held.entry), now.as_ref().map(|held| &*held.entry));
-        let partners = |node: &SpiffeId| if given_others.contains(node) { PartnerSet::Changed } else { PartnerSet::Same };
-        let node_now = now.as_ref().map(|held| held.entry.parent_id().clone());
-        if let Some(left) = previous
-            .map(|held| held.entry.parent_id().clone())
-            .filter(|left| Some(left) != node_now.as_ref())
-        {
-            presence.push(&left, counter, &id, None, partners(&left));
+        let partners = |parent: &SpiffeId| {
+            if given_others.contains(parent) {
+                PartnerSet::Changed
+            } else {
+                PartnerSet::Same
+            }
+        };
+        let parent_now = now.as_ref().map(|held| held.entry.parent_id().clone());
+        let parent_before = previous.as_ref().map(|held| held.entry.parent_id().clone());
+        // A node that has both parents is told that the entry is gone, and then what it is: the last counts.
+        if let Some(left) = parent_before.filter(|left| Some(left) != parent_now.as_ref()) {
+            for node in self.aliases.nodes_under(&left) {
+                presence.push(node, counter, &id, None, partners(&left));
+            }
             self.recent.note(counter, left, id.clone());
         }
-        if let Some(node) = node_now {
-            presence.push(&node, counter, &id, now.as_ref(), partners(&node));
-            self.recent.note(counter, node, id);
+        if let Some(parent) = parent_now {
+            for node in self.aliases.nodes_under(&parent) {
+                presence.push(node, counter, &id, now.as_ref(), partners(&parent));
+            }
+            self.recent.note(counter, parent, id);
+        }
+        let moves = self
+            .aliases
+            .exchange(previous.map(|held| held.entry).as_ref(), now.map(|held| held.entry).as_ref(), &self.nodes);
+        self.tell_moves(counter, moves, presence);
+    }
+
+    /// Tells nodes that got an alias or lost one what that gives them or takes from them, entry by entry.
+    fn tell_moves(&mut self, counter: u64, moves: Vec<Move>, presence: &Presence) {
+        for Move { node, alias, joined } in moves {
+            let partners = if self.partners.gives_any(&alias) {
+                PartnerSet::Changed
+            } else {
+                PartnerSet::Same
+            };
+            for held in self.entries.under(&alias) {
+                presence.push(&node, counter, held.entry.id(), joined.then_some(held), partners);
+                self.recent.note(counter, node.clone(), held.entry.id().clone());
+            }
         }
     }
 
@@ -218,8 +250,8 @@ impl State {
             Some(stored) => self.partners.insert(stored.held(counter)),
             None => self.partners.remove(&partner),
         }
-        for (node, _) in self.partners.nodes_of(&partner) {
-            presence.push_partners(node, counter);
+        for node in self.nodes_federating(&partner) {
+            presence.push_partners(&node, counter);
         }
         self.recent.note_partner(counter, partner);
     }
@@ -232,6 +264,9 @@ impl State {
             }),
             None => self.nodes.remove(name),
         };
+        let now = self.nodes.named(name).map(|held| Arc::clone(&held.record));
+        let moves = self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), now.as_deref());
+        self.tell_moves(counter, moves, presence);
         let concerned = self.nodes.named(name).map(|held| held.record.spiffe_id().clone()).into_iter();
         for node in concerned.chain(previous.map(|held| held.record.spiffe_id().clone())) {
             let record = self.nodes.find(&node).map(|held| &*held.record);

@@ -13,7 +13,7 @@ use crate::issuance::EntryLookup;
 impl EntryLookup for Registry {
     fn entry(&self, node: &SpiffeId, id: &EntryId) -> Option<(Arc<RegistrationEntry>, Revision)> {
         let state = self.read();
-        let held = state.entries.find(id).filter(|held| held.entry.parent_id() == node)?;
+        let held = state.entries.find(id).filter(|held| state.gives(node, &held.entry))?;
         Some((Arc::clone(&held.entry), self.at(held.modified)))
     }
 

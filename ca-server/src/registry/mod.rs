@@ -4,6 +4,7 @@
 //! [`settled`](Registry::settled) until its own commit shows. What a commit changed for a node goes to the open streams of that node and nowhere else, so
 //! that a change costs what it changes, whatever the number of entries.
 
+pub mod aliases;
 mod apply;
 pub mod changes;
 pub mod crls;
@@ -19,6 +20,7 @@ pub mod records;
 mod state;
 pub mod streams;
 
+pub use aliases::AliasIndex;
 pub use crls::{PublishedCrls, StagedCrls};
 pub use edit::{Allowed, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};

@@ -1,14 +1,16 @@
 //! What the registry holds, as it is after one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use trust_domains::revocation::RevocationRule;
+use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
 
+use super::aliases::AliasIndex;
 use super::changes::{ChangeLog, RECENT_CHANGES};
 use super::crls::PublishedCrls;
-use super::entries::EntryIndex;
+use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
 use super::partners::PartnerIndex;
 use crate::store::RecordName;
@@ -36,6 +38,8 @@ pub struct HeldRule {
 pub struct State {
     pub(super) counter: u64,
     pub(super) recent: ChangeLog,
+    /// Which nodes have which aliases.
+    pub aliases: AliasIndex,
     /// The entries.
     pub entries: EntryIndex,
     /// The nodes.
@@ -55,6 +59,7 @@ impl State {
         Self {
             counter,
             recent: ChangeLog::starting_at(counter, RECENT_CHANGES),
+            aliases: AliasIndex::default(),
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
@@ -68,6 +73,36 @@ impl State {
     #[must_use]
     pub fn uses_crls(&self) -> bool {
         self.crls.number().is_some() || !self.rules.is_empty()
+    }
+
+    /// Returns the entries that a node has: those under it and those under its aliases, in no order. Each has one parent, so it comes once.
+    pub fn entries_of<'a>(&'a self, node: &'a SpiffeId) -> impl Iterator<Item = &'a HeldEntry> {
+        self.aliases.parents_of(node).flat_map(|parent| self.entries.under(parent))
+    }
+
+    /// Returns whether a node has an entry.
+    #[must_use]
+    pub fn gives(&self, node: &SpiffeId, entry: &RegistrationEntry) -> bool {
+        entry.parent_id() == node || self.aliases.has(node, entry.parent_id())
+    }
+
+    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    #[must_use]
+    pub fn bundles_of(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+        self.partners.given_to(self.aliases.parents_of(node))
+    }
+
+    /// Returns whether an entry of the node federates with the partner.
+    #[must_use]
+    pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
+        self.aliases.parents_of(node).any(|parent| self.partners.needs(parent, partner))
+    }
+
+    /// Returns the nodes with entries that federate with a partner.
+    #[must_use]
+    pub fn nodes_federating(&self, partner: &TrustDomain) -> BTreeSet<SpiffeId> {
+        let parents = self.partners.parents_of(partner).map(|(parent, _)| parent);
+        parents.flat_map(|parent| self.aliases.nodes_under(parent)).cloned().collect()
     }
 
     /// Returns the counter of the commit.

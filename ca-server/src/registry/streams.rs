@@ -54,11 +54,11 @@ impl Registry {
         let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
             Some((counter, changes)) => {
                 // An entry that changed may have been the first or the last that asks for a bundle.
-                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.partners.needs(node, partner));
+                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
                 let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,
-                    federated: others.then(|| state.partners.given_to(node)),
+                    federated: others.then(|| state.bundles_of(node)),
                     crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
@@ -95,12 +95,12 @@ impl Registry {
     }
 
     fn snapshot_of(&self, state: &State, node: &SpiffeId) -> Start {
-        let mut entries: Vec<_> = state.entries.under(node).cloned().collect();
+        let mut entries: Vec<_> = state.entries_of(node).cloned().collect();
         entries.sort_by(|one, other| one.entry.id().cmp(other.entry.id()));
         Start::Snapshot {
             revision: self.at(state.counter()),
             entries,
-            federated: state.partners.given_to(node),
+            federated: state.bundles_of(node),
             crls: state.crls.whole(),
         }
     }
@@ -113,15 +113,16 @@ impl Registry {
 
     /// Returns the bundles of a node's partners.
     pub fn federated(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
-        self.read().partners.given_to(node)
+        self.read().bundles_of(node)
     }
 }
 
 impl State {
     fn changes_since(&self, after: u64, node: &SpiffeId) -> Option<BTreeMap<EntryId, Option<HeldEntry>>> {
-        let ids = self.recent.since(after, node)?;
+        let parents: Vec<_> = self.aliases.parents_of(node).collect();
+        let ids = self.recent.since(after, &parents)?;
         let now = |id: EntryId| {
-            let held = self.entries.find(&id).filter(|held| held.entry.parent_id() == node).cloned();
+            let held = self.entries.find(&id).filter(|held| self.gives(node, &held.entry)).cloned();
             (id, held)
         };
         Some(ids.into_iter().map(now).collect())

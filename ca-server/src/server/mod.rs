@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored};
 use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
 use crate::config::ServerConfig;
@@ -270,6 +270,8 @@ impl Rooms {
             sealer,
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
+            x509pop: config.x509pop.clone(),
+            certificate_refusals: RepeatedRefusals::default(),
             promotions: Promotions::default(),
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
@@ -287,6 +289,8 @@ impl Rooms {
             Allowed {
                 max_class: config.max_class,
                 claims: config.jwt_claims.clone(),
+                dns: config.allow_dns.clone(),
+                permitted: config.permitted.clone(),
             },
             Arc::clone(&store),
             Arc::clone(&registry),

@@ -170,6 +170,24 @@ pub(crate) struct RunArgs {
     /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
     #[arg(long, value_name = "N")]
     crl_max_bytes: Option<String>,
+    /// Lets nodes join by certificates of the authorities in this PEM file; it is read at each attestation.
+    #[arg(long, value_name = "FILE")]
+    x509pop_ca: Option<String>,
+    /// The revocation lists of those authorities, in PEM.
+    #[arg(long, value_name = "FILE")]
+    x509pop_crl: Option<String>,
+    /// How such a node is named, with {cn}, {dns}, {fingerprint} or {serial} in it, as edge-{cn} [default: {fingerprint}].
+    #[arg(long, value_name = "TEMPLATE")]
+    x509pop_name: Option<String>,
+    /// A DNS domain that certificates of entries may name, with all below it; repeat it for more [default: any].
+    #[arg(long, value_name = "DOMAIN", value_delimiter = ',')]
+    allow_dns: Vec<String>,
+    /// A DNS domain that new issuing CAs are constrained to; repeat it for more [default: no constraint].
+    #[arg(long, value_name = "DOMAIN", value_delimiter = ',')]
+    permit_dns: Vec<String>,
+    /// An address range that new issuing CAs are constrained to, as 10.0.0.0/8; repeat it for more [default: no constraint].
+    #[arg(long, value_name = "RANGE", value_delimiter = ',')]
+    permit_ip: Vec<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -321,6 +339,12 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         bundle_refresh_hint: args.bundle_refresh_hint,
         crl: args.crl,
         crl_max_bytes: args.crl_max_bytes,
+        x509pop_ca: args.x509pop_ca,
+        x509pop_crl: args.x509pop_crl,
+        x509pop_name: args.x509pop_name,
+        allow_dns: (!args.allow_dns.is_empty()).then_some(args.allow_dns),
+        permit_dns: (!args.permit_dns.is_empty()).then_some(args.permit_dns),
+        permit_ip: (!args.permit_ip.is_empty()).then_some(args.permit_ip),
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::node::{KeyPair, SealedRecords, join};
+use agent::node::{Admission, KeyPair, SealedRecords, join};
 use platform::client::JsonLines;
 use platform::clock::SystemClock;
 use platform::sealing::KeySourceSpec;
@@ -35,7 +35,9 @@ impl Node {
         std::fs::create_dir(&folder).expect("a directory");
         let records = SealedRecords::open(&folder, &KeySourceSpec::File(folder.join("seal.key"))).expect("sealed records");
         let clock = SystemClock::shared();
-        let (identity, _) = join(&link, &records, &clock, Jitter::NONE).await.expect("the node joins");
+        let (identity, _) = join(&Admission::Link(link.clone()), &records, &clock, Jitter::NONE)
+            .await
+            .expect("the node joins");
         let certificate = TlsIdentity::new(&identity.chain, identity.key.pkcs8()).expect("a TLS identity");
         let trust = ServerTrust::Roots {
             trust_domain: link.trust_domain.clone(),

@@ -40,6 +40,10 @@ impl BundleWitness for Frozen {
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
         self.missing(counter, now)
     }
+
+    fn list_out_since(&self, _ca: &AuthorityId) -> Option<u64> {
+        None
+    }
 }
 
 async fn with(world: &World, witness: Arc<dyn BundleWitness>) -> Arc<Authorities> {

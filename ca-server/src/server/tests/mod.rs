@@ -1,6 +1,7 @@
 //! A real server on loopback, in a temporary directory, with agents that speak to it over TLS.
 
 mod admin;
+mod aliases;
 mod attackers;
 mod attestation;
 mod bundle_endpoint;
