@@ -118,6 +118,7 @@ impl Desk {
             signing_keys: ca_server::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.clone(),
         };
         init(params).await.unwrap();

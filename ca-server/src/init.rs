@@ -5,6 +5,7 @@
 
 mod first;
 mod fresh;
+mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
+use crate::authority::upstream::UpstreamError;
 use crate::authority::{Hardware, KeyError, KeyStore, NewKeys, TrialError, authority_key, remember_keys};
-use crate::config::{DataDir, SigningKeysPlace};
+use crate::config::{DataDir, SigningKeysPlace, UpstreamConfig};
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
@@ -32,6 +34,7 @@ use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
 use first::First;
 pub(crate) use fresh::FreshDirectory;
 pub use fresh::FreshError;
+use upstream::FirstUpstream;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -51,6 +54,8 @@ pub struct InitParams {
     pub recovery: RecoveryChoice,
     /// What the first JWT key signs with.
     pub jwt_algorithm: TokenAlgorithm,
+    /// The upstream authority that certifies the root, if one does. Its files are read once; its key is not kept.
+    pub upstream: Option<UpstreamConfig>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -78,6 +83,8 @@ pub struct InitReport {
     pub recovery_key: Option<Zeroizing<String>>,
     /// The SHA-256 of the root's certificate.
     pub root_sha256: RootHash,
+    /// The name of the upstream authority that certified it.
+    pub upstream: Option<String>,
 }
 
 impl std::fmt::Debug for InitReport {
@@ -137,6 +144,9 @@ pub enum InitError {
     /// The new issuing CA did not stand its trial.
     #[error("the new issuing CA did not stand its trial")]
     Trial(#[from] TrialError),
+    /// The upstream authority does not certify the root.
+    #[error("the upstream authority cannot be used")]
+    Upstream(#[from] UpstreamError),
 }
 
 impl Coded for InitError {
@@ -154,6 +164,7 @@ impl Coded for InitError {
             Self::Seal(error) => error.code(),
             Self::SigningKeys(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Upstream(error) => error.code(),
             Self::Random(_) | Self::Trial(_) => Code::Internal,
         }
     }
@@ -166,6 +177,7 @@ impl Coded for InitError {
             Self::DataKey(NewDataKeyError::KeySource(error)) => error.hint(),
             Self::Fresh(error) => error.hint(),
             Self::SigningKeys(error) => error.hint(),
+            Self::Upstream(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -180,6 +192,8 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let spec = params.key_source.unwrap_or_else(|| KeySourceSpec::File(data_dir.default_key_file()));
     FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
+    let upstream = params.upstream.map(|asked| FirstUpstream::read(&asked, params.clock.now().wall)).transpose()?;
+    let upstream_name = upstream.as_ref().map(FirstUpstream::name);
 
     let (keys, token) = keys(&params.signing_keys).await?;
     keys.refuse(params.jwt_algorithm)?;
@@ -196,6 +210,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         (&keys, token),
         key_source.as_ref(),
         recovery.as_ref(),
+        upstream,
         params.clock,
     )
     .await?;
@@ -211,6 +226,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         key_source: spec,
         recovery_key,
         root_sha256,
+        upstream: upstream_name,
     })
 }
 
@@ -254,6 +270,7 @@ async fn make(
     (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
     key_source: &dyn KeySource,
     recovery: Option<&RecoveryKey>,
+    upstream: Option<FirstUpstream>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
     let epoch = u64::from_be_bytes(platform::random::array()?);
@@ -270,6 +287,10 @@ async fn make(
     }
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
     commit.writes.extend(token.map(|token| remember_keys(&records, token)).transpose()?);
+    if let Some(upstream) = upstream {
+        let cross = upstream.certify(trust_domain, &root.issuer, &journal, clock.now().wall).await?;
+        commit.writes.push(cross.write(&records)?);
+    }
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
@@ -295,6 +316,7 @@ mod tests {
             signing_keys: SigningKeysPlace::Store,
             recovery,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock,
         }
     }
@@ -410,6 +432,7 @@ mod tests {
             key_source: KeySourceSpec::File(PathBuf::new()),
             recovery_key: Some(Zeroizing::new("secret".to_owned())),
             root_sha256: RootHash::of_der(b""),
+            upstream: None,
         };
         assert!(!format!("{report:?}").contains("secret"));
     }

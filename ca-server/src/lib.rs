@@ -16,6 +16,7 @@ pub mod limits;
 pub mod metrics;
 pub mod registry;
 pub mod rekey;
+pub mod revocation;
 pub mod seal;
 pub mod server;
 pub mod store;

@@ -26,6 +26,7 @@ mod power_loss;
 mod quickstart;
 mod readme;
 mod restore;
+mod revocation;
 mod sds;
 mod sds_abuse;
 mod server_crashes;

@@ -2,7 +2,7 @@
 //!
 //! - A sealed identity wins over a join link. The link is used when there is no identity, or once the server has refused the identity for good.
 //! - A ban is never overridden by a link.
-//! - A node that was banned, or evicted and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
+//! - A node that was banned, or evicted or revoked and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
 //! - A node whose identity merely ended goes on asking, slowly. What it holds is served until it ends by itself.
 
 use std::sync::Arc;
@@ -155,7 +155,7 @@ impl Membership {
     /// Is a member until the server refuses the identity, or `stop`.
     async fn serve(&self, identity: CurrentIdentity, bundle: TrustBundle, stop: &CancellationToken) -> Over {
         let keeper = Arc::new(IdentityKeeper::new(self.records.clone(), identity.clone(), bundle));
-        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.clock.clone());
+        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.cache.lists(), self.clock.clone());
         let mut refusals = client.refusals();
         self.standing.identity.send_replace(Some(identity));
         self.standing.client.send_replace(Some(client.clone()));
@@ -231,23 +231,22 @@ impl Membership {
         if self.health.set_problem(HEALTH_KEY, text) {
             tracing::error!(spiffe_id = %identity.spiffe_id, code = %problem.code, detail = %problem.detail, hint = %problem.hint, "the server refuses this node's identity");
         }
-        if verdict == Verdict::Banned {
-            return Err(self.end(MembershipEnded::Banned {
-                spiffe_id: identity.spiffe_id.clone(),
-            }));
-        }
+        let spiffe_id = identity.spiffe_id.clone();
+        let taken = match verdict {
+            Verdict::Banned => return Err(self.end(MembershipEnded::Banned { spiffe_id })),
+            Verdict::Gone => Some(MembershipEnded::Evicted { spiffe_id }),
+            Verdict::Revoked => Some(MembershipEnded::Revoked { spiffe_id }),
+            Verdict::Expired | Verdict::Passing | Verdict::Renew => None,
+        };
         if let Some(next) = self.join_again(&identity).await {
             return Ok(Some(next));
         }
-        if verdict == Verdict::Gone {
-            let evicted = MembershipEnded::Evicted {
-                spiffe_id: identity.spiffe_id.clone(),
-            };
+        if let Some(taken) = taken {
             if self.link.is_none() {
-                return Err(self.end(evicted));
+                return Err(self.end(taken));
             }
             // The link may work later. What the node delivered counts for nothing already.
-            self.cache.withdraw(&evicted.to_string());
+            self.cache.withdraw(&taken.to_string());
         }
         Ok(tokio::select! {
             () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some((identity, bundle)),

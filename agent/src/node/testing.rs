@@ -420,6 +420,7 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
     let results = results.collect();
     Json(IssueResponse {
         issuers: vec![Base64(seen.ca.issuing_der.clone())],
+        above: Vec::new(),
         results,
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, Notify, watch};
 use trust_domains::clock::SharedClock;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityPolicy, AuthorityProblem};
@@ -48,6 +48,8 @@ pub struct Authorities {
     pub(super) witness: Arc<dyn BundleWitness>,
     pub(super) guard: ClockGuard,
     pub(super) set: ArcSwap<AuthoritySet>,
+    /// The upstream authority whose files the configuration names, by its key, once they could be read.
+    pub(super) configured_upstream: ArcSwapOption<AuthorityId>,
     pub(super) bundle: watch::Sender<Arc<TrustBundle>>,
     pub(super) tainted: watch::Sender<Arc<[AuthorityId]>>,
     pub(super) problems: watch::Sender<Arc<[AuthorityProblem]>>,
@@ -90,6 +92,7 @@ impl Authorities {
             witness,
             guard,
             set: ArcSwap::from_pointee(set),
+            configured_upstream: ArcSwapOption::empty(),
             bundle,
             tainted,
             problems,

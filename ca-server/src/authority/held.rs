@@ -300,10 +300,12 @@ impl Held {
         }
     }
 
-    /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them.
-    pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp) -> AuthorityState {
+    /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them: to know one that comes, or to give up one that an order
+    /// takes away.
+    pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp, is_going: bool) -> AuthorityState {
         let is_waited_for = match self.phase() {
-            Phase::Prepared | Phase::Revoked | Phase::Tainted => true,
+            Phase::Prepared => true,
+            Phase::Revoked | Phase::Tainted => is_going,
             Phase::Active | Phase::Old => false,
         };
         let ask = |witness: &dyn Fn() -> Missing| if is_waited_for { witness() } else { Missing::default() };

@@ -7,6 +7,7 @@
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod crl_signing;
 mod hardware;
 mod held;
 mod issuer;
@@ -30,11 +31,13 @@ mod token_key;
 mod token_signer;
 pub(crate) mod trial;
 mod unavailable;
+pub mod upstream;
 mod views;
 mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings};
 pub use create::CreateError;
+pub use crl_signing::CrlSignError;
 pub use issuer::{Issuer, IssuerError};
 pub use key::{AuthorityKey, KeyError, KeyPlace};
 pub use key_store::{KeyStore, Vault};
@@ -48,6 +51,7 @@ pub use witness::BundleWitness;
 
 pub use signing_keys::SigningKeysError;
 
+pub(crate) use crl_signing::ListingCa;
 pub(crate) use hardware::Hardware;
 pub(crate) use held::authority_key;
 pub(crate) use key_store::NewKeys;

@@ -13,6 +13,7 @@ use super::issuer::Issuer;
 use super::order_record::OrderRecord;
 use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
+use super::upstream::{Cross, CrossSet};
 use super::witness::BundleWitness;
 use crate::store::Item;
 
@@ -22,15 +23,22 @@ pub(super) struct AuthoritySet {
     held: Vec<Arc<Held>>,
     keys: HashSet<KeyHash>,
     orders: Vec<OrderRecord>,
+    crosses: CrossSet,
     /// The commit that last wrote the turn: what the next one builds on.
     turn: Option<u64>,
 }
 
 impl AuthoritySet {
-    pub(super) fn new(held: Vec<Arc<Held>>, mut orders: Vec<OrderRecord>, turn: Option<u64>) -> Self {
+    pub(super) fn new(held: Vec<Arc<Held>>, mut orders: Vec<OrderRecord>, crosses: CrossSet, turn: Option<u64>) -> Self {
         let keys = held.iter().filter_map(|held| held.key_hash()).collect();
         orders.sort_by(|one, other| (one.ordered_at, &one.id).cmp(&(other.ordered_at, &other.id)));
-        Self { held, keys, orders, turn }
+        Self {
+            held,
+            keys,
+            orders,
+            crosses,
+            turn,
+        }
     }
 
     pub(super) fn turn(&self) -> Option<u64> {
@@ -40,6 +48,16 @@ impl AuthoritySet {
     /// Returns all authorities.
     pub(super) fn held(&self) -> impl Iterator<Item = &Held> {
         self.held.iter().map(|held| &**held)
+    }
+
+    pub(super) fn crosses(&self) -> &CrossSet {
+        &self.crosses
+    }
+
+    /// Returns the cross-certificates whose upstream authority's root belongs to the bundle: as long as the root that they certify does.
+    fn dedicated(&self) -> impl Iterator<Item = (&Cross, &[u8])> {
+        let crosses = self.crosses.iter().filter(|cross| self.find(cross.root()).is_some_and(Held::is_published));
+        crosses.filter_map(|cross| Some((cross, cross.dedicated_root()?)))
     }
 
     /// Returns the orders, the oldest first.
@@ -66,7 +84,13 @@ impl AuthoritySet {
 
     /// Returns what the plan looks at.
     pub(super) fn states(&self, witness: &dyn BundleWitness, now: Timestamp) -> Vec<AuthorityState> {
-        self.held().map(|held| held.state(witness, now)).collect()
+        let going: HashSet<_> = self.running().flat_map(|order| &order.replaces).collect();
+        self.held().map(|held| held.state(witness, now, going.contains(held.id()))).collect()
+    }
+
+    /// Returns all of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().map(AsRef::as_ref)
     }
 
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
@@ -161,13 +185,21 @@ impl AuthoritySet {
     /// Returns the trust bundle: every root and token key that relying parties shall believe, the active one of a kind first, then by age.
     ///
     /// Its sequence is the counter of the commit that last wrote one of these. A commit that takes one away writes another one with it, so that
-    /// the sequence grows with every change (BUN-03).
+    /// the sequence grows with every change (BUN-03). The roots of upstream authorities that are dedicated to this trust domain come last.
     pub(super) fn bundle(&self, trust_domain: &TrustDomain, refresh_hint: Duration) -> Result<TrustBundle, ReadAuthorityError> {
         let mut published: Vec<&Held> = self.held().filter(|held| held.is_published()).collect();
         published.sort_by_key(|held| (held.phase() != Phase::Active, held.created_at()));
-        let sequence = published.iter().map(|held| held.modified).max().unwrap_or_default();
+        let crossed = self.dedicated().map(|(cross, _)| cross.modified);
+        let sequence = published.iter().map(|held| held.modified).chain(crossed).max().unwrap_or_default();
         let empty = TrustBundle::new(trust_domain.clone()).with_sequence(sequence).with_refresh_hint(refresh_hint);
-        published.into_iter().try_fold(empty, |bundle, held| held.add_to(bundle))
+        let own = published.into_iter().try_fold(empty, |bundle, held| held.add_to(bundle))?;
+        self.dedicated().try_fold(own, |bundle, (cross, root)| {
+            let added = bundle.with_x509_authority(root);
+            added.map_err(|source| ReadAuthorityError::Root {
+                id: cross.root().clone(),
+                source,
+            })
+        })
     }
 }
 

@@ -329,7 +329,7 @@ impl Authorities {
         self.decide_about(action, id, reason).await
     }
 
-    async fn decide_about(&self, action: &'static str, subject: impl std::fmt::Display, reason: String) -> Result<(), StepError> {
+    pub(super) async fn decide_about(&self, action: &'static str, subject: impl std::fmt::Display, reason: String) -> Result<(), StepError> {
         tracing::info!(action, %subject, reason, "an authority changes");
         let decision = Decision {
             action: action.to_owned(),
@@ -343,7 +343,7 @@ impl Authorities {
     }
 
     /// Who acts when nobody asked: the server itself.
-    fn actor(&self) -> String {
+    pub(super) fn actor(&self) -> String {
         SpiffeId::server(&self.trust_domain).as_str().to_owned()
     }
 }

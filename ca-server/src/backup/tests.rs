@@ -39,6 +39,7 @@ impl Old {
             signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::File(old.recovery_file.clone()),
             jwt_algorithm: Default::default(),
+            upstream: None,
             clock: ManualClock::new(NOW).shared(),
         })
         .await
@@ -213,6 +214,7 @@ async fn a_trust_domain_without_a_recovery_key_has_no_backup() {
         signing_keys: crate::config::SigningKeysPlace::Store,
         recovery: RecoveryChoice::None,
         jwt_algorithm: Default::default(),
+        upstream: None,
         clock: ManualClock::new(NOW).shared(),
     };
     init(params).await.unwrap();

@@ -8,6 +8,7 @@ mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,10 +38,12 @@ pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
+pub use upstream::UpstreamConfig;
 
 use crate::attestation::RenewalGrace;
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
+use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
 
 /// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
 pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -83,10 +86,13 @@ pub struct ServerConfig {
     pub jwt_claims: ClaimNames,
     /// Where the bundle is served to those outside, if it is.
     pub bundle: Option<BundleEndpoint>,
+    /// The upstream authority that certifies the root, if one is configured.
+    pub upstream: Option<UpstreamConfig>,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
+    crl: CrlSettings,
     authority_policy: AuthorityPolicy,
 }
 
@@ -182,6 +188,7 @@ impl ServerConfig {
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
         let bundle = bundle_endpoint(raw, mistakes);
+        let upstream = upstream::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
@@ -199,6 +206,9 @@ impl ServerConfig {
         let root_policy = mistakes.check("root_ttl", root_policy);
         let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
         let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+
+        let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
+        let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
 
         let data_dir = DataDir::new(data_dir?);
         let key_file = raw.key_file.as_deref().map(Path::new);
@@ -221,7 +231,12 @@ impl ServerConfig {
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
             jwt_claims: jwt_claims?,
             bundle: bundle?,
+            upstream: upstream?,
             bundle_refresh_hint: refresh_hint?,
+            crl: CrlSettings {
+                usage: usage?,
+                max_bytes: max_bytes?.get(),
+            },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
@@ -234,6 +249,12 @@ impl ServerConfig {
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
         }
+    }
+
+    /// Returns how revocation lists go out under this configuration.
+    #[must_use]
+    pub const fn crl_settings(&self) -> CrlSettings {
+        self.crl
     }
 
     /// Returns how certificates and tokens are issued under this configuration.

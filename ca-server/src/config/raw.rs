@@ -15,6 +15,7 @@ use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
 ///
@@ -74,8 +75,22 @@ pub struct RawServerConfig {
     pub bundle_cert: Option<String>,
     /// The file with the private key of that certificate, in PEM.
     pub bundle_key: Option<String>,
+    /// The file with the certificates of an upstream authority in PEM, the one that signs first, its root last if it is there. Default: none. It is looked at again
+    /// when it changes, and certifies the root; it needs `upstream_key`.
+    pub upstream_cert: Option<String>,
+    /// The file with the private key of the first of them, in PEM. It is read only to sign, and never stored.
+    pub upstream_key: Option<String>,
+    /// Whether that upstream authority issues for this trust domain alone: its root comes into the bundle. Default: as at `server init`, there `false`.
+    pub upstream_dedicated: Option<bool>,
+    /// Whether chains carry the cross-certificate of that upstream authority. Default: as at `server init`, there `false`.
+    pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
+    pub crl: Option<String>,
+    /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
+    /// longer is not sent.
+    pub crl_max_bytes: Option<String>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -108,7 +123,13 @@ impl RawServerConfig {
         KnownKey::text::<Listen>("bundle_listen"),
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
+        KnownKey::text::<PathBuf>("upstream_cert"),
+        KnownKey::text::<PathBuf>("upstream_key"),
+        KnownKey::new("upstream_dedicated", KeyValue::Bool),
+        KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::text::<CrlUse>("crl"),
+        KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -150,7 +171,13 @@ impl RawServerConfig {
             bundle_listen: self.bundle_listen.or(under.bundle_listen),
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
+            upstream_cert: self.upstream_cert.or(under.upstream_cert),
+            upstream_key: self.upstream_key.or(under.upstream_key),
+            upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
+            send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            crl: self.crl.or(under.crl),
+            crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

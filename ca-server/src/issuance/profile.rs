@@ -18,7 +18,7 @@ struct Extensions<'a> {
 }
 
 /// Compares the octets that were encoded with the rules for what was asked; the error names the first part that differs.
-pub(super) fn check(tbs: &TbsCertificate<'_>, spiffe_id: &SpiffeId, params: &CertificateParams) -> Result<(), &'static str> {
+pub(crate) fn check(tbs: &TbsCertificate<'_>, spiffe_id: &SpiffeId, params: &CertificateParams) -> Result<(), &'static str> {
     let extensions = read(tbs)?;
     check_identity(tbs, &extensions, spiffe_id)?;
     match &params.is_ca {

@@ -135,7 +135,7 @@ impl ServerIdentity {
     }
 
     /// Asks the plan once, and does what it says.
-    async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         let held = self.current.borrow().held;
         let state = CredentialState {
             id: (),

@@ -71,9 +71,15 @@ impl Issuance {
     /// When the whole batch is refused: the node may not ask, the batch is too large, or nothing can be recorded or signed now.
     pub async fn issue_batch(&self, caller: &dyn AuthenticatedCaller, trace_id: &str, requests: Vec<KeyRequest>) -> Result<IssueResponse, IssueError> {
         let answered = self.issue(&Certificates, caller, trace_id, &requests).await?;
-        let issuer = answered.has_signed.then(|| Base64(answered.authority.certificate().to_vec()));
+        let (mut issuers, mut above) = (Vec::new(), Vec::new());
+        if answered.has_signed {
+            issuers.push(Base64(answered.authority.certificate().to_vec()));
+            let crosses = self.authorities.above(&answered.authority, self.clock.now().wall);
+            above.extend(crosses.iter().map(|der| Base64(der.to_vec())));
+        }
         Ok(IssueResponse {
-            issuers: issuer.into_iter().collect(),
+            issuers,
+            above,
             results: answered.answers,
         })
     }
@@ -143,6 +149,7 @@ impl Issuance {
         Ok(IssuedSvid {
             spiffe_id: signed.spiffe_id,
             leaf: signed.der,
+            above: self.authorities.above(&signed.issuer, issued_at),
             issuer: Arc::clone(signed.issuer.certificate()),
             serial: signed.serial,
             issued_at,

@@ -3,6 +3,7 @@
 mod background;
 mod bundle_endpoint;
 mod error;
+mod ground;
 mod listeners;
 mod tls;
 
@@ -24,17 +25,20 @@ use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
 use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
+use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
-use crate::config::{DataDir, ServerConfig, StoreKind};
+use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
 use crate::rekey::Rekeying;
+use crate::revocation::{Publisher, Revocations};
 use crate::seal;
+use crate::store::SharedStore;
 use crate::store::disk::Disk;
-use crate::store::{SharedStore, SledStore};
+use ground::Ground;
 
 /// Runs a server until `shutdown`, then returns when every call was answered and everything is on the disk.
 ///
@@ -75,14 +79,17 @@ impl Server {
         let stop = shutdown.child_token();
         // A failed start ends what it began.
         let undo = stop.clone().drop_guard();
-        let rooms = Rooms::open(&config, &clock, &stop).await?;
+        let ground = Ground::open(&config, Disk::real()).await?;
+        let rooms = Rooms::open(ground, &config, &clock, &stop).await?;
+        let health = HealthHandle::starting();
+        // Before the server's own SVID: its chain carries the cross-certificate too.
+        let upstream = Following::start(Arc::clone(&rooms.authorities), config.upstream.clone(), health.clone()).await;
         let identity = ServerIdentity::start(Arc::clone(&rooms.issuance), Arc::clone(&clock)).await?;
         let tls = tls::NodeTls::new(rooms.authorities.bundle(), identity.credential(), Arc::clone(&clock))?;
         let listeners = listeners::Listeners::bind(&config)?;
         let (node_address, bundle_address) = (listeners.node_address(), listeners.bundle_address());
         let admin_socket = config.data_dir.admin_socket();
 
-        let health = HealthHandle::starting();
         let counters = telemetry::Metrics::default();
         let metrics = Metrics::registered(&counters);
         let telemetry_listen = config.telemetry_listen.map_or(telemetry::TelemetryListen::Off, telemetry::TelemetryListen::At);
@@ -94,7 +101,18 @@ impl Server {
             clock,
             shutdown: stop.clone(),
         };
+        let publisher = Publisher::new(
+            rooms.revocations.clone(),
+            Arc::clone(&rooms.authorities),
+            config.crl_settings(),
+            context.metrics.clone(),
+            context.health.clone(),
+        );
+        publisher.prepare().await;
+        rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        let until = stop.clone();
+        rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
         listeners.serve(&rooms, &context, &tls, &config)?;
         rooms.tasks.close();
 
@@ -181,22 +199,19 @@ struct Rooms {
     editor: Arc<Editor>,
     rekeying: Arc<Rekeying>,
     decisions: DecisionLog,
+    revocations: Revocations,
     tasks: TaskTracker,
 }
 
 impl Rooms {
-    async fn open(config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
-        refuse_uninitialised(&config.data_dir)?;
-        let lock = lock(&config.data_dir).await?;
-        let store: SharedStore = match config.store {
-            StoreKind::Sled => Arc::new(SledStore::open(&config.data_dir.store(), Disk::real())?),
-        };
+    async fn open(ground: Ground, config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
+        let Ground { lock, store, disk } = ground;
         let opened = seal::open_with(store.as_ref(), &config.key_source).await?;
         let vault = open_keys(store.as_ref(), &opened.records, config.signing_keys.as_ref()).await?;
         if let Some(algorithm) = config.authority_settings().policy.jwt().algorithm() {
             vault.keys.refuse(algorithm)?;
         }
-        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), Disk::real())?;
+        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), disk)?;
         if report.cut_bytes > 0 {
             tracing::warn!(
                 bytes = report.cut_bytes,
@@ -259,6 +274,14 @@ impl Rooms {
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
+        let revocations = Revocations::new(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            journal.clone(),
+            decisions.clone(),
+            Arc::clone(clock),
+        );
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
             Allowed {
@@ -269,6 +292,7 @@ impl Rooms {
             Arc::clone(&registry),
             Arc::clone(&tokens),
             decisions.clone(),
+            revocations.clone(),
             Arc::clone(clock),
         ));
         Ok(Self {
@@ -284,6 +308,7 @@ impl Rooms {
             editor,
             rekeying,
             decisions,
+            revocations,
             tasks,
         })
     }
@@ -291,25 +316,4 @@ impl Rooms {
 
 async fn follow(registry: Arc<Registry>, store: SharedStore, shutdown: CancellationToken) {
     registry.follow(store.as_ref(), &shutdown).await;
-}
-
-fn refuse_uninitialised(data_dir: &DataDir) -> Result<(), RunError> {
-    if data_dir.unfinished().exists() {
-        return Err(RunError::InitUnfinished {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    if !data_dir.store().exists() {
-        return Err(RunError::NotInitialised {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Taking the lock blocks for some seconds while another owner dies.
-async fn lock(data_dir: &DataDir) -> Result<DirectoryLock, RunError> {
-    let path = data_dir.path().to_owned();
-    let locked = tokio::task::spawn_blocking(move || DirectoryLock::acquire(&path, DataDir::LOCK)).await;
-    Ok(locked.map_err(|_| RunError::Interrupted)??)
 }

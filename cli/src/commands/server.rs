@@ -6,7 +6,8 @@ mod restore;
 
 use std::path::{Path, PathBuf};
 
-use ca_server::config::{RawServerConfig, ServerConfig, SigningKeysPlace};
+use ca_server::authority::upstream::UpstreamFiles;
+use ca_server::config::{RawServerConfig, ServerConfig, SigningKeysPlace, UpstreamConfig};
 use ca_server::init::{InitParams, InitReport, RecoveryChoice};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
@@ -14,6 +15,7 @@ use platform::sealing::KeySourceSpec;
 use serde::Serialize;
 use trust_domains::TrustDomain;
 use trust_domains::jws::TokenAlgorithm;
+use trust_domains::plan::upstream::AskedUse;
 
 use crate::args::Global;
 use crate::environment::{self, Role};
@@ -63,6 +65,25 @@ pub(crate) struct InitArgs {
     /// What the first JWT key signs with: ES256, or RS256 for relying parties that verify nothing else; `server run` takes the same option.
     #[arg(long, value_name = "ALGORITHM", default_value_t)]
     jwt_algorithm: TokenAlgorithm,
+    #[command(flatten)]
+    upstream: UpstreamArgs,
+}
+
+/// The upstream authority that certifies the root.
+#[derive(Debug, Args)]
+pub(crate) struct UpstreamArgs {
+    /// The certificates of an upstream authority, in PEM, the one that signs first: it certifies the root's key; `server run` looks at it again when it changes.
+    #[arg(long, value_name = "F", requires = "upstream_key")]
+    upstream_cert: Option<String>,
+    /// The private key of the first of them, in PEM; read to sign, never stored.
+    #[arg(long, value_name = "F", requires = "upstream_cert")]
+    upstream_key: Option<String>,
+    /// Declares that the upstream authority issues for this trust domain alone: its root comes into the bundle [default: as at init, there false].
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    upstream_dedicated: Option<bool>,
+    /// Sends the cross-certificate along in chains, for those who trust the upstream authority alone [default: as at init, there false].
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    send_cross_certificate: Option<bool>,
 }
 
 /// Runs the server.
@@ -138,9 +159,17 @@ pub(crate) struct RunArgs {
     /// The private key of that certificate, in PEM.
     #[arg(long, value_name = "FILE")]
     bundle_key: Option<String>,
+    #[command(flatten)]
+    upstream: UpstreamArgs,
     /// How often relying parties shall fetch the bundle [default: 5m].
     #[arg(long, value_name = "D")]
     bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    crl: Option<String>,
+    /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
+    #[arg(long, value_name = "N")]
+    crl_max_bytes: Option<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -152,6 +181,23 @@ pub(crate) struct RunArgs {
     die_with_parent: bool,
 }
 
+impl UpstreamArgs {
+    /// Returns the upstream authority under which a trust domain begins, if one is named.
+    fn asked(self) -> Option<UpstreamConfig> {
+        let (certificate, key) = self.upstream_cert.zip(self.upstream_key)?;
+        Some(UpstreamConfig {
+            files: UpstreamFiles {
+                certificate: certificate.into(),
+                key: key.into(),
+            },
+            used: AskedUse {
+                is_sent: self.send_cross_certificate,
+                is_dedicated: self.upstream_dedicated,
+            },
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Initialised {
     trust_domain: TrustDomain,
@@ -161,6 +207,8 @@ struct Initialised {
     recovery_key: Option<String>,
     recovery_key_file: Option<PathBuf>,
     root_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
 }
 
 /// Carries out a server command.
@@ -188,6 +236,7 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
         signing_keys: args.signing_keys,
         recovery,
         jwt_algorithm: args.jwt_algorithm,
+        upstream: args.upstream.asked(),
         clock: platform::clock::SystemClock::shared(),
     };
     let report = ca_server::init::init(params).await.map_err(|error| Failure::of(&error))?;
@@ -209,6 +258,7 @@ fn document(report: InitReport, recovery_key_file: Option<PathBuf>) -> Initialis
         recovery_key: report.recovery_key.map(|key| key.to_string()),
         recovery_key_file,
         root_sha256: report.root_sha256.to_string(),
+        upstream: report.upstream,
     }
 }
 
@@ -222,6 +272,9 @@ fn initialised_text(made: &Initialised) -> String {
         },
         ("root SHA-256", made.root_sha256.clone()),
     ]);
+    if let Some(upstream) = &made.upstream {
+        text.push_str(&fields(&[("certified by", upstream.clone())]));
+    }
     if let Some(key) = &made.recovery_key {
         text.push_str(&format!("\nrecovery key, shown only now; keep it away from this machine:\n  {key}\n"));
     }
@@ -261,7 +314,13 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         bundle_listen: args.bundle_listen,
         bundle_cert: args.bundle_cert,
         bundle_key: args.bundle_key,
+        upstream_cert: args.upstream.upstream_cert,
+        upstream_key: args.upstream.upstream_key,
+        upstream_dedicated: args.upstream.upstream_dedicated,
+        send_cross_certificate: args.upstream.send_cross_certificate,
         bundle_refresh_hint: args.bundle_refresh_hint,
+        crl: args.crl,
+        crl_max_bytes: args.crl_max_bytes,
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };

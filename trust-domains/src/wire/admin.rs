@@ -16,6 +16,8 @@
 //! | `GET /v1/admin/nodes?limit=N&after=T` | - | [`Page`] of [`NodeView`] |
 //! | `GET /v1/admin/nodes/{name}` | - | [`NodeView`] |
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
+//! | `POST /v1/admin/revocations` | [`RevokeRequest`] | [`Revoked`] |
+//! | `GET /v1/admin/revocations?limit=N&after=ID` | - | [`Page`] of [`RevocationView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
 //! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
 //! | `POST /v1/admin/mint-wit/challenge` | - | [`WitChallenge`] |
@@ -34,6 +36,7 @@ mod entries;
 mod join_tokens;
 mod mint;
 mod rekey;
+mod revocations;
 mod wait;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +52,7 @@ pub use entries::{CreateEntries, EntriesCreated, EntryChange, EntryDeleted, Entr
 pub use join_tokens::{TokenCreated, TokenRequest, TokenView};
 pub use mint::{MintJwtRequest, MintWitRequest, MintedToken, WIT_CHALLENGE_LEN, WitChallenge, mint_wit_possession_message};
 pub use rekey::{NewPassphrase, RekeyRequest, Rekeyed};
+pub use revocations::{RevocationView, RevokeRequest, RevokeTarget, Revoked};
 pub use wait::{AwayNode, WaitOutcome, WaitRequest};
 
 /// A part of a list.

@@ -250,6 +250,9 @@ pub struct KeyRequest {
 pub struct IssueResponse {
     /// The issuing certificates that the leaves need, in DER, each once.
     pub issuers: Vec<Base64>,
+    /// What follows the issuer in every chain, in DER: the root's cross-certificates by upstream authorities, with the certificates above them. Mostly nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<Base64>,
     /// One for each request.
     pub results: Vec<IssueResult>,
 }

@@ -10,8 +10,10 @@ mod mint;
 mod nodes;
 mod page;
 mod rekey;
+mod revocations;
 mod status;
 mod tokens;
+mod upstreams;
 mod wait;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
 use crate::rekey::Rekeying;
+use crate::revocation::Revocations;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -52,6 +55,8 @@ pub struct AdminApi {
     pub tokens: Arc<JoinTokens>,
     /// The authorities.
     pub authorities: Arc<Authorities>,
+    /// Revokes certificates.
+    pub revocations: Revocations,
     /// Mints tokens.
     pub issuance: Arc<Issuance>,
     /// What is counted.
@@ -117,6 +122,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}", get(nodes::show))
         .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
+        .route("/v1/admin/revocations", post(revocations::revoke).get(revocations::list))
         .route("/v1/admin/mint-jwt", post(mint::jwt))
         .route("/v1/admin/mint-wit", post(mint::wit))
         .route("/v1/admin/mint-wit/challenge", post(mint::wit_challenge))
@@ -131,6 +137,9 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
         .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
         .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
+        .route("/v1/admin/upstreams", get(upstreams::list).post(upstreams::take))
+        .route("/v1/admin/upstreams/csr", post(upstreams::csr))
+        .route("/v1/admin/upstreams/{id}", delete(upstreams::remove))
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))

@@ -85,7 +85,11 @@ async fn a_stolen_issuing_key_is_worth_nothing_when_the_order_is_reported_done()
     assert!(trust_domains::x509::verify_svid(&stolen, &believed(), world.now()).is_err());
     let (_, fresh) = world.issued(&entry).await;
     trust_domains::x509::verify_svid(&fresh, &believed(), world.now()).unwrap();
-    assert_eq!(**world.authorities.tainted().borrow(), [old.clone()], "agents that come back hear of it");
+    assert_eq!(
+        **world.authorities.tainted().borrow(),
+        *std::slice::from_ref(&old),
+        "agents that come back hear of it"
+    );
     let [(actor, reason)] = &decided_with(&world, "replacement_ordered")[..] else {
         panic!("one order")
     };

@@ -173,6 +173,7 @@ impl World {
             signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.shared(),
         };
         init(params).await.unwrap();

@@ -1,0 +1,47 @@
+//! A certificate request (PKCS#10, RFC 2986) by a root's key, for an operator to carry to an upstream authority that is elsewhere.
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, PublicKeyData, SignatureAlgorithm, SigningKey};
+use tokio::task::spawn_blocking;
+use trust_domains::TrustDomain;
+
+use super::error::UpstreamError;
+use crate::authority::{AuthorityKey, Issuer, shape};
+use crate::issuance::error::SignError;
+
+/// Signs a request with a root's name, its ID and what it must be allowed. The key may live in a token, so the signature is made where waiting holds nobody up.
+pub(super) async fn request(trust_domain: &TrustDomain, root: &Arc<Issuer>) -> Result<String, UpstreamError> {
+    let failed = |source| SignError {
+        issuer: root.id().to_string(),
+        source,
+    };
+    let params = shape::root(trust_domain, root.key_id(), root.not_before(), root.not_after()).map_err(failed)?;
+    let key = RequestKey(root.key().clone());
+    let signed = spawn_blocking(move || sign(&params, &key)).await;
+    let pem = signed.map_err(|_| failed(rcgen::Error::RemoteKeyError))?.map_err(failed)?;
+    Ok(pem)
+}
+
+fn sign(params: &CertificateParams, key: &RequestKey) -> Result<String, rcgen::Error> {
+    params.serialize_request(key)?.pem()
+}
+
+/// A root's key, as rcgen takes it, for this one purpose: what it signs here is no certificate, so nothing is recorded before it as for one.
+struct RequestKey(AuthorityKey);
+
+impl PublicKeyData for RequestKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public().der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.public().algorithm()
+    }
+}
+
+impl SigningKey for RequestKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message)
+    }
+}
