@@ -208,8 +208,7 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         params.jwt_algorithm,
         &data_dir,
         (&keys, token),
-        key_source.as_ref(),
-        recovery.as_ref(),
+        (key_source.as_ref(), recovery.as_ref()),
         upstream,
         params.clock,
     )
@@ -268,8 +267,7 @@ async fn make(
     jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
     (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
-    key_source: &dyn KeySource,
-    recovery: Option<&RecoveryKey>,
+    (key_source, recovery): (&dyn KeySource, Option<&RecoveryKey>),
     upstream: Option<FirstUpstream>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
