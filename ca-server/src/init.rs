@@ -399,6 +399,7 @@ mod tests {
             key_file: PathBuf::new(),
             recovery_key: Some(Zeroizing::new("secret".to_owned())),
             root_sha256: RootHash::of_der(b""),
+            upstream: None,
         };
         assert!(!format!("{report:?}").contains("secret"));
     }

@@ -29,5 +29,6 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
+mod upstream;
 mod wit_svids;
 mod written_credentials;
