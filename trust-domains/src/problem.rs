@@ -61,6 +61,7 @@ codes! {
     BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
     BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
+    CertificateNotFound "certificate_not_found" 404 3 false "This server signed no unexpired certificate with that serial." "compare the serial with what was signed: troth audit export";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
@@ -95,6 +96,7 @@ codes! {
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
     NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
+    NodeRevoked "node_revoked" 403 1 false "The node's SVID was revoked." "join again with a new link: troth token create on the server";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";

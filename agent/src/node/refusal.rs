@@ -25,7 +25,7 @@ impl Verdict {
             Code::NodeBanned => Self::Banned,
             Code::NodeExpired | Code::NodeNotRestored => Self::Expired,
             Code::NodeIssuerTainted | Code::NodeRecordOutdated => Self::Renew,
-            Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
+            Code::NodeNotFound | Code::NodeRevoked | Code::NodeUnknown => Self::Gone,
             _ => Self::Passing,
         }
     }
@@ -57,7 +57,7 @@ mod tests {
                 "node_banned" => Verdict::Banned,
                 "node_expired" | "node_not_restored" => Verdict::Expired,
                 "node_issuer_tainted" | "node_record_outdated" => Verdict::Renew,
-                "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_not_found" | "node_revoked" | "node_unknown" => Verdict::Gone,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");

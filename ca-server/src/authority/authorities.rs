@@ -14,6 +14,7 @@ use trust_domains::{Reading, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
 use super::issuer::Issuer;
+use super::key::KeyError;
 use super::key_store::{KeyStore, Vault};
 use super::loading::{LoadAuthoritiesError, read_set, stored_time};
 use super::set::AuthoritySet;
@@ -158,14 +159,19 @@ impl Authorities {
         self.guard.judge(now).allows_destroying()
     }
 
-    /// Returns the root above the issuing CA that signs now, in DER; `None` when no root is active and valid.
+    /// Returns the root above an issuing CA, both in DER; `None` when either is not held any more.
     #[must_use]
-    pub fn active_root(&self) -> Option<Arc<[u8]>> {
+    pub fn root_above(&self, issuing: &[u8]) -> Option<Arc<[u8]>> {
+        self.set.load().root_above(issuing)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn active_root(&self) -> Option<Arc<[u8]>> {
         self.set.load().root(self.clock.now().wall).map(|root| Arc::clone(root.certificate()))
     }
 
-    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, and the one that will. One that is on its way out is not
-    /// among them, however long members still believe it.
+    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, the one that will, and one under which the server's own
+    /// SVID may still be. One that is tainted is not among them, however long members still believe it.
     #[must_use]
     pub fn join_roots(&self) -> Vec<Arc<[u8]>> {
         self.set.load().join_roots()
@@ -212,6 +218,27 @@ impl Authorities {
     #[must_use]
     pub fn problems(&self) -> watch::Receiver<Arc<[AuthorityProblem]>> {
         self.problems.subscribe()
+    }
+
+    /// Looks whether every key that signs from now on is where it should be: keys in this process are.
+    ///
+    /// # Errors
+    /// When the token with the keys is away, or has not got one of them.
+    pub async fn check_keys(&self) -> Result<(), KeyError> {
+        let (set, now) = (self.set(), self.clock.now().wall);
+        self.keys.check(&set.needed_keys(now)).await
+    }
+
+    /// Names the authorities whose keys are in a token: a backup does not have them.
+    #[must_use]
+    pub fn keys_in_token(&self) -> Vec<String> {
+        self.set.load().keys_in_token()
+    }
+
+    /// Returns what is wrong with the token of the keys, and each change of it; `None` where none is used.
+    #[must_use]
+    pub fn key_trouble(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.keys.trouble()
     }
 }
 

@@ -45,8 +45,16 @@ impl Coded for LoadAuthoritiesError {
         match self {
             Self::Authority(ReadAuthorityError::Seal { source, .. }) | Self::Order(source) | Self::Time(source) => source.code(),
             Self::Authority(ReadAuthorityError::FormatUnknown { .. }) | Self::OrderFormatUnknown { .. } => Code::StoreFormatUnknown,
-            Self::Authority(ReadAuthorityError::Issuer { .. } | ReadAuthorityError::Key { .. } | ReadAuthorityError::Root { .. }) => Code::Internal,
+            Self::Authority(ReadAuthorityError::Key { source, .. }) => source.code(),
+            Self::Authority(ReadAuthorityError::Issuer { .. } | ReadAuthorityError::Root { .. }) => Code::Internal,
             Self::Store(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Authority(ReadAuthorityError::Key { source, .. }) => source.hint(),
+            _ => self.code().facts().hint.to_owned(),
         }
     }
 }

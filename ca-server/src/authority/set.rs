@@ -11,6 +11,7 @@ use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 use super::held::{Held, ReadAuthorityError, authority_key};
 use super::issuer::Issuer;
 use super::order_record::OrderRecord;
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::upstream::{Cross, CrossSet};
 use super::witness::BundleWitness;
@@ -83,21 +84,31 @@ impl AuthoritySet {
 
     /// Returns what the plan looks at.
     pub(super) fn states(&self, witness: &dyn BundleWitness, now: Timestamp) -> Vec<AuthorityState> {
-        self.held().map(|held| held.state(witness, now)).collect()
+        let going: HashSet<_> = self.running().flat_map(|order| &order.replaces).collect();
+        self.held().map(|held| held.state(witness, now, going.contains(held.id()))).collect()
+    }
+
+    /// Returns all of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().map(AsRef::as_ref)
     }
 
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
         self.held().find(|held| held.id() == id)
     }
 
-    /// Returns the issuing CA that signs now: the same that the plan names.
+    /// Returns the issuing CA that signs now, the same that the plan names: one under the active root, or while there is none yet, one under an old root.
     pub(super) fn signing(&self, now: Timestamp) -> Option<&Arc<Issuer>> {
-        let root = self.root(now)?;
-        let usable = self
-            .active(AuthorityKind::X509Issuing, now)
-            .filter_map(Held::ca)
-            .filter(|(record, _)| record.root.as_ref() == Some(root.id()));
-        longest(usable.map(|(_, issuer)| issuer))
+        let under = |roots: &[&AuthorityId]| {
+            let issuing = self.active(AuthorityKind::X509Issuing, now).filter_map(Held::ca);
+            longest(
+                issuing
+                    .filter(|(record, _)| record.root.as_ref().is_some_and(|root| roots.contains(&root)))
+                    .map(|(_, issuer)| issuer),
+            )
+        };
+        let old: Vec<_> = self.valid(AuthorityKind::X509Root, Phase::Old, now).map(Held::id).collect();
+        self.root(now).and_then(|root| under(&[root.id()])).or_else(|| under(&old))
     }
 
     /// Returns the root that signs issuing CAs now.
@@ -105,10 +116,17 @@ impl AuthoritySet {
         longest(self.active(AuthorityKind::X509Root, now).filter_map(Held::ca).map(|(_, issuer)| issuer))
     }
 
-    /// Returns the active and the prepared roots, in DER.
+    /// Returns the root above the issuing CA with this certificate, in DER.
+    pub(super) fn root_above(&self, issuing: &[u8]) -> Option<Arc<[u8]>> {
+        let (record, _) = self.held().filter_map(Held::ca).find(|(_, issuer)| **issuer.certificate() == *issuing)?;
+        let (_, root) = self.find(record.root.as_ref()?)?.ca()?;
+        Some(Arc::clone(root.certificate()))
+    }
+
+    /// Returns the roots that are prepared, active or old, in DER.
     pub(super) fn join_roots(&self) -> Vec<Arc<[u8]>> {
-        let is_to_come = |held: &&Held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Active | Phase::Prepared);
-        let roots = self.held().filter(is_to_come).filter_map(Held::ca);
+        let is_good = |held: &&Held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Active | Phase::Old | Phase::Prepared);
+        let roots = self.held().filter(is_good).filter_map(Held::ca);
         roots.map(|(_, issuer)| Arc::clone(issuer.certificate())).collect()
     }
 
@@ -119,12 +137,28 @@ impl AuthoritySet {
     }
 
     fn active(&self, kind: AuthorityKind, now: Timestamp) -> impl Iterator<Item = &Held> {
+        self.valid(kind, Phase::Active, now)
+    }
+
+    fn valid(&self, kind: AuthorityKind, phase: Phase, now: Timestamp) -> impl Iterator<Item = &Held> {
         self.held()
-            .filter(move |held| held.kind() == kind && held.phase() == Phase::Active && held.not_before() <= now && now < held.not_after())
+            .filter(move |held| held.kind() == kind && held.phase() == phase && held.not_before() <= now && now < held.not_after())
     }
 
     pub(super) fn owns_key(&self, key: &KeyHash) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Returns the keys that sign at some time from now on.
+    pub(super) fn needed_keys(&self, now: Timestamp) -> Vec<&StoredKey> {
+        let needed = |held: &&Arc<Held>| matches!(held.phase(), Phase::Prepared | Phase::Active) && now < held.not_after();
+        self.held.iter().filter(needed).map(|held| held.stored_key()).collect()
+    }
+
+    /// Names the authorities whose keys are in a token, by kind and id.
+    pub(super) fn keys_in_token(&self) -> Vec<String> {
+        let held = self.held.iter().filter(|held| held.stored_key().in_token().is_some());
+        held.map(|held| format!("{} {}", held.kind(), held.id())).collect()
     }
 
     /// Returns the issuing CAs and token keys whose credentials are to be replaced: those that are tainted or revoked, or under a root that is.

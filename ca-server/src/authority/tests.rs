@@ -20,6 +20,12 @@ use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain, w
 use crate::seal::SealedRecords;
 use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
 
+mod clock;
+mod crashes;
+mod orders;
+mod replicas;
+mod roots;
+
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
@@ -187,6 +193,7 @@ async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
         let flaky = Arc::new(Flaky {
             store: Arc::clone(&world.store),
             until_failure: AtomicUsize::new(failing),
+            loses_the_answer: false,
         });
         let authorities = load(&world, flaky.clone()).await.unwrap();
         for _ in 0..10 {
@@ -215,10 +222,11 @@ async fn load(world: &World, store: SharedStore) -> Result<Arc<Authorities>, Loa
     .await
 }
 
-/// A store whose commits fail once, after so many.
+/// A store whose commits fail once, after so many: before it is performed, or after, when its answer is lost.
 struct Flaky {
     store: SharedStore,
     until_failure: AtomicUsize,
+    loses_the_answer: bool,
 }
 
 impl Store for Flaky {
@@ -228,9 +236,14 @@ impl Store for Flaky {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {
         match self.until_failure.fetch_sub(1, Ordering::SeqCst) {
-            0 => Box::pin(std::future::ready(Err(CommitError::Unavailable {
-                source: Arc::new(StoreError::Stopped),
-            }))),
+            0 => Box::pin(async move {
+                if self.loses_the_answer {
+                    self.store.commit(commit).await?;
+                }
+                Err(CommitError::Unavailable {
+                    source: Arc::new(StoreError::Stopped),
+                })
+            }),
             _ => self.store.commit(commit),
         }
     }

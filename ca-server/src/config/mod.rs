@@ -4,18 +4,20 @@ mod data_dir;
 mod features;
 mod listen;
 mod raw;
+mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use thiserror::Error;
 use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
@@ -34,12 +36,14 @@ pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
+pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
 pub use upstream::UpstreamConfig;
 
 use crate::attestation::RenewalGrace;
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
+use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
 
 /// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
 pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -58,8 +62,10 @@ pub const SHORTEST_REFRESH_HINT: Duration = Duration::from_secs(1);
 pub struct ServerConfig {
     /// Where the server keeps its data.
     pub data_dir: DataDir,
-    /// The key file.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
+    /// Where new keys of authorities are made; `None` for where they were made so far.
+    pub signing_keys: Option<SigningKeysPlace>,
     /// The node API's address.
     pub listen: SocketAddr,
     /// The address that join links name, when it is configured.
@@ -86,6 +92,7 @@ pub struct ServerConfig {
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
+    crl: CrlSettings,
     authority_policy: AuthorityPolicy,
 }
 
@@ -200,9 +207,18 @@ impl ServerConfig {
         let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
         let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
+        let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
+        let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
+
         let data_dir = DataDir::new(data_dir?);
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
+        let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
-            key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
+            key_source: key_source?,
+            signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
             data_dir,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
@@ -217,6 +233,10 @@ impl ServerConfig {
             bundle: bundle?,
             upstream: upstream?,
             bundle_refresh_hint: refresh_hint?,
+            crl: CrlSettings {
+                usage: usage?,
+                max_bytes: max_bytes?.get(),
+            },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
@@ -229,6 +249,12 @@ impl ServerConfig {
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
         }
+    }
+
+    /// Returns how revocation lists go out under this configuration.
+    #[must_use]
+    pub const fn crl_settings(&self) -> CrlSettings {
+        self.crl
     }
 
     /// Returns how certificates and tokens are issued under this configuration.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
@@ -12,7 +13,9 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
+use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
 ///
@@ -24,6 +27,11 @@ pub struct RawServerConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
+    /// Where the keys of authorities are made: `store`, sealed, or a PKCS#11 URI, in a token. Default: where they were made so far, at first the store. Keys
+    /// that exist stay where they are; each is replaced in its time.
+    pub signing_keys: Option<String>,
     /// The node API's address. Default: `0.0.0.0:8443`. Port 0 takes a free one.
     pub listen: Option<String>,
     /// The address that join links name, `HOST:PORT`. Default: a concrete `listen` address, else the host's name.
@@ -78,6 +86,11 @@ pub struct RawServerConfig {
     pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
+    pub crl: Option<String>,
+    /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
+    /// longer is not sent.
+    pub crl_max_bytes: Option<String>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -89,6 +102,8 @@ impl RawServerConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
+        KnownKey::text::<SigningKeysPlace>("signing_keys"),
         KnownKey::text::<Listen>("listen"),
         KnownKey::text::<ServerAddress>("advertise"),
         KnownKey::text::<StoreKind>("store"),
@@ -113,6 +128,8 @@ impl RawServerConfig {
         KnownKey::new("upstream_dedicated", KeyValue::Bool),
         KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::text::<CrlUse>("crl"),
+        KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -128,9 +145,13 @@ impl RawServerConfig {
     /// Lays these options over others: where one is absent here, the other counts.
     #[must_use]
     pub fn over(self, under: Self) -> Self {
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
+            signing_keys: self.signing_keys.or(under.signing_keys),
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
             listen: self.listen.or(under.listen),
             advertise: self.advertise.or(under.advertise),
             store: self.store.or(under.store),
@@ -155,6 +176,8 @@ impl RawServerConfig {
             upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
             send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            crl: self.crl.or(under.crl),
+            crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

@@ -6,8 +6,8 @@ const ECDSA_WITH_SHA256: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
 
-/// Returns the DER of the certificate that an ECDSA P-256 signature over these octets makes.
-pub(super) fn certificate(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
+/// Returns the DER of the certificate, or of the list (section 5.1), that an ECDSA P-256 signature over these octets makes.
+pub(crate) fn certificate(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
     // The first octet of a BIT STRING counts the unused bits of its last one: none.
     let mut bits = Vec::with_capacity(signature.len() + 1);
     bits.push(0);

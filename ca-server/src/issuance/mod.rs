@@ -24,6 +24,8 @@ pub mod token_stages;
 mod tokens;
 mod wits;
 
+pub(crate) use der::certificate as signed_der;
+
 pub use caller::{AuthenticatedCaller, EntryLookup};
 pub use error::{IssueError, RequestRefused};
 pub use recorder::Recorder;

@@ -135,7 +135,7 @@ impl ServerIdentity {
     }
 
     /// Asks the plan once, and does what it says.
-    async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         let held = self.current.borrow().held;
         let state = CredentialState {
             id: (),
@@ -201,7 +201,7 @@ async fn issue(issuance: &Issuance, clock: &SharedClock) -> Result<ServerCredent
 
     let asked = clock.now();
     let svid = issuance.issue_prepared(issuance.prepare_server_svid(&public_key)?).await?;
-    let root = issuance.authorities().active_root();
+    let root = issuance.authorities().root_above(&svid.issuer);
     let chain = svid
         .chain()
         .into_iter()

@@ -1,10 +1,11 @@
 //! Applying one commit: the indexes, the recent changes, and the streams of the nodes that are concerned.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use trust_domains::bundle::PartnerBundle;
 use trust_domains::node::{NodeName, NodeRecord};
+use trust_domains::revocation::RevocationRule;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
 
 use super::entries::HeldEntry;
@@ -12,9 +13,10 @@ use super::feed::PartnerSet;
 use super::nodes::HeldNode;
 use super::partners::HeldBundle;
 use super::records::{self, RecordError};
-use super::state::{HeldToken, State};
+use super::state::{HeldRule, HeldToken, State};
 use super::{Presence, Registry};
 use crate::attestation::identity;
+use crate::revocation::CrlNumber;
 use crate::store::{Change, Key, Prefix, RecordName};
 
 /// One change of a commit, read.
@@ -23,6 +25,9 @@ pub(super) enum RecordChange {
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
     Token(RecordName, Option<Bytes>),
+    Rule(RecordName, Option<RevocationRule>),
+    /// The number of the newest revocation lists: with its commit they go out.
+    CrlNumber(Option<CrlNumber>),
     /// An authority: what it is, is sealed. Every node hears of the commit, since its acknowledgement is what a new key waits for.
     Authority,
 }
@@ -63,6 +68,11 @@ impl RecordChange {
         } else if Prefix::TOKENS.contains(key) {
             let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
             Self::Token(id, value.cloned())
+        } else if Prefix::REVOCATIONS.contains(key) {
+            let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
+            Self::Rule(id, value.map(|stored| records::decode(key, stored)).transpose()?)
+        } else if *key == CrlNumber::key() {
+            Self::CrlNumber(value.map(|stored| records::decode(key, stored)).transpose()?)
         } else if Prefix::AUTHORITIES.contains(key) || Prefix::UPSTREAMS.contains(key) {
             Self::Authority
         } else {
@@ -84,12 +94,28 @@ impl Registry {
     /// Applies one commit. A commit that shows already changes nothing.
     pub(super) fn apply(&self, revision: Revision, changes: &[Change]) {
         let changes: Vec<_> = changes.iter().filter_map(RecordChange::read_or_withdraw).collect();
+        let concerns_rules = changes.iter().any(|change| matches!(change, RecordChange::Rule(..)));
         let mut state = self.write();
         state.counter = state.counter.max(revision.counter);
         for change in changes {
-            state.apply(revision.counter, change, &self.presence);
+            match change {
+                RecordChange::CrlNumber(Some(CrlNumber { number })) => {
+                    // What waits for another number goes on waiting.
+                    let staged = self
+                        .staged
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take_if(|staged| staged.number == number);
+                    state.crls.publish(revision.counter, number, staged);
+                    self.presence.mark_all(revision.counter);
+                }
+                change => state.apply(revision.counter, change, &self.presence),
+            }
         }
         drop(state);
+        if concerns_rules {
+            self.rules.send_replace(revision.counter);
+        }
         self.progress.send_modify(|progress| progress.counter = progress.counter.max(revision.counter));
     }
 }
@@ -116,8 +142,12 @@ impl State {
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
+            RecordChange::Rule(id, Some(rule)) => self.hold_rule(modified, id, rule),
+            RecordChange::CrlNumber(Some(CrlNumber { number })) => self.crls.loaded(number),
             RecordChange::Authority
             | RecordChange::Bundle(_, None)
+            | RecordChange::CrlNumber(None)
+            | RecordChange::Rule(_, None)
             | RecordChange::Entry(_, None)
             | RecordChange::Node(_, None)
             | RecordChange::Token(_, None) => {}
@@ -135,8 +165,24 @@ impl State {
             RecordChange::Token(id, None) => {
                 self.tokens.remove(&id);
             }
+            RecordChange::Rule(id, Some(rule)) => self.hold_rule(counter, id, rule),
+            RecordChange::Rule(id, None) => {
+                self.rules.remove(&id);
+            }
+            // A number that goes up is taken in with what was staged for it; one that is gone says nothing.
+            RecordChange::CrlNumber(_) => {}
             RecordChange::Authority => presence.mark_all(counter),
         }
+    }
+
+    fn hold_rule(&mut self, modified: u64, id: RecordName, rule: RevocationRule) {
+        self.rules.insert(
+            id,
+            HeldRule {
+                rule: Arc::new(rule),
+                modified,
+            },
+        );
     }
 
     fn apply_entry(&mut self, counter: u64, id: EntryId, now: Option<RegistrationEntry>, presence: &Presence) {

@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod changes;
+pub mod crls;
 pub mod edit;
 pub mod entries;
 pub mod feed;
@@ -18,19 +19,21 @@ pub mod records;
 mod state;
 pub mod streams;
 
+pub use crls::{PublishedCrls, StagedCrls};
 pub use edit::{Allowed, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;
 pub use partners::HeldBundle;
 pub use presence::{OpenStream, Presence, Standing, StreamEnd};
-pub use state::{HeldToken, State};
+pub use state::{HeldRule, HeldToken, State};
 pub use streams::Start;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
-use trust_domains::Revision;
+use trust_domains::{Revision, Serial};
 
 /// Everything that the server knows of entries and nodes.
 #[derive(Debug)]
@@ -41,6 +44,12 @@ pub struct Registry {
     state: RwLock<State>,
     presence: Presence,
     progress: watch::Sender<Progress>,
+    /// The newest commit that changed a rule of revocation.
+    rules: watch::Sender<u64>,
+    /// Lists that go out with the commit that is on its way.
+    staged: Mutex<Option<StagedCrls>>,
+    /// The serials that are revoked, whether the lists that say so are out or not.
+    revoked: RwLock<HashSet<Serial>>,
 }
 
 /// How far the registry has followed the store.
@@ -59,6 +68,9 @@ impl Registry {
             state: RwLock::new(state),
             presence: Presence::default(),
             progress: watch::Sender::new(Progress { counter, follows: true }),
+            rules: watch::Sender::new(counter),
+            staged: Mutex::default(),
+            revoked: RwLock::default(),
         })
     }
 
@@ -90,6 +102,32 @@ impl Registry {
         let mut progress = self.progress.subscribe();
         // The sender lives as long as the registry.
         let _ = progress.wait_for(|progress| progress.counter >= revision.counter || !progress.follows).await;
+    }
+
+    /// Returns the newest commit that changed a rule of revocation, and each later one.
+    #[must_use]
+    pub fn rules(&self) -> watch::Receiver<u64> {
+        self.rules.subscribe()
+    }
+
+    /// Puts lists in place that go out with the commit that stores their number.
+    pub fn stage(&self, staged: StagedCrls) {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(staged);
+    }
+
+    /// Notes which serials are revoked and which need not be remembered any more.
+    pub fn note_revoked(&self, added: impl IntoIterator<Item = Serial>, ended: &[Serial]) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.extend(added);
+        ended.iter().for_each(|serial| {
+            revoked.remove(serial);
+        });
+    }
+
+    /// Returns whether the certificate with this serial, of this server, is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, serial: &Serial) -> bool {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(serial)
     }
 
     /// Returns who is connected.

@@ -1,10 +1,13 @@
 //! What the registry holds, as it is after one commit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use trust_domains::revocation::RevocationRule;
 
 use super::changes::{ChangeLog, RECENT_CHANGES};
+use super::crls::PublishedCrls;
 use super::entries::EntryIndex;
 use super::nodes::NodeIndex;
 use super::partners::PartnerIndex;
@@ -15,6 +18,15 @@ use crate::store::RecordName;
 pub struct HeldToken {
     /// The record, sealed.
     pub sealed: Bytes,
+    /// The counter of the commit.
+    pub modified: u64,
+}
+
+/// A rule of revocation with the commit that last changed it.
+#[derive(Debug, Clone)]
+pub struct HeldRule {
+    /// The rule.
+    pub rule: Arc<RevocationRule>,
     /// The counter of the commit.
     pub modified: u64,
 }
@@ -32,6 +44,10 @@ pub struct State {
     pub partners: PartnerIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
+    /// The rules of revocation by their ids.
+    pub rules: BTreeMap<RecordName, HeldRule>,
+    /// The revocation lists that are out.
+    pub crls: PublishedCrls,
 }
 
 impl State {
@@ -43,7 +59,15 @@ impl State {
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
             tokens: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            crls: PublishedCrls::default(),
         }
+    }
+
+    /// Returns whether revocation lists are delivered: once a rule was ever stored, or a list ever signed.
+    #[must_use]
+    pub fn uses_crls(&self) -> bool {
+        self.crls.number().is_some() || !self.rules.is_empty()
     }
 
     /// Returns the counter of the commit.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trust_domains::public_key::KeyHash;
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
 use trust_domains::{EntryId, Revision, SpiffeBundle, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
@@ -22,6 +23,8 @@ pub enum Start {
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
         /// All bundles of the node's partners, when they may be others than those that the agent has.
         federated: Option<Vec<SpiffeBundle>>,
+        /// What became of the revocation lists since.
+        crls: Vec<CrlsChange>,
     },
     /// Everything that the node has.
     Snapshot {
@@ -31,6 +34,8 @@ pub enum Start {
         entries: Vec<HeldEntry>,
         /// The bundles of the node's partners.
         federated: Vec<SpiffeBundle>,
+        /// The revocation lists, if any are delivered.
+        crls: Option<CrlsWhole>,
     },
 }
 
@@ -54,6 +59,7 @@ impl Registry {
                     revision: self.at(state.counter()),
                     changes,
                     federated: others.then(|| state.partners.given_to(node)),
+                    crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
             }
@@ -95,7 +101,14 @@ impl Registry {
             revision: self.at(state.counter()),
             entries,
             federated: state.partners.given_to(node),
+            crls: state.crls.whole(),
         }
+    }
+
+    /// Returns what a stream must hear of the revocation lists that was told everything up to a commit, and the commit up to which it is told then.
+    pub fn crls_since(&self, told: u64) -> (Vec<CrlsChange>, u64) {
+        let state = self.read();
+        (state.crls.since(told), state.counter())
     }
 
     /// Returns the bundles of a node's partners.

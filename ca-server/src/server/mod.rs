@@ -3,6 +3,7 @@
 mod background;
 mod bundle_endpoint;
 mod error;
+mod ground;
 mod listeners;
 mod tls;
 
@@ -17,7 +18,6 @@ use std::sync::Arc;
 
 use platform::lock::DirectoryLock;
 use platform::process;
-use platform::sealing::FileKeySource;
 use platform::telemetry::{self, HealthHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,16 +26,19 @@ use trust_domains::clock::SharedClock;
 
 use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
 use crate::authority::upstream::Following;
-use crate::authority::{Authorities, Vault};
-use crate::config::{DataDir, ServerConfig, StoreKind};
+use crate::authority::{Authorities, open_keys};
+use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
+use crate::rekey::Rekeying;
+use crate::revocation::{Publisher, Revocations};
 use crate::seal;
+use crate::store::SharedStore;
 use crate::store::disk::Disk;
-use crate::store::{SharedStore, SledStore};
+use ground::Ground;
 
 /// Runs a server until `shutdown`, then returns when every call was answered and everything is on the disk.
 ///
@@ -76,7 +79,8 @@ impl Server {
         let stop = shutdown.child_token();
         // A failed start ends what it began.
         let undo = stop.clone().drop_guard();
-        let rooms = Rooms::open(&config, &clock, &stop).await?;
+        let ground = Ground::open(&config, Disk::real()).await?;
+        let rooms = Rooms::open(ground, &config, &clock, &stop).await?;
         let health = HealthHandle::starting();
         // Before the server's own SVID: its chain carries the cross-certificate too.
         let upstream = Following::start(Arc::clone(&rooms.authorities), config.upstream.clone(), health.clone()).await;
@@ -97,6 +101,15 @@ impl Server {
             clock,
             shutdown: stop.clone(),
         };
+        let publisher = Publisher::new(
+            rooms.revocations.clone(),
+            Arc::clone(&rooms.authorities),
+            config.crl_settings(),
+            context.metrics.clone(),
+            context.health.clone(),
+        );
+        publisher.prepare().await;
+        rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
         let until = stop.clone();
         rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
@@ -184,19 +197,21 @@ struct Rooms {
     attestation: Arc<Attestation>,
     tokens: Arc<JoinTokens>,
     editor: Arc<Editor>,
+    rekeying: Arc<Rekeying>,
     decisions: DecisionLog,
+    revocations: Revocations,
     tasks: TaskTracker,
 }
 
 impl Rooms {
-    async fn open(config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
-        refuse_uninitialised(&config.data_dir)?;
-        let lock = lock(&config.data_dir).await?;
-        let store: SharedStore = match config.store {
-            StoreKind::Sled => Arc::new(SledStore::open(&config.data_dir.store(), Disk::real())?),
-        };
-        let opened = seal::open_store(store.as_ref(), &FileKeySource::open(&config.key_file)?).await?;
-        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), Disk::real())?;
+    async fn open(ground: Ground, config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
+        let Ground { lock, store, disk } = ground;
+        let opened = seal::open_with(store.as_ref(), &config.key_source).await?;
+        let vault = open_keys(store.as_ref(), &opened.records, config.signing_keys.as_ref()).await?;
+        if let Some(algorithm) = config.authority_settings().policy.jwt().algorithm() {
+            vault.keys.refuse(algorithm)?;
+        }
+        let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), disk)?;
         if report.cut_bytes > 0 {
             tracing::warn!(
                 bytes = report.cut_bytes,
@@ -208,13 +223,14 @@ impl Rooms {
         let authorities = Authorities::load(
             opened.trust_domain.clone(),
             Arc::clone(&store),
-            Vault::local(opened.records.clone()),
+            vault,
             Arc::clone(&recorder),
             Arc::clone(clock),
             config.authority_settings(),
             registry.clone(),
         )
         .await?;
+        authorities.check_keys().await?;
         // The issuing CA may have ended while the server was off.
         if let Err(error) = authorities.look().await {
             tracing::warn!(%error, "a step in the life of an authority failed; it is tried again");
@@ -231,6 +247,12 @@ impl Rooms {
         );
         let issuance = Arc::new(issuance);
         let decisions = DecisionLog::new(recorder);
+        let rekeying = Arc::new(Rekeying::new(
+            Arc::clone(&store),
+            opened.records.clone(),
+            decisions.clone(),
+            config.key_source.clone(),
+        ));
         let sealer = opened.records.sealer();
         let tokens = Arc::new(JoinTokens::new(
             Arc::clone(&store),
@@ -252,6 +274,14 @@ impl Rooms {
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
+        let revocations = Revocations::new(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            journal.clone(),
+            decisions.clone(),
+            Arc::clone(clock),
+        );
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
             Allowed {
@@ -262,6 +292,7 @@ impl Rooms {
             Arc::clone(&registry),
             Arc::clone(&tokens),
             decisions.clone(),
+            revocations.clone(),
             Arc::clone(clock),
         ));
         Ok(Self {
@@ -275,7 +306,9 @@ impl Rooms {
             attestation,
             tokens,
             editor,
+            rekeying,
             decisions,
+            revocations,
             tasks,
         })
     }
@@ -283,25 +316,4 @@ impl Rooms {
 
 async fn follow(registry: Arc<Registry>, store: SharedStore, shutdown: CancellationToken) {
     registry.follow(store.as_ref(), &shutdown).await;
-}
-
-fn refuse_uninitialised(data_dir: &DataDir) -> Result<(), RunError> {
-    if data_dir.unfinished().exists() {
-        return Err(RunError::InitUnfinished {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    if !data_dir.store().exists() {
-        return Err(RunError::NotInitialised {
-            data_dir: data_dir.path().to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Taking the lock blocks for some seconds while another owner dies.
-async fn lock(data_dir: &DataDir) -> Result<DirectoryLock, RunError> {
-    let path = data_dir.path().to_owned();
-    let locked = tokio::task::spawn_blocking(move || DirectoryLock::acquire(&path, DataDir::LOCK)).await;
-    Ok(locked.map_err(|_| RunError::Interrupted)??)
 }

@@ -43,6 +43,8 @@ impl Prefix {
     pub const NODES: Self = Self("node/");
     /// Operators' orders about authorities.
     pub const ORDERS: Self = Self("order/");
+    /// Rules of revocation.
+    pub const REVOCATIONS: Self = Self("revocation/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
     /// Cross-certificates by upstream authorities.
@@ -100,6 +102,12 @@ impl Key {
     #[must_use]
     pub fn upstream(id: &RecordName) -> Self {
         Prefix::UPSTREAMS.key(id)
+    }
+
+    /// Returns the key of a rule of revocation.
+    #[must_use]
+    pub fn revocation(id: &RecordName) -> Self {
+        Prefix::REVOCATIONS.key(id)
     }
 
     /// Returns the key of an authority.

@@ -1,15 +1,17 @@
 //! `troth server`: makes a trust domain and runs its server.
 
 mod backup;
+mod rekey;
 mod restore;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ca_server::authority::upstream::UpstreamFiles;
-use ca_server::config::{RawServerConfig, ServerConfig, UpstreamConfig};
+use ca_server::config::{RawServerConfig, ServerConfig, SigningKeysPlace, UpstreamConfig};
 use ca_server::init::{InitParams, InitReport, RecoveryChoice};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use serde::Serialize;
 use trust_domains::TrustDomain;
 use trust_domains::jws::TokenAlgorithm;
@@ -24,11 +26,13 @@ use crate::output::fields;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServerCommand {
     /// Makes a trust domain in an empty data directory: root, first issuing CA and JWT key, sealed keys, recovery key.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Runs the server until it is told to end.
     Run(Box<RunArgs>),
     /// Writes a backup of the whole store, sealed to the recovery key; while the server runs, or when it does not.
     Backup(backup::BackupArgs),
+    /// Wraps the store's data key by another key source: a new key file, a passphrase, a systemd credential, a PKCS#11 token.
+    Rekey(rekey::RekeyArgs),
     /// Restores a trust domain from a backup, on a machine with nothing but the backup and the recovery key.
     Restore(restore::RestoreArgs),
 }
@@ -46,6 +50,12 @@ pub(crate) struct InitArgs {
     /// The file of the key that seals the secrets [default: DATA_DIR.seal.key]; one that exists is used.
     #[arg(long, value_name = "F")]
     key_file: Option<PathBuf>,
+    /// What seals the secrets, where that is no key file: passphrase, passphrase:FILE, passphrase:- (standard input), credential:NAME (systemd), or a PKCS#11 URI; docs/key-sources.md.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<KeySourceSpec>,
+    /// Where root, issuing CA and token keys are made: store (sealed), or a PKCS#11 URI of a token, which they never leave. It is remembered.
+    #[arg(long, value_name = "PLACE", default_value = "store")]
+    signing_keys: SigningKeysPlace,
     /// Writes the recovery key to this new file instead of printing it.
     #[arg(long, value_name = "F", conflicts_with = "no_recovery")]
     recovery_key_file: Option<PathBuf>,
@@ -86,6 +96,12 @@ pub(crate) struct RunArgs {
     /// The file of the key that seals the secrets [default: DATA_DIR.seal.key].
     #[arg(long, value_name = "F")]
     key_file: Option<String>,
+    /// What seals the secrets, where that is no key file: passphrase, passphrase:FILE, passphrase:- (standard input), credential:NAME (systemd), or a PKCS#11 URI; docs/key-sources.md.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<String>,
+    /// Where new signing keys are made: store (sealed), or a PKCS#11 URI of a token, which they never leave [default: as before; it is remembered].
+    #[arg(long, value_name = "PLACE")]
+    signing_keys: Option<String>,
     /// The node API's address [default: 0.0.0.0:8443].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -148,6 +164,12 @@ pub(crate) struct RunArgs {
     /// How often relying parties shall fetch the bundle [default: 5m].
     #[arg(long, value_name = "D")]
     bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    crl: Option<String>,
+    /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
+    #[arg(long, value_name = "N")]
+    crl_max_bytes: Option<String>,
     /// The longest credential class that entries may have: fast, medium or slow [default: slow].
     #[arg(long, value_name = "CLASS")]
     max_class: Option<String>,
@@ -180,7 +202,8 @@ impl UpstreamArgs {
 struct Initialised {
     trust_domain: TrustDomain,
     data_dir: PathBuf,
-    key_file: PathBuf,
+    key_file: Option<PathBuf>,
+    key_source: String,
     recovery_key: Option<String>,
     recovery_key_file: Option<PathBuf>,
     root_sha256: String,
@@ -191,9 +214,10 @@ struct Initialised {
 /// Carries out a server command.
 pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), Failure> {
     match command {
-        ServerCommand::Init(args) => init(args, global).await,
+        ServerCommand::Init(args) => init(*args, global).await,
         ServerCommand::Run(args) => serve(*args, global).await,
         ServerCommand::Backup(args) => backup::run(args, global).await,
+        ServerCommand::Rekey(args) => rekey::run(args, global).await,
         ServerCommand::Restore(args) => restore::run(args, global).await,
     }
 }
@@ -208,7 +232,8 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
     let params = InitParams {
         trust_domain: args.trust_domain,
         data_dir,
-        key_file: args.key_file,
+        key_source: key_source(args.key_source, args.key_file)?,
+        signing_keys: args.signing_keys,
         recovery,
         jwt_algorithm: args.jwt_algorithm,
         upstream: args.upstream.asked(),
@@ -218,11 +243,18 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
     global.output().result(&document(report, args.recovery_key_file), initialised_text)
 }
 
+/// Returns the source that is named, with absolute paths: the report, and what is printed, mean the same from everywhere.
+fn key_source(source: Option<KeySourceSpec>, file: Option<PathBuf>) -> Result<Option<KeySourceSpec>, Failure> {
+    let named = source.or(file.map(KeySourceSpec::File));
+    Ok(named.map(KeySourceSpec::absolute).transpose()?)
+}
+
 fn document(report: InitReport, recovery_key_file: Option<PathBuf>) -> Initialised {
     Initialised {
         trust_domain: report.trust_domain,
         data_dir: report.data_dir,
-        key_file: report.key_file,
+        key_file: report.key_source.key_file().map(Path::to_owned),
+        key_source: report.key_source.to_string(),
         recovery_key: report.recovery_key.map(|key| key.to_string()),
         recovery_key_file,
         root_sha256: report.root_sha256.to_string(),
@@ -234,7 +266,10 @@ fn initialised_text(made: &Initialised) -> String {
     let mut text = fields(&[
         ("trust domain", made.trust_domain.to_string()),
         ("data directory", made.data_dir.display().to_string()),
-        ("key file", made.key_file.display().to_string()),
+        match &made.key_file {
+            Some(file) => ("key file", file.display().to_string()),
+            None => ("key source", made.key_source.clone()),
+        },
         ("root SHA-256", made.root_sha256.clone()),
     ]);
     if let Some(upstream) = &made.upstream {
@@ -243,7 +278,11 @@ fn initialised_text(made: &Initialised) -> String {
     if let Some(key) = &made.recovery_key {
         text.push_str(&format!("\nrecovery key, shown only now; keep it away from this machine:\n  {key}\n"));
     }
-    text.push_str(&format!("\nnext: troth server run --data-dir {}\n", made.data_dir.display()));
+    let source = match &made.key_file {
+        Some(_) => String::new(),
+        None => format!(" --key-source '{}'", made.key_source),
+    };
+    text.push_str(&format!("\nnext: troth server run --data-dir {}{source}\n", made.data_dir.display()));
     text
 }
 
@@ -254,6 +293,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let from_flags = RawServerConfig {
         data_dir: args.data_dir,
         key_file: args.key_file,
+        key_source: args.key_source,
+        signing_keys: args.signing_keys,
         listen: args.listen,
         advertise: args.advertise,
         store: args.store,
@@ -278,6 +319,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         upstream_dedicated: args.upstream.upstream_dedicated,
         send_cross_certificate: args.upstream.send_cross_certificate,
         bundle_refresh_hint: args.bundle_refresh_hint,
+        crl: args.crl,
+        crl_max_bytes: args.crl_max_bytes,
         max_class: args.max_class,
         clock_skew: args.clock_skew,
     };

@@ -12,7 +12,7 @@ use ca_server::seal;
 use ca_server::store::disk::Disk;
 use ca_server::store::{Prefix, SledStore, Store as _};
 use platform::sealing::FileKeySource;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
@@ -57,6 +57,7 @@ fn forge(certificate: Vec<u8>, pkcs8: &[u8], spiffe_id: &str) -> Forged {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().expect("a URI"))];
+    params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
@@ -85,6 +86,8 @@ fn copy(from: &Path, to: &Path) {
 impl Forged {
     /// Says something as this identity and returns whether it was answered: a service that refuses the certificate ends the connection instead.
     pub(super) async fn is_answered(&self, service: SocketAddr, request: &str) -> bool {
+        let asked = self.ask(service, request).await;
+        eprintln!("{service} {asked:?}");
         tokio::time::timeout(PATIENCE, self.ask(service, request))
             .await
             .expect("an answer or a refusal")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent::node::{KeyPair, SealedRecords, join};
 use platform::clock::SystemClock;
+use platform::sealing::KeySourceSpec;
 use platform::tls::{Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
 use platform::unix_http::UnixHttpClient;
 use trust_domains::EntryId;
@@ -31,7 +32,7 @@ impl Node {
         let link: JoinLink = domain.link(name).parse().expect("a join link");
         let folder = domain.folder().join(name);
         std::fs::create_dir(&folder).expect("a directory");
-        let records = SealedRecords::open(&folder, &folder.join("seal.key")).expect("sealed records");
+        let records = SealedRecords::open(&folder, &KeySourceSpec::File(folder.join("seal.key"))).expect("sealed records");
         let clock = SystemClock::shared();
         let (identity, _) = join(&link, &records, &clock, Jitter::NONE).await.expect("the node joins");
         let certificate = TlsIdentity::new(&identity.chain, identity.key.pkcs8()).expect("a TLS identity");

@@ -169,7 +169,8 @@ impl World {
         let params = InitParams {
             trust_domain: trust_domain(),
             data_dir: directory.path().join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
             upstream: None,

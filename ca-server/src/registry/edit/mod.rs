@@ -31,6 +31,7 @@ use self::plan::Step;
 use super::Registry;
 use crate::attestation::JoinTokens;
 use crate::decisions::{Cause, DecisionLog};
+use crate::revocation::Revocations;
 use crate::store::SharedStore;
 
 /// What the server's configuration allows entries.
@@ -50,6 +51,7 @@ pub struct Editor {
     registry: Arc<Registry>,
     tokens: Arc<JoinTokens>,
     decisions: DecisionLog,
+    revocations: Revocations,
     clock: SharedClock,
     locks: IdentityLocks,
     /// Bundles of partners are changed one at a time: few are, and their sizes add up.
@@ -68,6 +70,7 @@ impl Editor {
         registry: Arc<Registry>,
         tokens: Arc<JoinTokens>,
         decisions: DecisionLog,
+        revocations: Revocations,
         clock: SharedClock,
     ) -> Self {
         Self {
@@ -77,6 +80,7 @@ impl Editor {
             registry,
             tokens,
             decisions,
+            revocations,
             clock,
             locks: IdentityLocks::default(),
             bundles: tokio::sync::Mutex::default(),
