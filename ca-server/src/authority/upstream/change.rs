@@ -50,14 +50,14 @@ impl Authorities {
     /// Asks the plan and performs it, every step that can be; returns what an operator must know, and the last failure.
     pub(super) async fn look_upstream(&self, configured: Option<&Configured<'_>>) -> (Vec<UpstreamProblem>, Option<UpstreamError>) {
         let _turn = self.looking.lock().await;
-        let due = self.plan_upstreams(configured);
         let mut failed = None;
-        for action in due.actions {
+        for action in self.plan_upstreams(configured).actions {
             if let Err(error) = self.perform_upstream(action, configured).await {
                 failed = Some(error);
             }
         }
-        (due.problems, failed)
+        // As it is now: of what was just made something may have to be said at once.
+        (self.plan_upstreams(configured).problems, failed)
     }
 
     async fn perform_upstream(&self, action: UpstreamAction, configured: Option<&Configured<'_>>) -> Result<(), UpstreamError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, PublicKeyData, SignatureAlgorithm, SigningKey};
+use rcgen::{CertificateParams, CustomExtension, PublicKeyData, SignatureAlgorithm, SigningKey};
 use tokio::task::spawn_blocking;
 use trust_domains::TrustDomain;
 
@@ -10,13 +10,22 @@ use super::error::UpstreamError;
 use crate::authority::{AuthorityKey, Issuer, shape};
 use crate::issuance::error::SignError;
 
+/// The subject key identifier extension (RFC 5280 section 4.2.1.2).
+const SUBJECT_KEY_ID: &[u64] = &[2, 5, 29, 14];
+
+/// An OCTET STRING of 20 octets.
+const KEY_ID_HEADER: [u8; 2] = [0x04, 20];
+
 /// Signs a request with a root's name, its ID and what it must be allowed. The key may live in a token, so the signature is made where waiting holds nobody up.
 pub(super) async fn request(trust_domain: &TrustDomain, root: &Arc<Issuer>) -> Result<String, UpstreamError> {
     let failed = |source| SignError {
         issuer: root.id().to_string(),
         source,
     };
-    let params = shape::root(trust_domain, root.key_id(), root.not_before(), root.not_after()).map_err(failed)?;
+    let mut params = shape::root(trust_domain, root.key_id(), root.not_before(), root.not_after()).map_err(failed)?;
+    // What issuing CAs call their root by: an upstream authority that chose its own would make a certificate that OpenSSL does not take for their issuer.
+    let content = [&KEY_ID_HEADER[..], root.key_id().as_bytes()].concat();
+    params.custom_extensions.push(CustomExtension::from_oid_content(SUBJECT_KEY_ID, content));
     let key = RequestKey(root.key().clone());
     let signed = spawn_blocking(move || sign(&params, &key)).await;
     let pem = signed.map_err(|_| failed(rcgen::Error::RemoteKeyError))?.map_err(failed)?;

@@ -148,6 +148,10 @@ impl Coded for UpstreamRefused {
             Self::ChainMissing => {
                 "put the upstream authority's certificates behind it, the one that signed it first: cat cross.pem upstream.pem > chain.pem".to_owned()
             }
+            Self::OtherKeyId => {
+                "have the authority take the subject key identifier from the request (OpenSSL: copy_extensions = copy), or leave it out of the certificate"
+                    .to_owned()
+            }
             Self::OtherKey => "make a new request and have that one signed: troth authority csr --kind x509-root".to_owned(),
             _ => self.code().facts().hint.to_owned(),
         }
