@@ -122,7 +122,7 @@ pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: Cancellation
     let link = config.join.as_ref().map(read_link);
     files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
     let _lock = lock(&config).await?;
-    let records = Arc::new(SealedRecords::open(&config.data_dir, &config.key_file)?);
+    let records = Arc::new(open_records(&config).await?);
     let sealed = NodeIdentity::load(&records, clock.now(), Jitter::new(jitter()))?;
     let link = match (link, &sealed) {
         // The file may be gone once it was used.
@@ -162,6 +162,15 @@ async fn lock(config: &AgentConfig) -> Result<DirectoryLock, RunError> {
     let directory = config.data_dir.clone();
     match tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory, "lock")).await {
         Ok(lock) => Ok(lock?),
+        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
+    }
+}
+
+/// A passphrase may be asked for, or a token: waiting for those blocks, so it is done off the runtime.
+async fn open_records(config: &AgentConfig) -> Result<SealedRecords, RunError> {
+    let (directory, source) = (config.data_dir.clone(), config.key_source.clone());
+    match tokio::task::spawn_blocking(move || SealedRecords::open(&directory, &source)).await {
+        Ok(records) => Ok(records?),
         Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
     }
 }

@@ -114,7 +114,8 @@ impl Desk {
         let params = InitParams {
             trust_domain: trust_domain.clone(),
             data_dir: path.clone(),
-            key_file: None,
+            key_source: None,
+            signing_keys: ca_server::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
             clock: clock.clone(),

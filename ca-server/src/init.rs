@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::files::{self, FileError};
+use platform::pkcs11::Pkcs11Uri;
 use platform::random::RandomError;
-use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError};
+use platform::sealing::{KeySource, KeySourceError, KeySourceSpec, Opening, RecoveryKey, UnsealError};
 use thiserror::Error;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
@@ -22,8 +23,8 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
-use crate::authority::{KeyStore, TrialError, authority_key};
-use crate::config::DataDir;
+use crate::authority::{Hardware, KeyError, KeyStore, NewKeys, TrialError, authority_key, remember_keys};
+use crate::config::{DataDir, SigningKeysPlace};
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
@@ -42,8 +43,10 @@ pub struct InitParams {
     pub trust_domain: TrustDomain,
     /// Where: absent or empty.
     pub data_dir: PathBuf,
-    /// The key file; beside the data directory unless said.
-    pub key_file: Option<PathBuf>,
+    /// What opens the sealed data key; a key file beside the data directory unless said.
+    pub key_source: Option<KeySourceSpec>,
+    /// Where the keys of authorities are made.
+    pub signing_keys: SigningKeysPlace,
     /// What becomes of the recovery key.
     pub recovery: RecoveryChoice,
     /// What the first JWT key signs with.
@@ -69,8 +72,8 @@ pub struct InitReport {
     pub trust_domain: TrustDomain,
     /// Where it is.
     pub data_dir: PathBuf,
-    /// Where the key file is.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
     /// The recovery key, when it is to be shown.
     pub recovery_key: Option<Zeroizing<String>>,
     /// The SHA-256 of the root's certificate.
@@ -107,9 +110,12 @@ pub enum InitError {
     /// The journal cannot be made.
     #[error("the journal cannot be made")]
     Journal(#[from] JournalOpenError),
-    /// The key file cannot be used.
-    #[error("the key file cannot be used")]
-    KeyFile(#[from] KeySourceError),
+    /// The key source cannot be used.
+    #[error("the key source cannot be used")]
+    KeySource(#[from] KeySourceError),
+    /// The keys of authorities cannot be made where they shall be.
+    #[error("the signing keys cannot be made there")]
+    SigningKeys(#[from] KeyError),
     /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -141,11 +147,12 @@ impl Coded for InitError {
             Self::DataKey(error) => error.code(),
             Self::File(error) => error.code(),
             Self::Journal(error) => error.code(),
-            Self::KeyFile(error) => error.code(),
+            Self::KeySource(error) => error.code(),
             Self::Fresh(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::RecoveryFileExists { .. } => Code::FileUnavailable,
             Self::Seal(error) => error.code(),
+            Self::SigningKeys(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Random(_) | Self::Trial(_) => Code::Internal,
         }
@@ -153,9 +160,12 @@ impl Coded for InitError {
 
     fn hint(&self) -> String {
         match self {
-            Self::KeyFile(error) => error.hint(),
+            Self::KeySource(error) => error.hint(),
             Self::RecoveryFileExists { .. } => "name a file that does not exist: --recovery-key-file FILE".to_owned(),
+            Self::Create(error) => error.hint(),
+            Self::DataKey(NewDataKeyError::KeySource(error)) => error.hint(),
             Self::Fresh(error) => error.hint(),
+            Self::SigningKeys(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -167,12 +177,15 @@ impl Coded for InitError {
 /// When the directory is not empty, or something cannot be made. What is refused for what was asked is refused before anything is made.
 pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let data_dir = DataDir::new(params.data_dir);
-    let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
+    let spec = params.key_source.unwrap_or_else(|| KeySourceSpec::File(data_dir.default_key_file()));
     FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
 
+    let (keys, token) = keys(&params.signing_keys).await?;
+    keys.refuse(params.jwt_algorithm)?;
+
     let directory = FreshDirectory::take(&data_dir)?;
-    let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
+    let key_source = seal::open_source(&spec, Opening::New).await?;
     let recovery = recovery_key(&params.recovery)?;
     directory.begin()?;
 
@@ -180,7 +193,8 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         &params.trust_domain,
         params.jwt_algorithm,
         &data_dir,
-        &key_source,
+        (&keys, token),
+        key_source.as_ref(),
         recovery.as_ref(),
         params.clock,
     )
@@ -194,10 +208,21 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     Ok(InitReport {
         trust_domain: params.trust_domain,
         data_dir: data_dir.path().to_owned(),
-        key_file,
+        key_source: spec,
         recovery_key,
         root_sha256,
     })
+}
+
+/// Opens where the keys of authorities are made. Nothing is made yet.
+async fn keys(place: &SigningKeysPlace) -> Result<(KeyStore, Option<&Pkcs11Uri>), InitError> {
+    match place {
+        SigningKeysPlace::Store => Ok((KeyStore::default(), None)),
+        SigningKeysPlace::Token(uri) => {
+            let hardware = Hardware::open(uri).await.map_err(KeyError::from)?;
+            Ok((KeyStore::with_token(hardware, NewKeys::InToken), Some(uri)))
+        }
+    }
 }
 
 fn check_recovery_file(choice: &RecoveryChoice) -> Result<(), InitError> {
@@ -226,14 +251,15 @@ async fn make(
     trust_domain: &TrustDomain,
     jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
-    key_source: &FileKeySource,
+    (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
+    key_source: &dyn KeySource,
     recovery: Option<&RecoveryKey>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let First { root, issuing, jwt } = First::make(trust_domain, &KeyStore::default(), jwt_algorithm, &journal, clock.now().wall).await?;
+    let First { root, issuing, jwt } = First::make(trust_domain, keys, jwt_algorithm, &journal, clock.now().wall).await?;
 
     let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
@@ -243,12 +269,14 @@ async fn make(
         commit.writes.push(records.put(key, &authority.record)?);
     }
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
+    commit.writes.extend(token.map(|token| remember_keys(&records, token)).transpose()?);
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
 
 #[cfg(test)]
 mod tests {
+    use platform::sealing::FileKeySource;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
@@ -263,7 +291,8 @@ mod tests {
         InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: directory.join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: SigningKeysPlace::Store,
             recovery,
             jwt_algorithm: TokenAlgorithm::default(),
             clock,
@@ -279,13 +308,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let report = init(params(directory.path(), RecoveryChoice::Print)).await.unwrap();
         let data_dir = DataDir::new(&report.data_dir);
-        assert_eq!(report.key_file, directory.path().join("server.seal.key"));
+        assert_eq!(report.key_source.key_file().unwrap(), directory.path().join("server.seal.key"));
         assert!(report.recovery_key.as_ref().unwrap().starts_with("troth-recovery-1-"));
-        assert_eq!((mode(&report.data_dir), mode(&report.key_file)), (0o700, 0o600));
+        assert_eq!((mode(&report.data_dir), mode(report.key_source.key_file().unwrap())), (0o700, 0o600));
         assert!(!data_dir.unfinished().exists());
 
         let store = SledStore::open(&data_dir.store(), Disk::real()).unwrap();
-        let opened = open_store(&store, &FileKeySource::open(&report.key_file).unwrap()).await.unwrap();
+        let opened = open_store(&store, &FileKeySource::open(report.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(opened.trust_domain, report.trust_domain);
         let (other, _) = FileKeySource::create_or_open(&directory.path().join("other.key")).unwrap();
         let refused = open_store(&store, &other).await.unwrap_err();
@@ -326,7 +357,9 @@ mod tests {
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
         assert!(matches!(error, InitError::Fresh(FreshError::NotEmpty { .. })), "{error}");
         let store = SledStore::open(&DataDir::new(&first.data_dir).store(), Disk::real()).unwrap();
-        open_store(&store, &FileKeySource::open(&first.key_file).unwrap()).await.unwrap();
+        open_store(&store, &FileKeySource::open(first.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -374,7 +407,7 @@ mod tests {
         let report = InitReport {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: PathBuf::new(),
-            key_file: PathBuf::new(),
+            key_source: KeySourceSpec::File(PathBuf::new()),
             recovery_key: Some(Zeroizing::new("secret".to_owned())),
             root_sha256: RootHash::of_der(b""),
         };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{agent, audit, bundle, completions, config, entry, explain, health, help, node, quickstart, server, svid, token};
+use crate::commands::{agent, audit, authority, bundle, completions, config, entry, explain, health, help, node, quickstart, server, svid, token};
 use crate::output::{Format, Output};
 
 /// Issues and rotates workload identities (SPIFFE) for one trust domain.
@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// Shows, bans and evicts nodes.
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Lists and replaces what signs for the trust domain: root and issuing CAs, the keys of tokens.
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
     /// Shows trust bundles.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),

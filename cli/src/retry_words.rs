@@ -33,6 +33,22 @@ const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
     (&["ca", "roots"], "troth bundle show --format pem"),
     (&["ca", "health"], "troth health server"),
     (&["ca", "bootstrap"], "troth agent run --join LINK"),
+    (&["localauthority", "x509", "show"], "troth authority list"),
+    (&["localauthority", "x509", "prepare"], "troth authority prepare --kind x509-root"),
+    (&["localauthority", "x509", "activate"], "troth authority activate ID"),
+    (&["localauthority", "x509", "taint"], "troth authority taint ID"),
+    (&["localauthority", "x509", "revoke"], "troth authority revoke ID"),
+    (&["localauthority", "jwt", "show"], "troth authority list"),
+    (&["localauthority", "jwt", "prepare"], "troth authority prepare --kind jwt"),
+    (&["localauthority", "jwt", "activate"], "troth authority activate ID"),
+    (&["localauthority", "jwt", "taint"], "troth authority taint ID"),
+    (&["localauthority", "jwt", "revoke"], "troth authority revoke ID"),
+    (&["localauthority"], "troth authority list"),
+    (&["upstreamauthority"], "troth authority list"),
+    (&["authority", "rotate"], "troth authority replace --kind KIND --because TEXT"),
+    (&["authority", "show"], "troth authority list"),
+    (&["ca", "rekey"], "troth authority replace --kind KIND --because TEXT"),
+    (&["rotate"], "troth authority replace --kind KIND --because TEXT"),
     (&["certificate", "inspect"], "troth svid lint FILE"),
     (&["certificate", "lint"], "troth svid lint FILE"),
     (&["validate"], "troth config check FILE"),
@@ -148,6 +164,14 @@ mod tests {
         );
         assert_eq!(known_elsewhere(&words("troth -q x509 --output=json mint")), Some("troth svid fetch x509"));
         assert_eq!(known_elsewhere(&words("troth x509 mint -spiffeID x")), Some("troth svid fetch x509"));
+        assert_eq!(
+            known_elsewhere(&words("troth localauthority x509 prepare")),
+            Some("troth authority prepare --kind x509-root")
+        );
+        assert_eq!(
+            known_elsewhere(&words("troth authority rotate --kind jwt")),
+            Some("troth authority replace --kind KIND --because TEXT")
+        );
         assert_eq!(known_elsewhere(&words("troth entry list")), None);
     }
 

@@ -12,6 +12,7 @@ pub mod files;
 pub mod lock;
 pub mod logging;
 pub mod paths;
+pub mod pkcs11;
 pub mod process;
 pub mod random;
 pub mod sealing;

@@ -2,6 +2,7 @@
 
 mod agent_crashes;
 mod attackers;
+mod authorities;
 mod bad_input;
 mod broker;
 mod broker_abuse;
@@ -23,6 +24,7 @@ mod outside_clients;
 mod power_loss;
 mod quickstart;
 mod readme;
+mod restore;
 mod revocation;
 mod sds;
 mod sds_abuse;

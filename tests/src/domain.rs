@@ -52,9 +52,20 @@ impl Domain {
     /// Makes a trust domain with more options; its server does not run.
     #[must_use]
     pub fn init_with(name: &str, options: &[&str]) -> Self {
+        Self::init_in(open_directory(), name, &[&["--no-recovery"], options].concat())
+    }
+
+    /// Makes a trust domain whose backups open with the recovery key in [`recovery_key_file`](Self::recovery_key_file); its server does not run.
+    #[must_use]
+    pub fn init_recoverable(name: &str) -> Self {
         let folder = open_directory();
+        let recovery = folder.path().join("recovery.key");
+        Self::init_in(folder, name, &["--recovery-key-file", path_text(&recovery)])
+    }
+
+    fn init_in(folder: TempDir, name: &str, options: &[&str]) -> Self {
         let data = folder.path().join("server");
-        let init = ["server", "init", "--trust-domain", name, "--data-dir", path_text(&data), "--no-recovery"];
+        let init = ["server", "init", "--trust-domain", name, "--data-dir", path_text(&data)];
         let _ = run(&[&init[..], options].concat()).exits(0);
         Self {
             name: name.to_owned(),
@@ -129,6 +140,12 @@ impl Domain {
     #[must_use]
     pub fn server_data(&self) -> PathBuf {
         self.folder.path().join("server")
+    }
+
+    /// Returns the file of the recovery key of a trust domain that has one.
+    #[must_use]
+    pub fn recovery_key_file(&self) -> PathBuf {
+        self.folder.path().join("recovery.key")
     }
 
     /// Returns the directory of everything.

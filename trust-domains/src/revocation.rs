@@ -4,6 +4,8 @@
 //! of what he signed. It concerns nothing that is issued afterwards: the workload of an entry that may still be served gets a new certificate at once. Of a banned
 //! node it concerns whatever comes, until the ban is lifted.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -141,9 +143,27 @@ impl RevocationRule {
     }
 
     /// Returns whether everything that it could concern has ended: NotAfter itself is still valid (RFC 5280 section 4.1.2.5).
+    ///
+    /// What may be a node's SVID is remembered for the grace beyond, in which a node could renew with an ended one.
     #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        self.bound.before.is_some() && self.until < now
+    pub fn is_over(&self, now: Timestamp, grace: Duration) -> bool {
+        let kept = match self.target {
+            RevocationTarget::Entry { .. } | RevocationTarget::SpiffeId { .. } => Duration::ZERO,
+            RevocationTarget::Listed { .. } | RevocationTarget::Node { .. } | RevocationTarget::Serial { .. } => grace,
+        };
+        self.bound.before.is_some() && self.until + kept < now
+    }
+
+    /// Returns whether a node may not renew with this SVID, though it has ended and its record is not in the journal's index any more: it is named, or was issued
+    /// before the rule on the node was made.
+    #[must_use]
+    pub fn refuses_renewal(&self, node: &SpiffeId, serial: &Serial, not_before: Timestamp) -> bool {
+        match &self.target {
+            RevocationTarget::Serial { serial: revoked } => revoked == serial,
+            RevocationTarget::Listed { serials, .. } => serials.contains(serial),
+            RevocationTarget::Node { spiffe_id } => spiffe_id == node && (self.bound.before.is_none() || not_before < self.made_at),
+            RevocationTarget::Entry { .. } | RevocationTarget::SpiffeId { .. } => false,
+        }
     }
 }
 

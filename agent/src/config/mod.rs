@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::{self, Environment};
+use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use trust_domains::duration::{format_duration, parse_duration};
@@ -59,8 +60,8 @@ impl std::fmt::Debug for JoinSource {
 pub struct AgentConfig {
     /// Where the agent keeps its data: an absolute path.
     pub data_dir: PathBuf,
-    /// The key file that seals it.
-    pub key_file: PathBuf,
+    /// What opens the key that seals it.
+    pub key_source: KeySourceSpec,
     /// The join link, for the first start.
     pub join: Option<JoinSource>,
     /// The Workload API socket.
@@ -132,12 +133,12 @@ impl AgentConfig {
         };
 
         let data_dir = data_dir?;
-        let key_file = match raw.key_file {
-            Some(file) => mistakes.check("key_file", std::path::absolute(file)),
-            None => Some(paths::default_key_file(&data_dir)),
-        };
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || paths::default_key_file(&data_dir));
+        let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         Some(Self {
-            key_file: key_file?,
+            key_source: key_source?,
             join,
             workload_socket: workload_socket?,
             sds_socket: sds_socket?,
@@ -241,7 +242,7 @@ mod tests {
     fn nothing_said_gives_the_users_own_places() {
         let config = AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap();
         assert_eq!(config.data_dir, Path::new("/home/ada/.local/state/troth/agent"));
-        assert_eq!(config.key_file, Path::new("/home/ada/.local/state/troth/agent.seal.key"));
+        assert_eq!(config.key_source.to_string(), "file:/home/ada/.local/state/troth/agent.seal.key");
         assert_eq!(config.admin_socket.path(), Path::new("/home/ada/.local/state/troth/agent/agent-admin.sock"));
         assert_eq!(config.workload_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sock"));
         assert_eq!(config.sds_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sds.sock"));

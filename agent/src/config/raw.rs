@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub struct RawAgentConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
     /// The join link: a secret, so it is no key of the file.
     #[serde(skip)]
     pub join: Option<String>,
@@ -110,6 +113,7 @@ impl RawAgentConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
         KnownKey::text::<PathBuf>("join_file"),
         KnownKey::text::<SocketPath>("workload_socket"),
         KnownKey::text::<SocketPath>("sds_socket"),
@@ -142,9 +146,12 @@ impl RawAgentConfig {
     #[must_use]
     pub fn over(self, under: Self) -> Self {
         let joins = self.join.is_some() || self.join_file.is_some();
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
             join: if joins { self.join } else { under.join },
             join_file: if joins { self.join_file } else { under.join_file },
             workload_socket: self.workload_socket.or(under.workload_socket),

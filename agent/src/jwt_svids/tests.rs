@@ -1,5 +1,7 @@
 //! The cache by itself: what it asks for, what it gives, and what it drops.
 
+mod taint;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

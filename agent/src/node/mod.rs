@@ -3,6 +3,7 @@
 mod bootstrap;
 mod call;
 mod client;
+mod data_key;
 mod ended;
 mod identity;
 mod keeper;

@@ -7,7 +7,7 @@ use trust_domains::problem::{Code, Problem};
 pub enum Verdict {
     /// The node is banned: no join link overrides that.
     Banned,
-    /// The identity ended, and is not renewed any more: a join link may be used. It was not taken from the node.
+    /// The identity ended, or is not known to a server that was restored, and is not renewed any more: a join link may be used. It was not taken from the node.
     Expired,
     /// The server forgot the node, for good: a join link may be used.
     Gone,
@@ -25,8 +25,8 @@ impl Verdict {
     pub fn of(code: Code) -> Self {
         match code {
             Code::NodeBanned => Self::Banned,
-            Code::NodeExpired => Self::Expired,
-            Code::NodeIssuerTainted => Self::Renew,
+            Code::NodeExpired | Code::NodeNotRestored => Self::Expired,
+            Code::NodeIssuerTainted | Code::NodeRecordOutdated => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
             Code::NodeRevoked => Self::Revoked,
             _ => Self::Passing,
@@ -64,8 +64,8 @@ mod tests {
         for code in Code::ALL {
             let expected = match code.word() {
                 "node_banned" => Verdict::Banned,
-                "node_expired" => Verdict::Expired,
-                "node_issuer_tainted" => Verdict::Renew,
+                "node_expired" | "node_not_restored" => Verdict::Expired,
+                "node_issuer_tainted" | "node_record_outdated" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
                 "node_revoked" => Verdict::Revoked,
                 _ => Verdict::Passing,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::sealing::KeySourceSpec;
 use platform::telemetry::{HealthHandle, Metrics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,7 +39,7 @@ impl Disk {
     fn records(&self) -> Arc<SealedRecords> {
         let data = self.dir.path().join("agent");
         platform::files::ensure_private_dir(&data, 0o700).unwrap();
-        Arc::new(SealedRecords::open(&data, &self.dir.path().join("key")).unwrap())
+        Arc::new(SealedRecords::open(&data, &KeySourceSpec::File(self.dir.path().join("key"))).unwrap())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cache as its subscribers see it.
 
 mod federated;
+mod taint;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The cache by itself: what it asks for, what it shows, and what it drops.
 
+mod taint;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use trust_domains::wire::admin::{
     MintedToken, NodeView, Page, RevocationView, RevokeRequest, Revoked, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
 };
 use trust_domains::wire::audit::AuditRecord;
+use trust_domains::wire::authorities::{AuthorityView, Because, ClockAccepted, OrderAnswer, PrepareRequest, ReplaceRequest, ReplacementView};
 use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
 use trust_domains::wire::crls::HandedBack;
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
@@ -178,6 +179,50 @@ fn admin_calls(document: Document) -> Document {
             Call::new(Delete, "/v1/admin/bundles/{trust_domain}", "Deletes the bundle of a partner.")
                 .query(&["entries"])
                 .gives::<BundleDeleted>(),
+        )
+        .admin(Call::new(Get, "/v1/admin/authorities", "Lists the authorities.").gives::<Page<AuthorityView>>())
+        .admin(
+            Call::new(Post, "/v1/admin/authorities/prepare", "Makes a successor ahead of its time.")
+                .takes::<PrepareRequest>()
+                .gives::<AuthorityView>(),
+        )
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/authorities/replace",
+                "Replaces the authorities of a kind, or says what would be done.",
+            )
+            .takes::<ReplaceRequest>()
+            .gives::<ReplacementView>(),
+        )
+        .admin(Call::new(Get, "/v1/admin/authorities/replacements", "Lists replacements and how far they are.").gives::<Page<ReplacementView>>())
+        .admin(
+            Call::new(Post, "/v1/admin/authorities/clock-ok", "Takes an operator's word that the clock is right.")
+                .takes::<Because>()
+                .gives::<ClockAccepted>(),
+        )
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/authorities/{id}/activate",
+                "Lets a prepared authority sign as soon as it is known.",
+            )
+            .takes::<Because>()
+            .gives::<AuthorityView>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/authorities/{id}/taint", "Has everything replaced that an authority signed.")
+                .takes::<Because>()
+                .gives::<OrderAnswer>(),
+        )
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/authorities/{id}/revoke",
+                "Takes an authority out of the bundle, once what it signed is replaced.",
+            )
+            .takes::<Because>()
+            .gives::<OrderAnswer>(),
         )
         .admin(
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")

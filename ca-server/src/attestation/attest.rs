@@ -17,6 +17,7 @@ use super::error::{AttestError, TokenError};
 use super::identity::NodeRefused;
 use super::promotions::Promotions;
 use super::renew::RenewalGrace;
+use super::restored::RestoreWindow;
 use super::token::{Admission, TokenId, TokenRecord};
 use crate::decisions::{Cause, DecisionLog};
 use crate::issuance::{Issuance, IssuedSvid, PreparedSvid};
@@ -46,6 +47,8 @@ pub struct Attestation {
     pub renewal_grace: RenewalGrace,
     /// When nodes gave up keys.
     pub promotions: Promotions,
+    /// Whether this store was restored a short while ago.
+    pub restore_window: RestoreWindow,
     /// The clock.
     pub clock: SharedClock,
 }

@@ -53,6 +53,18 @@ pub enum NodeRefused {
     /// The connection has no client certificate.
     #[error("the connection has no client certificate")]
     NoCertificate,
+    /// The server was restored from a backup that is older than the node.
+    #[error("this server was restored from a backup that does not know node {node}")]
+    NotRestored {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The server was restored from a backup that is older than the node's SVID: the node may renew it, and nothing else.
+    #[error("this server was restored from a backup that is older than the SVID of node {node}")]
+    RecordOutdated {
+        /// The node.
+        node: SpiffeId,
+    },
     /// The SVID of the connection was revoked.
     #[error("the SVID of node {node} with serial {serial} was revoked")]
     Revoked {
@@ -78,6 +90,8 @@ impl Coded for NodeRefused {
             Self::IssuerTainted { .. } => Code::NodeIssuerTainted,
             Self::KeyReplaced { .. } | Self::Unknown { .. } => Code::NodeUnknown,
             Self::NoCertificate => Code::NodeRequired,
+            Self::NotRestored { .. } => Code::NodeNotRestored,
+            Self::RecordOutdated { .. } => Code::NodeRecordOutdated,
             Self::Revoked { .. } => Code::NodeRevoked,
         }
     }
@@ -114,16 +128,20 @@ impl AuthenticatedNode {
     /// # Errors
     /// It speaks for none.
     pub fn check(peer: Option<&VerifiedPeer>, registry: &Registry, now: Timestamp) -> Result<Self, NodeRefused> {
-        let peer = peer.ok_or(NodeRefused::NoCertificate)?;
-        let node = Self {
+        let node = Self::of(peer.ok_or(NodeRefused::NoCertificate)?);
+        node.check_again(registry, now)?;
+        Ok(node)
+    }
+
+    /// Names the node that a connection proved to be. Whether it may be served is the caller's to say.
+    pub(super) fn of(peer: &VerifiedPeer) -> Self {
+        Self {
             spiffe_id: peer.spiffe_id().clone(),
             key: *peer.key_hash(),
             ends_at: peer.not_after(),
             serial: *peer.serial(),
             issuer: peer.issuer_key_id().and_then(|id| id.parse().ok()),
-        };
-        node.check_again(registry, now)?;
-        Ok(node)
+        }
     }
 
     /// Says whether the node may still be served, now: asked before each message of a stream.

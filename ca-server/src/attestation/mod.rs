@@ -14,6 +14,6 @@ pub use error::{AttestError, TokenError};
 pub use identity::{AuthenticatedNode, NodeRefused};
 pub use promotions::Promotions;
 pub use renew::RenewalGrace;
-pub use restored::Restored;
+pub use restored::{RestoreWindow, Restored, RestoredError};
 pub use token::{SealedTokenError, TokenId};
 pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};

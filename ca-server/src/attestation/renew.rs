@@ -13,6 +13,7 @@ use trust_domains::{SpiffeId, Timestamp};
 use super::attest::{ATTEMPTS, Attestation, svid_of};
 use super::error::AttestError;
 use super::identity::{AuthenticatedNode, NodeRefused, judge};
+use super::restored::readmitted;
 use crate::decisions::Cause;
 use crate::registry::HeldNode;
 use crate::store::CommitError;
@@ -43,6 +44,7 @@ impl RenewalGrace {
 struct Proved<'a> {
     node: &'a SpiffeId,
     key: KeyHash,
+    peer: Option<&'a VerifiedPeer>,
     /// When the connection was accepted.
     accepted_at: Duration,
     /// Whether the SVID of the key has ended.
@@ -67,6 +69,7 @@ impl Attestation {
         let proved = Proved {
             node: node.spiffe_id(),
             key: *node.key(),
+            peer: connection.peer.as_ref(),
             accepted_at: connection.accepted_at,
             ended: false,
         };
@@ -87,6 +90,7 @@ impl Attestation {
         let proved = Proved {
             node: peer.spiffe_id(),
             key: *peer.key_hash(),
+            peer: Some(&peer),
             accepted_at: connection.accepted_at,
             ended: true,
         };
@@ -122,21 +126,43 @@ impl Attestation {
     /// The record names the new key before a certificate for it exists. The old one stays good until the new one is used.
     async fn renew_once(&self, proved: &Proved<'_>, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
         let held = self.node_of(proved.node)?;
-        self.judge_proof(proved.node, &held.record, &proved.key, proved.accepted_at)?;
+        let unknown = self.judge_renewal(proved, &held.record)?;
         let prepared = self.issuance.prepare_node_svid(proved.node, new, proved.node.as_str(), trace_id)?;
-        // A node that renews with its next key has begun to use it.
-        let begun = held.record.promoted(&proved.key);
+        // A node that renews with its next key has begun to use it; one whose record is older than a restored backup, with another.
+        let begun = match unknown {
+            Some(peer) => Some(readmitted(&held.record, peer)),
+            None => held.record.promoted(&proved.key),
+        };
         let _giving_up = begun.as_ref().map(|_| self.promotions.begin(held.record.current(), &self.clock));
         let record = begun.as_ref().unwrap_or(&held.record).renewing(svid_of(new, &prepared));
-        if proved.ended {
-            let cause = Cause {
-                actor: proved.node.to_string(),
-                trace_id: trace_id.to_owned(),
-            };
-            self.decisions.record(vec![cause.decision("node_renewed_after_expiry", proved.node)]).await?;
-        }
+        let unusual = [(proved.ended, "node_renewed_after_expiry"), (unknown.is_some(), "node_renewed_after_restore")];
+        let cause = Cause {
+            actor: proved.node.to_string(),
+            trace_id: trace_id.to_owned(),
+        };
+        let unusual = unusual.iter().filter(|(holds, _)| *holds);
+        self.decisions
+            .record(unusual.map(|(_, action)| cause.decision(action, proved.node)).collect())
+            .await?;
         self.committed(self.replacing("node_renewed", &held, &record)?).await?;
         Ok(self.credential(self.issuance.issue_prepared(prepared).await?))
+    }
+
+    /// Says whether a proved key may renew, by the node's record as it is now; returns the SVID that the record is too old to know.
+    fn judge_renewal<'a>(&self, proved: &Proved<'a>, record: &NodeRecord) -> Result<Option<&'a VerifiedPeer>, NodeRefused> {
+        if let Some(peer) = proved.peer.filter(|peer| self.registry.refuses_renewal(peer)) {
+            return Err(NodeRefused::Revoked {
+                node: proved.node.clone(),
+                serial: *peer.serial(),
+            });
+        }
+        match (self.judge_proof(proved.node, record, &proved.key, proved.accepted_at), proved.peer) {
+            (Err(refused @ NodeRefused::KeyReplaced { .. }), Some(peer)) => match self.after_restore(refused, peer) {
+                NodeRefused::RecordOutdated { .. } => Ok(Some(peer)),
+                refused => Err(refused),
+            },
+            (judged, _) => judged.map(|()| None),
+        }
     }
 
     /// Judges a key that was proved on a connection accepted at a moment since boot, by the node's record as it is now.
@@ -156,17 +182,15 @@ impl Attestation {
     /// # Errors
     /// It speaks for none.
     pub fn authenticate(&self, connection: &ConnectionInfo) -> Result<AuthenticatedNode, NodeRefused> {
-        let refused = match AuthenticatedNode::check(connection.peer.as_ref(), &self.registry, self.clock.now().wall) {
-            Err(NodeRefused::KeyReplaced { node }) => node,
-            checked => return checked,
-        };
-        let (Some(peer), Ok(held)) = (&connection.peer, self.node_of(&refused)) else {
-            return Err(NodeRefused::KeyReplaced { node: refused });
-        };
-        match self.shows_copy(&held.record, peer.key_hash(), connection.accepted_at) {
-            true => Err(NodeRefused::KeyCopied { node: refused }),
-            false => Err(NodeRefused::KeyReplaced { node: refused }),
-        }
+        let peer = connection.peer.as_ref().ok_or(NodeRefused::NoCertificate)?;
+        AuthenticatedNode::check(Some(peer), &self.registry, self.clock.now().wall).map_err(|refused| match refused {
+            NodeRefused::KeyReplaced { node } if self.is_copied(&node, peer, connection.accepted_at) => NodeRefused::KeyCopied { node },
+            refused => self.after_restore(refused, peer),
+        })
+    }
+
+    fn is_copied(&self, node: &SpiffeId, peer: &VerifiedPeer, accepted_at: Duration) -> bool {
+        self.node_of(node).is_ok_and(|held| self.shows_copy(&held.record, peer.key_hash(), accepted_at))
     }
 
     /// Notes that a node uses its next key: from now on the old one is refused.

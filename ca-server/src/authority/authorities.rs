@@ -1,43 +1,29 @@
-//! The authorities of a running server: who signs now, what the bundle is, and the loop that keeps both so.
+//! The authorities of a running server: who signs now, and what the bundle is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex, Notify, watch};
 use trust_domains::clock::SharedClock;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityPlan, AuthorityPolicy, AuthorityProblem, AuthorityState, plan};
+use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityPolicy, AuthorityProblem};
 use trust_domains::plan::clock_evidence::ClockVerdict;
-use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
-use trust_domains::{Reading, Timestamp, TrustBundle, TrustDomain};
+use trust_domains::{Reading, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
-use super::held::{Held, ReadAuthorityError};
 use super::issuer::Issuer;
+use super::key::KeyError;
 use super::key_store::{KeyStore, Vault};
+use super::loading::{LoadAuthoritiesError, read_set, stored_time};
 use super::set::AuthoritySet;
-use super::steps::StepError;
 use super::token_key::TokenKey;
+use super::unavailable::IssuerUnavailable;
 use super::witness::BundleWitness;
 use crate::issuance::Recorder;
-use crate::seal::{SealError, SealedRecords};
-use crate::store::{Commit, Key, Prefix, SharedStore, StoreError};
-
-/// How often the plan is asked; design: no loop sleeps longer without looking at the clock.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// How often the time is stored: a clock that was set back is noticed to this plus the skew after a restart.
-const STORE_TIME_EVERY: Duration = Duration::from_secs(60);
-
-/// How soon it is asked again while no token can be signed: the nodes are about to acknowledge the key that will.
-const LOOK_SOON: Duration = Duration::from_secs(1);
-
-/// How many times the plan is asked in one look. Preparing, publishing, activating, retiring and forgetting are five; a plan that never rests must not spin.
-const MOST_ROUNDS: usize = 8;
+use crate::seal::SealedRecords;
+use crate::store::SharedStore;
 
 /// How the authorities of this server live.
 #[derive(Debug, Clone, Copy)]
@@ -59,94 +45,17 @@ pub struct Authorities {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: SharedClock,
     pub(super) settings: AuthoritySettings,
-    witness: Arc<dyn BundleWitness>,
-    guard: ClockGuard,
-    set: ArcSwap<AuthoritySet>,
-    bundle: watch::Sender<Arc<TrustBundle>>,
-    tainted: watch::Sender<Arc<[AuthorityId]>>,
-    problems: watch::Sender<Arc<[AuthorityProblem]>>,
-}
-
-/// The authorities cannot be loaded.
-#[derive(Debug, Error)]
-pub enum LoadAuthoritiesError {
-    /// One of them cannot be used.
-    #[error(transparent)]
-    Authority(#[from] ReadAuthorityError),
-    /// The store cannot be read.
-    #[error("the authorities cannot be read")]
-    Store(#[from] StoreError),
-    /// The stored time cannot be opened.
-    #[error("the stored time cannot be opened")]
-    Time(#[from] SealError),
-}
-
-impl Coded for LoadAuthoritiesError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Authority(ReadAuthorityError::Seal { source, .. }) | Self::Time(source) => source.code(),
-            Self::Authority(ReadAuthorityError::FormatUnknown { .. }) => Code::StoreFormatUnknown,
-            Self::Authority(ReadAuthorityError::Issuer { .. } | ReadAuthorityError::Key { .. } | ReadAuthorityError::Root { .. }) => Code::Internal,
-            Self::Store(error) => error.code(),
-        }
-    }
-}
-
-/// Nothing may be signed now.
-#[derive(Debug, Error)]
-pub enum IssuerUnavailable {
-    /// The clock is behind what it was: what would be signed now was signed for later once.
-    #[error("the clock is {by_s} s behind the last stored time {last_stored}")]
-    ClockBehind {
-        /// The last stored time.
-        last_stored: Timestamp,
-        /// The seconds that are missing.
-        by_s: i64,
-    },
-    /// No issuing CA is active and valid under the active root.
-    #[error("no issuing CA is active and valid at {now}")]
-    NoneActive {
-        /// The moment, by the server's clock.
-        now: Timestamp,
-    },
-    /// WIT-SVIDs are not issued here.
-    #[error("this server does not issue WIT-SVIDs")]
-    WitDisabled,
-    /// No key that signs such tokens is active and valid.
-    #[error("no {kind} key is active and valid at {now}")]
-    NoTokenKey {
-        /// What it would sign.
-        kind: AuthorityKind,
-        /// The moment, by the server's clock.
-        now: Timestamp,
-    },
-}
-
-impl Coded for IssuerUnavailable {
-    fn code(&self) -> Code {
-        match self {
-            Self::ClockBehind { .. } | Self::NoTokenKey { .. } | Self::NoneActive { .. } => Code::IssuerUnavailable,
-            Self::WitDisabled => Code::WitDisabled,
-        }
-    }
-
-    fn hint(&self) -> String {
-        match self {
-            Self::ClockBehind { .. } => "look at the clock of the server's machine: signing goes on by itself once it is right".to_owned(),
-            Self::NoTokenKey { .. } => "look at the server's health: a new key waits until every node knows it, at most for --ack-deadline".to_owned(),
-            Self::NoneActive { .. } | Self::WitDisabled => self.code().facts().hint.to_owned(),
-        }
-    }
-}
-
-/// The last time that was stored while the clock was believed.
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredTime {
-    at: Timestamp,
-}
-
-fn stored_time_key() -> Key {
-    Key::meta("time")
+    pub(super) witness: Arc<dyn BundleWitness>,
+    pub(super) guard: ClockGuard,
+    pub(super) set: ArcSwap<AuthoritySet>,
+    pub(super) bundle: watch::Sender<Arc<TrustBundle>>,
+    pub(super) tainted: watch::Sender<Arc<[AuthorityId]>>,
+    pub(super) problems: watch::Sender<Arc<[AuthorityProblem]>>,
+    pub(super) crls_in_use: AtomicBool,
+    /// One step at a time: of the loop, or of an operator.
+    pub(super) looking: Mutex<()>,
+    /// Wakes the loop: an operator ordered something.
+    pub(super) wake: Notify,
 }
 
 impl Authorities {
@@ -166,7 +75,7 @@ impl Authorities {
         let Vault { records, keys } = vault;
         let last_stored = stored_time(&store, &records).await?;
         let guard = ClockGuard::new(clock.now(), last_stored, *settings.policy.clock());
-        let set = read_set(&store, &records, &keys).await?;
+        let set = read_set(&store, &records, &keys, None).await?;
         let bundle = watch::Sender::new(Arc::new(set.bundle(&trust_domain, settings.refresh_hint)?));
         let tainted = watch::Sender::new(Arc::from(set.tainted()));
         let problems = watch::Sender::new(Arc::from([]));
@@ -184,6 +93,9 @@ impl Authorities {
             bundle,
             tainted,
             problems,
+            crls_in_use: AtomicBool::new(false),
+            looking: Mutex::new(()),
+            wake: Notify::new(),
         }))
     }
 
@@ -250,6 +162,18 @@ impl Authorities {
         self.set.load().root(self.clock.now().wall).map(|root| Arc::clone(root.certificate()))
     }
 
+    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, and the one that will. One that is on its way out is not
+    /// among them, however long members still believe it.
+    #[must_use]
+    pub fn join_roots(&self) -> Vec<Arc<[u8]>> {
+        self.set.load().join_roots()
+    }
+
+    /// Says whether relying parties are given CRLs: from then on an issuing CA signs when every node has its empty one.
+    pub fn use_crls(&self, are_used: bool) {
+        self.crls_in_use.store(are_used, Ordering::Relaxed);
+    }
+
     /// Returns whether this is the key of an authority.
     #[must_use]
     pub fn owns_key(&self, key: &KeyHash) -> bool {
@@ -288,111 +212,25 @@ impl Authorities {
         self.problems.subscribe()
     }
 
-    /// Performs the plan whenever there is something to do, until shutdown.
-    pub async fn run(&self, shutdown: CancellationToken) {
-        loop {
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, code = %error.code(), cause = error.cause(), "a step in the life of an authority failed; it is tried again");
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(self.pause()) => {}
-            }
-        }
-    }
-
-    /// Asks the plan and performs it until nothing is left to do; returns what is wrong then.
+    /// Looks whether every key that signs from now on is where it should be: keys in this process are.
     ///
     /// # Errors
-    /// When a step cannot be performed: everything before it is done, and the next look goes on from there.
-    pub async fn look(&self) -> Result<(), StepError> {
-        for _ in 0..MOST_ROUNDS {
-            let due = self.plan();
-            self.publish_problems(due.problems);
-            if due.actions.is_empty() {
-                break;
-            }
-            for action in due.actions {
-                self.perform(action).await?;
-            }
-        }
-        self.store_time().await
+    /// When the token with the keys is away, or has not got one of them.
+    pub async fn check_keys(&self) -> Result<(), KeyError> {
+        let (set, now) = (self.set(), self.clock.now().wall);
+        self.keys.check(&set.needed_keys(now)).await
     }
 
-    fn pause(&self) -> Duration {
-        let (set, now) = (self.set.load(), self.clock.now().wall);
-        let wit = self.settings.policy.wit().map(|_| AuthorityKind::Wit);
-        let mut signed = [AuthorityKind::Jwt].into_iter().chain(wit);
-        match signed.all(|kind| set.token_key(kind, now).is_some()) {
-            true => LOOK_EVERY,
-            false => LOOK_SOON,
-        }
+    /// Names the authorities whose keys are in a token: a backup does not have them.
+    #[must_use]
+    pub fn keys_in_token(&self) -> Vec<String> {
+        self.set.load().keys_in_token()
     }
 
-    /// Returns the authorities as the plan sees them.
-    pub(super) fn states(&self, now: Timestamp) -> Vec<AuthorityState> {
-        self.set.load().states(self.witness.as_ref(), now)
-    }
-
-    fn plan(&self) -> AuthorityPlan {
-        let now = self.clock.now();
-        self.guard.judge(now);
-        let state = AuthoritiesState {
-            authorities: self.states(now.wall),
-            clock: self.guard.evidence(),
-        };
-        plan(now, &state, &self.settings.policy)
-    }
-
-    fn publish_problems(&self, problems: Vec<AuthorityProblem>) {
-        self.problems.send_if_modified(|published| {
-            let changed = **published != *problems;
-            if changed {
-                problems.iter().for_each(|problem| tracing::warn!(problem = problem.word(), "{problem}"));
-                *published = problems.into();
-            }
-            changed
-        });
-    }
-
-    pub(super) fn set(&self) -> Arc<AuthoritySet> {
-        self.set.load_full()
-    }
-
-    /// Reads the authorities again after a commit, and publishes what changed.
-    pub(super) async fn reload(&self) -> Result<(), LoadAuthoritiesError> {
-        let set = read_set(&self.store, &self.records, &self.keys).await?;
-        let bundle = set.bundle(&self.trust_domain, self.settings.refresh_hint)?;
-        let tainted = set.tainted();
-        self.set.store(Arc::new(set));
-        self.bundle.send_if_modified(|published| {
-            let changed = **published != bundle;
-            if changed {
-                *published = Arc::new(bundle);
-            }
-            changed
-        });
-        self.tainted.send_if_modified(|published| {
-            let changed = **published != *tainted;
-            if changed {
-                *published = tainted.into();
-            }
-            changed
-        });
-        Ok(())
-    }
-
-    async fn store_time(&self) -> Result<(), StepError> {
-        let now = self.clock.now();
-        let is_old = self.guard.evidence().last_stored.is_none_or(|stored| stored + STORE_TIME_EVERY <= now.wall);
-        if !is_old || !self.guard.may_store(now) {
-            return Ok(());
-        }
-        let mut commit = Commit::new("time_stored");
-        commit.writes.push(self.records.put(stored_time_key(), &StoredTime { at: now.wall })?);
-        self.store.commit(commit).await?;
-        self.guard.note_stored(now.wall);
-        Ok(())
+    /// Returns what is wrong with the token of the keys, and each change of it; `None` where none is used.
+    #[must_use]
+    pub fn key_trouble(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.keys.trouble()
     }
 }
 
@@ -400,21 +238,4 @@ impl std::fmt::Debug for Authorities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authorities").field("trust_domain", &self.trust_domain).finish_non_exhaustive()
     }
-}
-
-async fn read_set(store: &SharedStore, records: &SealedRecords, keys: &KeyStore) -> Result<AuthoritySet, LoadAuthoritiesError> {
-    let snapshot = store.snapshot(Prefix::AUTHORITIES).await?;
-    let held = snapshot
-        .items
-        .iter()
-        .map(|item| Held::open(records, keys, item))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(AuthoritySet::new(held))
-}
-
-async fn stored_time(store: &SharedStore, records: &SealedRecords) -> Result<Option<Timestamp>, LoadAuthoritiesError> {
-    let place = stored_time_key();
-    let snapshot = store.snapshot(Prefix::META).await?;
-    let item = snapshot.items.iter().find(|item| item.key == place);
-    Ok(item.map(|item| records.open_item::<StoredTime>(item)).transpose()?.map(|stored| stored.at))
 }

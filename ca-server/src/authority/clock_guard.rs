@@ -7,7 +7,8 @@ use trust_domains::plan::clock_evidence::{ClockEvidence, ClockPolicy, ClockVerdi
 use trust_domains::{Reading, Timestamp};
 
 /// How long both clocks must have counted the same time before the wall clock is stored. What is stored binds: a clock before it stops signing. A machine
-/// that starts with a wrong clock, or whose clock jumps ahead, has this long to be put right without any harm.
+/// that starts with a wrong clock, or whose clock jumps ahead, has this long to be put right without any harm. One that is not believed is not stored
+/// however steady it is: a clock that ran two years ahead for a day would then be believed, and what has not ended be forgotten.
 const STEADY: Duration = Duration::from_secs(60 * 60);
 
 /// Keeps the evidence for one process.
@@ -53,13 +54,24 @@ impl ClockGuard {
         let verdict = self.judge(now);
         self.with(|evidence| {
             let steady = now.since_boot.saturating_sub(evidence.steady_since.since_boot) >= STEADY;
-            steady && verdict.allows_signing() && evidence.judged.last_stored.is_none_or(|stored| stored < now.wall)
+            steady && verdict.allows_destroying() && evidence.judged.last_stored.is_none_or(|stored| stored < now.wall)
         })
     }
 
     /// Takes note that this time was stored.
     pub(crate) fn note_stored(&self, at: Timestamp) {
         self.with(|evidence| evidence.judged.last_stored = evidence.judged.last_stored.max(Some(at)));
+    }
+
+    /// Takes an operator's word that the clock is right, whatever was stored.
+    pub(crate) fn accept(&self, now: Reading) {
+        self.with(|evidence| {
+            evidence.judged = ClockEvidence {
+                accepted: Some(now),
+                last_stored: Some(now.wall),
+            };
+            evidence.steady_since = now;
+        });
     }
 
     /// Returns what the plans take as an argument.
@@ -116,6 +128,23 @@ mod tests {
         assert!(!guard.may_store(reading(1_000_010, 10)));
         let right = reading(1_000_000 - HOUR + 20, 20);
         assert!(guard.judge(right).allows_signing());
+    }
+
+    #[test]
+    fn a_clock_that_is_not_believed_is_never_stored_until_an_operator_says_that_it_is_right() {
+        let guard = guard(1_000_000);
+        let (year, day) = (365 * 24 * HOUR, 24 * HOUR);
+        let wild = reading(1_000_000 + 2 * year, 10);
+        assert!(!guard.judge(wild).allows_destroying());
+        assert!(!guard.may_store(reading(1_000_000 + 2 * year + 3 * day, 10 + 3 * day)), "however steady it is");
+        let right = reading(1_000_000 + 3 * day, 3 * day + 20);
+        assert!(guard.judge(right).allows_signing(), "it is put right");
+        guard.accept(right);
+        assert!(guard.judge(right).allows_destroying());
+        guard.note_stored(wild.wall);
+        assert!(!guard.judge(right).allows_signing(), "stored by a server that believed it once");
+        guard.accept(right);
+        assert!(guard.judge(right).allows_signing(), "an operator's word is stronger");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use trust_domains::{Timestamp, TrustDomain};
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
 use super::key_store::KeyStore;
-use super::record::{AuthorityRecord, FORMAT, TokenKeyRecord, token_format};
+use super::record::{AuthorityRecord, Notes, TokenKeyRecord, ca_format, token_format};
 use super::shape;
 use super::stored_key::StoredKey;
 use crate::issuance::Recorder;
@@ -64,7 +64,16 @@ impl Coded for CreateError {
         match self {
             Self::Journal(error) => error.code(),
             Self::Prepare(error) => error.code(),
-            Self::Encode(_) | Self::Issuer(_) | Self::Key(_) | Self::Sign(_) => Code::Internal,
+            Self::Key(error) => error.code(),
+            Self::Sign(error) => error.code(),
+            Self::Encode(_) | Self::Issuer(_) => Code::Internal,
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Key(error) => error.hint(),
+            _ => self.code().facts().hint.to_owned(),
         }
     }
 }
@@ -83,7 +92,7 @@ pub(crate) struct Making<'a> {
 impl Making<'_> {
     /// Makes a root: it certifies itself.
     pub(crate) async fn root(&self, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, stored) = self.keys.make().await?;
+        let (key, stored) = self.keys.make(self.trust_domain, AuthorityKind::X509Root).await?;
         let params = shape::root(self.trust_domain, key.public().key_id(), self.not_before(), self.not_after)?;
         let signer = Arc::new(Issuer::self_signing(&params, key.clone())?);
         let certificate = self.certify(&signer, params, &key).await?;
@@ -92,7 +101,7 @@ impl Making<'_> {
 
     /// Makes an issuing CA under a root. It ends with the root at the latest, and starts no sooner.
     pub(crate) async fn issuing(&self, root: &Arc<Issuer>, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, stored) = self.keys.make().await?;
+        let (key, stored) = self.keys.make(self.trust_domain, AuthorityKind::X509Issuing).await?;
         let not_before = self.not_before().max(root.not_before());
         let not_after = self.not_after.min(root.not_after());
         let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
@@ -102,9 +111,9 @@ impl Making<'_> {
 
     /// Makes a key that signs tokens; one that is active is published from the start.
     pub(crate) async fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
-        let (key, stored) = self.keys.make_token_key(algorithm).await?;
+        let (key, stored) = self.keys.make_token_key(self.trust_domain, kind, algorithm).await?;
         let record = TokenKeyRecord {
-            format: token_format(algorithm),
+            format: token_format(algorithm, &stored),
             kind,
             phase,
             created_at: self.now,
@@ -113,6 +122,7 @@ impl Making<'_> {
             algorithm,
             published_at: (phase == Phase::Active).then_some(self.now),
             refreshes_s: 0,
+            notes: Notes::default(),
             private_key: stored,
         };
         Ok(NewTokenKey {
@@ -149,11 +159,14 @@ impl Making<'_> {
         stored: StoredKey,
     ) -> Result<NewAuthority, CreateError> {
         let record = AuthorityRecord {
-            format: FORMAT,
+            format: ca_format(&stored),
             kind,
             phase,
             created_at: self.now,
             root,
+            published_at: None,
+            refreshes_s: 0,
+            notes: Notes::default(),
             certificate: Base64(certificate.to_vec()),
             private_key: stored,
         };

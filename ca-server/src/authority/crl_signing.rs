@@ -60,7 +60,7 @@ impl Authorities {
             AuthorityKind::X509Issuing => held.phase() != Phase::Revoked && is_under_published(&set, held),
             AuthorityKind::Jwt | AuthorityKind::Wit => false,
         };
-        let alive = set.all().filter(|held| held.not_after() > now).filter(has_list);
+        let alive = set.held().filter(|held| held.not_after() > now).filter(has_list);
         alive.filter_map(Held::ca).map(|(_, issuer)| ListingCa::new(issuer, &set, now)).collect()
     }
 }
@@ -82,7 +82,7 @@ impl ListingCa {
         Ok(Self {
             public: CrlIssuer::parse(Arc::clone(issuer.certificate()))?,
             issuer: Arc::clone(issuer),
-            revoked_cas: set.all().filter_map(revoked).collect(),
+            revoked_cas: set.held().filter_map(revoked).collect(),
         })
     }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
-use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityState, Phase, Publication};
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Phase, Publication};
 use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle};
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::KeyError;
 use super::key_store::KeyStore;
-use super::record::{AuthorityRecord, FORMAT, Header, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
+use super::record::{AuthorityRecord, FORMAT, Header, Notes, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::witness::BundleWitness;
 use crate::seal::{SealError, SealedRecords};
@@ -23,6 +24,43 @@ use crate::store::{Item, Key, RecordName, Write};
 pub(super) struct Held {
     authority: Authority,
     pub(super) modified: u64,
+}
+
+/// What changes in the record of an authority; the rest stays.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Change {
+    pub(super) phase: Option<Phase>,
+    pub(super) told: Told,
+    pub(super) because: Option<String>,
+    pub(super) asked: Option<Asked>,
+}
+
+impl Change {
+    /// Moves it to another phase.
+    pub(super) fn to(phase: Phase, because: String) -> Self {
+        Self {
+            phase: Some(phase),
+            because: Some(because),
+            ..Self::default()
+        }
+    }
+
+    /// Nobody was told of it as it is then.
+    pub(super) fn told_nobody(self) -> Self {
+        Self { told: Told::Nobody, ..self }
+    }
+}
+
+/// Whether every node was told of an authority as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Told {
+    /// As the record says.
+    #[default]
+    AsBefore,
+    /// From this moment on; and those outside hear of it within this time.
+    At(Timestamp, Duration),
+    /// Not yet.
+    Nobody,
 }
 
 /// What an authority is, with what it signs with.
@@ -178,6 +216,14 @@ impl Held {
         }
     }
 
+    /// Returns the stored form of its key.
+    pub(super) fn stored_key(&self) -> &StoredKey {
+        match &self.authority {
+            Authority::Ca(record, _) => &record.private_key,
+            Authority::Token(record, _) => &record.private_key,
+        }
+    }
+
     /// Returns it as a CA, if it is one.
     pub(super) fn ca(&self) -> Option<(&AuthorityRecord, &Arc<Issuer>)> {
         match &self.authority {
@@ -194,25 +240,82 @@ impl Held {
         }
     }
 
-    /// Returns the write that keeps it in another phase.
-    pub(super) fn in_phase(&self, records: &SealedRecords, phase: Phase) -> Result<Write, SealError> {
-        let place = authority_key(self.id());
+    /// Returns why it is in its state, and what was asked of it.
+    pub(super) fn notes(&self) -> &Notes {
         match &self.authority {
-            Authority::Ca(record, _) => records.put(place, &AuthorityRecord { phase, ..record.clone() }),
-            Authority::Token(record, _) => records.put(place, &TokenKeyRecord { phase, ..record.clone() }),
+            Authority::Ca(record, _) => &record.notes,
+            Authority::Token(record, _) => &record.notes,
         }
     }
 
-    /// Returns what the plan sees of it. Only a key that waits for acknowledgements is asked about.
+    /// Returns when every node was told of it as it is now, and how long those outside could take to hear of it.
+    pub(super) fn published(&self) -> Option<(Timestamp, Duration)> {
+        let (at, refreshes_s) = match &self.authority {
+            Authority::Ca(record, _) => (record.published_at, record.refreshes_s),
+            Authority::Token(record, _) => (record.published_at, record.refreshes_s),
+        };
+        Some((at?, Duration::from_secs(refreshes_s)))
+    }
+
+    /// Returns the write that keeps it as it is: its place in the order of commits alone moves on.
+    pub(super) fn again(&self, records: &SealedRecords) -> Result<Write, SealError> {
+        self.changed(records, &Change::default())
+    }
+
+    /// Returns the write that changes it.
+    pub(super) fn changed(&self, records: &SealedRecords, change: &Change) -> Result<Write, SealError> {
+        let place = authority_key(self.id());
+        let phase = change.phase.unwrap_or(self.phase());
+        let notes = Notes {
+            because: change.because.clone().or_else(|| self.notes().because.clone()),
+            asked: change.asked.unwrap_or(self.notes().asked),
+        };
+        let (published_at, refreshes) = match change.told {
+            Told::AsBefore => self.published().unzip(),
+            Told::At(at, refreshes) => (Some(at), Some(refreshes)),
+            Told::Nobody => (None, None),
+        };
+        let refreshes_s = refreshes.unwrap_or_default().as_secs();
+        match &self.authority {
+            Authority::Ca(record, _) => records.put(
+                place,
+                &AuthorityRecord {
+                    phase,
+                    published_at,
+                    refreshes_s,
+                    notes,
+                    ..record.clone()
+                },
+            ),
+            Authority::Token(record, _) => records.put(
+                place,
+                &TokenKeyRecord {
+                    phase,
+                    published_at,
+                    refreshes_s,
+                    notes,
+                    ..record.clone()
+                },
+            ),
+        }
+    }
+
+    /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them.
     pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp) -> AuthorityState {
-        let published = self.token().and_then(|(record, _)| Some((record.published_at?, record.refreshes_s)));
-        let publication = published.map(|(at, refreshes_s)| Publication {
+        let is_waited_for = match self.phase() {
+            Phase::Prepared | Phase::Revoked | Phase::Tainted => true,
+            Phase::Active | Phase::Old => false,
+        };
+        // An issuing CA is published when its empty list is out, which may be a moment later than the commit that says so.
+        let shown_since = match self.kind() {
+            AuthorityKind::X509Issuing if self.phase() == Phase::Prepared => witness.list_out_since(self.id()).unwrap_or(u64::MAX).max(self.modified),
+            AuthorityKind::Jwt | AuthorityKind::Wit | AuthorityKind::X509Issuing | AuthorityKind::X509Root => self.modified,
+        };
+        let publication = self.published().map(|(at, refreshes)| Publication {
             at,
-            refreshes: Duration::from_secs(refreshes_s),
-            missing: match self.phase() {
-                Phase::Prepared => witness.missing(self.modified, now),
-                Phase::Active | Phase::Old | Phase::Tainted | Phase::Revoked => Default::default(),
-            },
+            refreshes,
+            missing: is_waited_for.then(|| witness.missing(shown_since, now)).unwrap_or_default(),
+            missing_connected: is_waited_for.then(|| witness.missing_connected(shown_since, now)).unwrap_or_default(),
         });
         AuthorityState {
             id: self.id().clone(),
@@ -223,6 +326,7 @@ impl Held {
             not_after: self.not_after(),
             algorithm: self.token().map(|(_, key)| key.algorithm()),
             publication,
+            asked: self.notes().asked,
         }
     }
 

@@ -3,16 +3,17 @@
 use serde::{Deserialize, Serialize};
 use trust_domains::Timestamp;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, Phase};
 use trust_domains::wire::encoding::Base64;
 
 use super::stored_key::StoredKey;
 
-/// The version of a CA's record.
-pub(super) const FORMAT: u32 = 1;
+/// The newest version of a CA's record: its key is in a PKCS#11 token. The version before knows keys in the record alone, and one of those is still written
+/// as it was.
+pub(super) const FORMAT: u32 = 2;
 
-/// The newest version of a token key's record: with an algorithm. The version before knows ES256 alone, and one of those is still written as it was.
-pub(super) const TOKEN_FORMAT: u32 = 2;
+/// The newest version of a token key's record: the key is in a PKCS#11 token. The one before has an algorithm, the first knows ES256 alone.
+pub(super) const TOKEN_FORMAT: u32 = 3;
 
 /// The oldest version of any record that is read.
 pub(super) const OLDEST_FORMAT: u32 = 1;
@@ -42,7 +43,32 @@ pub(crate) struct TokenKeyRecord {
     /// How long relying parties outside could take to hear of it then, in seconds; absent for none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub(super) refreshes_s: u64,
+    #[serde(default, skip_serializing_if = "Notes::is_empty")]
+    pub(super) notes: Notes,
     pub(super) private_key: StoredKey,
+}
+
+/// What is known about the state of an authority beside the state itself. Records of earlier versions have none of it, and those versions leave it out: it
+/// says why, and what an operator asked for, and nothing is signed by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Notes {
+    /// Why it is in its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<String>,
+    /// What an operator asked of it while it is prepared.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub(super) asked: Asked,
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(asked: &Asked) -> bool {
+    *asked == Asked::Nothing
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -56,10 +82,19 @@ fn is_none(seconds: &u64) -> bool {
 }
 
 /// Returns the version of a token key's record: the oldest that can tell what it says.
-pub(super) fn token_format(algorithm: TokenAlgorithm) -> u32 {
-    match algorithm {
-        TokenAlgorithm::Es256 => OLDEST_FORMAT,
-        TokenAlgorithm::Rs256 => TOKEN_FORMAT,
+pub(super) fn token_format(algorithm: TokenAlgorithm, key: &StoredKey) -> u32 {
+    match (key, algorithm) {
+        (StoredKey::Token(_), _) => TOKEN_FORMAT,
+        (StoredKey::Pkcs8(_), TokenAlgorithm::Rs256) => TOKEN_FORMAT - 1,
+        (StoredKey::Pkcs8(_), TokenAlgorithm::Es256) => OLDEST_FORMAT,
+    }
+}
+
+/// Returns the version of a CA's record, in the same way.
+pub(super) fn ca_format(key: &StoredKey) -> u32 {
+    match key {
+        StoredKey::Pkcs8(_) => OLDEST_FORMAT,
+        StoredKey::Token(_) => FORMAT,
     }
 }
 
@@ -73,6 +108,14 @@ pub(crate) struct AuthorityRecord {
     /// The root above an issuing CA; absent for a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) root: Option<AuthorityId>,
+    /// When every node was told of it as it is now; absent until then, and for what nobody need be told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) published_at: Option<Timestamp>,
+    /// How long those outside could take to hear of it then, in seconds; absent for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) refreshes_s: u64,
+    #[serde(default, skip_serializing_if = "Notes::is_empty")]
+    pub(super) notes: Notes,
     pub(super) certificate: Base64,
     pub(super) private_key: StoredKey,
 }

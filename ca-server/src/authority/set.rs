@@ -8,36 +8,69 @@ use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityState,
 use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 
-use super::held::{Held, ReadAuthorityError};
+use super::held::{Held, ReadAuthorityError, authority_key};
 use super::issuer::Issuer;
+use super::order_record::OrderRecord;
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::witness::BundleWitness;
+use crate::store::Item;
 
 /// All authorities of this replica.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct AuthoritySet {
-    held: Vec<Held>,
+    held: Vec<Arc<Held>>,
     keys: HashSet<KeyHash>,
+    orders: Vec<OrderRecord>,
+    /// The commit that last wrote the turn: what the next one builds on.
+    turn: Option<u64>,
 }
 
 impl AuthoritySet {
-    pub(super) fn new(held: Vec<Held>) -> Self {
-        let keys = held.iter().filter_map(Held::key_hash).collect();
-        Self { held, keys }
+    pub(super) fn new(held: Vec<Arc<Held>>, mut orders: Vec<OrderRecord>, turn: Option<u64>) -> Self {
+        let keys = held.iter().filter_map(|held| held.key_hash()).collect();
+        orders.sort_by(|one, other| (one.ordered_at, &one.id).cmp(&(other.ordered_at, &other.id)));
+        Self { held, keys, orders, turn }
+    }
+
+    pub(super) fn turn(&self) -> Option<u64> {
+        self.turn
+    }
+
+    /// Returns all authorities.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().map(|held| &**held)
+    }
+
+    /// Returns the orders, the oldest first.
+    pub(super) fn orders(&self) -> &[OrderRecord] {
+        &self.orders
+    }
+
+    /// Returns the orders that go on.
+    pub(super) fn running(&self) -> impl Iterator<Item = &OrderRecord> {
+        self.orders.iter().filter(|order| order.finished_at.is_none())
+    }
+
+    /// Returns the authority that was opened from this very record.
+    pub(super) fn unchanged(&self, item: &Item) -> Option<Arc<Held>> {
+        let is_same = |held: &&Arc<Held>| held.modified == item.modified && authority_key(held.id()) == item.key;
+        self.held.iter().find(is_same).map(Arc::clone)
+    }
+
+    /// Returns an authority, and with a root the issuing CAs under it: what goes when it goes.
+    pub(super) fn with_those_under(&self, id: &AuthorityId) -> Vec<&Held> {
+        let is_under = |held: &Held| held.ca().is_some_and(|(record, _)| record.root.as_ref() == Some(id));
+        self.held().filter(|held| held.id() == id || is_under(held)).collect()
     }
 
     /// Returns what the plan looks at.
     pub(super) fn states(&self, witness: &dyn BundleWitness, now: Timestamp) -> Vec<AuthorityState> {
-        self.held.iter().map(|held| held.state(witness, now)).collect()
-    }
-
-    /// Returns all of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter()
+        self.held().map(|held| held.state(witness, now)).collect()
     }
 
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {
-        self.held.iter().find(|held| held.id() == id)
+        self.held().find(|held| held.id() == id)
     }
 
     /// Returns the issuing CA that signs now: the same that the plan names.
@@ -55,6 +88,13 @@ impl AuthoritySet {
         longest(self.active(AuthorityKind::X509Root, now).filter_map(Held::ca).map(|(_, issuer)| issuer))
     }
 
+    /// Returns the active and the prepared roots, in DER.
+    pub(super) fn join_roots(&self) -> Vec<Arc<[u8]>> {
+        let is_to_come = |held: &&Held| held.kind() == AuthorityKind::X509Root && matches!(held.phase(), Phase::Active | Phase::Prepared);
+        let roots = self.held().filter(is_to_come).filter_map(Held::ca);
+        roots.map(|(_, issuer)| Arc::clone(issuer.certificate())).collect()
+    }
+
     /// Returns the key that signs this kind of token now: the same that the plan names.
     pub(super) fn token_key(&self, kind: AuthorityKind, now: Timestamp) -> Option<&Arc<TokenKey>> {
         let keys = self.active(kind, now).filter_map(Held::token).map(|(_, key)| key);
@@ -62,13 +102,24 @@ impl AuthoritySet {
     }
 
     fn active(&self, kind: AuthorityKind, now: Timestamp) -> impl Iterator<Item = &Held> {
-        self.held
-            .iter()
+        self.held()
             .filter(move |held| held.kind() == kind && held.phase() == Phase::Active && held.not_before() <= now && now < held.not_after())
     }
 
     pub(super) fn owns_key(&self, key: &KeyHash) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Returns the keys that sign at some time from now on.
+    pub(super) fn needed_keys(&self, now: Timestamp) -> Vec<&StoredKey> {
+        let needed = |held: &&Arc<Held>| matches!(held.phase(), Phase::Prepared | Phase::Active) && now < held.not_after();
+        self.held.iter().filter(needed).map(|held| held.stored_key()).collect()
+    }
+
+    /// Names the authorities whose keys are in a token, by kind and id.
+    pub(super) fn keys_in_token(&self) -> Vec<String> {
+        let held = self.held.iter().filter(|held| held.stored_key().in_token().is_some());
+        held.map(|held| format!("{} {}", held.kind(), held.id())).collect()
     }
 
     /// Returns the issuing CAs and token keys whose credentials are to be replaced: those that are tainted or revoked, or under a root that is.
@@ -79,15 +130,17 @@ impl AuthoritySet {
             root.is_some_and(is_bad)
         };
         let signs_for_others = |held: &&Held| held.kind() != AuthorityKind::X509Root;
-        let bad = self.held.iter().filter(signs_for_others).filter(|held| is_bad(held) || is_root_bad(held));
+        let bad = self.held().filter(signs_for_others).filter(|held| is_bad(held) || is_root_bad(held));
         let mut ids: Vec<_> = bad.map(|held| held.id().clone()).collect();
         ids.sort_unstable();
         ids
     }
 
-    /// Returns another authority of the bundle than this one: what a commit that takes this one away writes again, so that the sequence grows.
-    pub(super) fn another_published(&self, id: &AuthorityId) -> Option<&Held> {
-        self.held.iter().find(|held| held.id() != id && held.is_published())
+    /// Returns another authority of the bundle than these: what a commit that takes these away writes again, so that the sequence grows. One that waits for
+    /// acknowledgements is taken last: they would be waited for anew.
+    pub(super) fn another_published(&self, gone: &[&AuthorityId]) -> Option<&Held> {
+        let others = self.held().filter(|held| !gone.contains(&held.id()) && held.is_published());
+        others.min_by_key(|held| held.phase() != Phase::Active)
     }
 
     /// Returns the trust bundle: every root and token key that relying parties shall believe, the active one of a kind first, then by age.
@@ -95,7 +148,7 @@ impl AuthoritySet {
     /// Its sequence is the counter of the commit that last wrote one of these. A commit that takes one away writes another one with it, so that
     /// the sequence grows with every change (BUN-03).
     pub(super) fn bundle(&self, trust_domain: &TrustDomain, refresh_hint: Duration) -> Result<TrustBundle, ReadAuthorityError> {
-        let mut published: Vec<&Held> = self.held.iter().filter(|held| held.is_published()).collect();
+        let mut published: Vec<&Held> = self.held().filter(|held| held.is_published()).collect();
         published.sort_by_key(|held| (held.phase() != Phase::Active, held.created_at()));
         let sequence = published.iter().map(|held| held.modified).max().unwrap_or_default();
         let empty = TrustBundle::new(trust_domain.clone()).with_sequence(sequence).with_refresh_hint(refresh_hint);

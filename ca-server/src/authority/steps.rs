@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, Phase, PrepareReason};
+use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, OrderId, Phase, PrepareReason};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::audit::{AuditEvent, Decision};
 use trust_domains::{SpiffeId, Timestamp};
 
-use super::authorities::{Authorities, LoadAuthoritiesError};
-use super::create::{CreateError, Making};
-use super::held::{Held, authority_key};
+use super::authorities::Authorities;
+use super::create::{CreateError, Making, NewAuthority, NewTokenKey};
+use super::held::{Change, Held, Told, authority_key};
 use super::issuer::Issuer;
-use super::record::TokenKeyRecord;
+use super::loading::{LoadAuthoritiesError, Turn, turn_key};
+use super::order_record::{KEPT_DONE, order_key};
+use super::set::AuthoritySet;
 use super::trial::{self, TrialError};
 use crate::journal::JournalError;
 use crate::seal::SealError;
@@ -69,6 +71,11 @@ impl Coded for StepError {
 }
 
 impl StepError {
+    /// Returns whether another replica went first: then it is looked at again.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Commit(CommitError::Conflict { .. }))
+    }
+
     /// Returns the text of the lowest cause, for the log.
     pub(super) fn cause(&self) -> String {
         let mut lowest: &dyn std::error::Error = self;
@@ -82,78 +89,162 @@ impl StepError {
 impl Authorities {
     pub(super) async fn perform(&self, action: AuthorityAction) -> Result<(), StepError> {
         match action {
-            AuthorityAction::PrepareIssuing { root, not_after, reason } => self.prepare_issuing(root, not_after, reason).await,
+            AuthorityAction::PrepareIssuing { root, not_after, reason } => self.prepare_issuing(root, not_after, prepare_text(reason)).await,
+            AuthorityAction::PrepareRoot { not_after, reason } => self.prepare_root(not_after, prepare_text(reason)).await,
             AuthorityAction::PrepareToken {
                 kind,
                 algorithm,
                 not_after,
                 reason,
-            } => self.prepare_token(kind, algorithm, not_after, reason).await,
+            } => self.prepare_token(kind, algorithm, not_after, prepare_text(reason)).await,
             AuthorityAction::Publish { id, refreshes } => self.publish(id, refreshes).await,
-            AuthorityAction::Activate { id, reason, left_behind } => self.activate(id, reason, left_behind).await,
-            AuthorityAction::Retire { id, replaced_by } => self.move_to(id, Phase::Old, "authority_retired", format!("replaced by {replaced_by}")).await,
+            AuthorityAction::Activate {
+                id,
+                reason,
+                left_behind,
+                retires,
+            } => self.activate(id, reason, &left_behind, &retires).await,
+            AuthorityAction::Retire { id, replaced_by } => self.retire(&id, &replaced_by).await,
+            AuthorityAction::Taint { id, order } => self.taint(&id, &order).await,
+            AuthorityAction::Revoke { id, order, left_behind } => self.revoke(&id, &order, &left_behind).await,
+            AuthorityAction::Finish { order, left_behind } => self.finish(&order, &left_behind).await,
             AuthorityAction::Forget { id, reason } => self.forget(id, reason).await,
         }
     }
 
-    async fn prepare_issuing(&self, root: AuthorityId, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
+    /// Makes a root. Its commit puts it into the bundle; it signs nothing yet.
+    pub(super) async fn prepare_root(&self, not_after: Timestamp, because: String) -> Result<(), StepError> {
+        let actor = self.actor();
+        let made = self.making(not_after, &actor).root(Phase::Prepared).await?;
+        self.store_new_ca(made, because).await
+    }
+
+    pub(super) async fn prepare_issuing(&self, root: AuthorityId, not_after: Timestamp, because: String) -> Result<(), StepError> {
         let set = self.set();
         let (_, root) = set.find(&root).and_then(Held::ca).ok_or(StepError::Gone { id: root })?;
         let actor = self.actor();
         let made = self.making(not_after, &actor).issuing(root, Phase::Prepared).await?;
-        let id = made.issuer.id();
-        self.decide("authority_prepared", id, prepare_text(reason)).await?;
+        self.store_new_ca(made, because).await
+    }
+
+    async fn store_new_ca(&self, made: NewAuthority, because: String) -> Result<(), StepError> {
+        let NewAuthority { mut record, issuer } = made;
+        let id = issuer.id();
+        self.decide("authority_prepared", id, because.clone()).await?;
+        record.notes.because = Some(because);
         let key = authority_key(id);
         let mut commit = Commit::new("authority_prepared").absent(key.clone());
-        commit.writes.push(self.records.put(key, &made.record)?);
-        self.committed(commit).await
-    }
-
-    /// Makes a token key. Its commit puts it into the bundle; nobody is asked for it yet.
-    async fn prepare_token(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, not_after: Timestamp, reason: PrepareReason) -> Result<(), StepError> {
-        let actor = self.actor();
-        let made = self.making(not_after, &actor).token_key(kind, algorithm, Phase::Prepared).await?;
-        self.decide("authority_prepared", &made.id, prepare_text(reason)).await?;
-        let key = authority_key(&made.id);
-        let mut commit = Commit::new("authority_prepared").absent(key.clone());
-        commit.writes.push(self.records.put(key, &made.record)?);
-        self.committed(commit).await
-    }
-
-    /// Marks a key as published, by a commit after the one that put it into the bundle. The bundle with it is what every stream hands out by now, so
-    /// whoever acknowledges this commit or a later one has it.
-    async fn publish(&self, id: AuthorityId, refreshes: Duration) -> Result<(), StepError> {
-        let set = self.set();
-        let gone = || StepError::Gone { id: id.clone() };
-        let held = set.find(&id).ok_or_else(gone)?;
-        let (record, _) = held.token().ok_or_else(gone)?;
-        self.decide("authority_published", &id, "the bundle with it is handed out".to_owned()).await?;
-        let record = TokenKeyRecord {
-            published_at: Some(self.clock.now().wall),
-            refreshes_s: refreshes.as_secs(),
-            ..record.clone()
-        };
-        let key = authority_key(&id);
-        let mut commit = Commit::new("authority_published").unmodified(key.clone(), held.modified);
         commit.writes.push(self.records.put(key, &record)?);
         self.committed(commit).await
     }
 
-    /// Lets an authority sign, an issuing CA after its trial: from this commit on it is the one that ends last, and so the one that signs.
-    async fn activate(&self, id: AuthorityId, reason: PrepareReason, left_behind: Missing) -> Result<(), StepError> {
+    /// Makes a token key. Its commit puts it into the bundle; nobody is asked for it yet.
+    pub(super) async fn prepare_token(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, not_after: Timestamp, because: String) -> Result<(), StepError> {
+        let actor = self.actor();
+        let NewTokenKey { id, mut record } = self.making(not_after, &actor).token_key(kind, algorithm, Phase::Prepared).await?;
+        self.decide("authority_prepared", &id, because.clone()).await?;
+        record.notes.because = Some(because);
+        let key = authority_key(&id);
+        let mut commit = Commit::new("authority_prepared").absent(key.clone());
+        commit.writes.push(self.records.put(key, &record)?);
+        self.committed(commit).await
+    }
+
+    /// Marks an authority as published, by a commit after the one that made it what it is. What every stream hands out by now tells of that, so whoever
+    /// acknowledges this commit or a later one has heard it.
+    async fn publish(&self, id: AuthorityId, refreshes: Duration) -> Result<(), StepError> {
+        let set = self.set();
+        let held = set.find(&id).ok_or_else(|| StepError::Gone { id: id.clone() })?;
+        self.decide("authority_published", &id, format!("every node is told of it: it is {}", held.phase()))
+            .await?;
+        let told = Told::At(self.clock.now().wall, refreshes);
+        self.change("authority_published", vec![(held, Change { told, ..Change::default() })]).await
+    }
+
+    /// Lets an authority sign, an issuing CA after its trial; those that signed before it do so no more, from the same commit on.
+    async fn activate(&self, id: AuthorityId, reason: PrepareReason, left_behind: &Missing, retires: &[AuthorityId]) -> Result<(), StepError> {
         let set = self.set();
         let gone = |id: &AuthorityId| StepError::Gone { id: id.clone() };
         let held = set.find(&id).ok_or_else(|| gone(&id))?;
-        if let Some((record, issuer)) = held.ca() {
-            let root = record.root.as_ref().and_then(|root| set.find(root)).and_then(Held::ca);
-            let (_, root) = root.ok_or_else(|| gone(&id))?;
+        if let Some((record, issuer)) = held.ca()
+            && let Some(root) = &record.root
+        {
+            let (_, root) = set.find(root).and_then(Held::ca).ok_or_else(|| gone(&id))?;
             self.stand_trial(issuer, root).await?;
         }
-        let text = match left_behind.is_empty() {
+        let because = match left_behind.is_empty() {
             true => prepare_text(reason),
-            false => format!("{}; the deadline passed without {left_behind}", prepare_text(reason)),
+            false => format!("{}; without the acknowledgement of {left_behind}", prepare_text(reason)),
         };
-        self.move_to(id, Phase::Active, "authority_activated", text).await
+        let replaced = format!("replaced by {id}");
+        self.decide("authority_activated", &id, because.clone()).await?;
+        let mut changes = vec![(held, Change::to(Phase::Active, because))];
+        for other in retires {
+            let other = set.find(other).ok_or_else(|| gone(other))?;
+            self.decide("authority_retired", other.id(), replaced.clone()).await?;
+            changes.push((other, Change::to(Phase::Old, replaced.clone())));
+        }
+        self.change("authority_activated", changes).await
+    }
+
+    async fn retire(&self, id: &AuthorityId, replaced_by: &AuthorityId) -> Result<(), StepError> {
+        let set = self.set();
+        let held = set.find(id).ok_or_else(|| StepError::Gone { id: id.clone() })?;
+        let because = format!("replaced by {replaced_by}");
+        self.decide("authority_retired", id, because.clone()).await?;
+        self.change("authority_retired", vec![(held, Change::to(Phase::Old, because))]).await
+    }
+
+    /// Has everything replaced that an authority signed, and with a root all that its issuing CAs signed. Who hears of it is told anew.
+    async fn taint(&self, id: &AuthorityId, order: &OrderId) -> Result<(), StepError> {
+        let set = self.set();
+        let because = ordered_text(&set, order);
+        let mut changes = Vec::new();
+        for held in set
+            .with_those_under(id)
+            .into_iter()
+            .filter(|held| !matches!(held.phase(), Phase::Tainted | Phase::Revoked))
+        {
+            self.decide("authority_tainted", held.id(), because.clone()).await?;
+            changes.push((held, Change::to(Phase::Tainted, because.clone()).told_nobody()));
+        }
+        self.change("authority_tainted", changes).await
+    }
+
+    /// Takes an authority out of the bundle, and with a root its issuing CAs out of use for ever.
+    async fn revoke(&self, id: &AuthorityId, order: &OrderId, left_behind: &Missing) -> Result<(), StepError> {
+        let set = self.set();
+        let because = match left_behind.is_empty() {
+            true => ordered_text(&set, order),
+            false => format!("{}; {left_behind} may still hold what it signed", ordered_text(&set, order)),
+        };
+        let gone: Vec<_> = set.with_those_under(id).into_iter().filter(|held| held.phase() != Phase::Revoked).collect();
+        let mut changes = Vec::new();
+        for held in &gone {
+            self.decide("authority_revoked", held.id(), because.clone()).await?;
+            changes.push((*held, Change::to(Phase::Revoked, because.clone()).told_nobody()));
+        }
+        let ids: Vec<_> = gone.iter().map(|held| held.id()).collect();
+        changes.extend(set.another_published(&ids).map(|another| (another, Change::default())));
+        self.change("authority_revoked", changes).await
+    }
+
+    /// Notes that an order is carried out. The oldest of those that are done go.
+    async fn finish(&self, id: &OrderId, left_behind: &Missing) -> Result<(), StepError> {
+        let set = self.set();
+        let Some(record) = set.running().find(|running| running.id == *id) else {
+            return Ok(());
+        };
+        let outcome = (!left_behind.is_empty()).then(|| format!("{left_behind} did not acknowledge it"));
+        let text = outcome.clone().unwrap_or_else(|| "every node acknowledged it".to_owned());
+        self.decide_about("replacement_finished", &record.id, text).await?;
+        let mut commit = Commit::new("replacement_finished");
+        let finished = record.finished(self.clock.now().wall, outcome);
+        commit.writes.push(self.records.put(order_key(id), &finished)?);
+        let done: Vec<_> = set.orders().iter().filter(|order| order.finished_at.is_some()).collect();
+        let too_old = done.iter().take((done.len() + 1).saturating_sub(KEPT_DONE));
+        let commit = too_old.fold(commit, |commit, order| commit.delete(order_key(&order.id)));
+        self.committed(commit).await
     }
 
     async fn stand_trial(&self, issuer: &Arc<Issuer>, root: &Issuer) -> Result<(), StepError> {
@@ -178,40 +269,54 @@ impl Authorities {
         }
     }
 
-    async fn move_to(&self, id: AuthorityId, phase: Phase, action: &'static str, reason: String) -> Result<(), StepError> {
-        let set = self.set();
-        let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
-        self.decide(action, &id, reason).await?;
-        let mut commit = Commit::new(action).unmodified(authority_key(&id), held.modified);
-        commit.writes.push(held.in_phase(&self.records, phase)?);
-        self.committed(commit).await
-    }
-
     /// Destroys a key and its record. One that leaves the bundle takes another of it along, so that the bundle's sequence grows (BUN-03).
     async fn forget(&self, id: AuthorityId, reason: ForgetReason) -> Result<(), StepError> {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide("authority_forgotten", &id, forget_text(reason)).await?;
+        // Before the record goes, which is the last to know where the key is. After a crash in between it is destroyed already, and the record goes then.
+        self.keys.destroy(held.stored_key()).await;
         let key = authority_key(&id);
         let mut commit = Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key);
-        if let Some(another) = set.another_published(&id).filter(|_| held.is_published()) {
+        if let Some(another) = set.another_published(&[&id]).filter(|_| held.is_published()) {
             commit = commit.unmodified(authority_key(another.id()), another.modified);
-            commit.writes.push(another.in_phase(&self.records, another.phase())?);
+            commit.writes.push(another.again(&self.records)?);
         }
         self.committed(commit).await
     }
 
-    async fn committed(&self, commit: Commit) -> Result<(), StepError> {
+    /// Commits changes of several authorities at once.
+    pub(super) async fn change(&self, name: &'static str, changes: Vec<(&Held, Change)>) -> Result<(), StepError> {
+        let mut commit = Commit::new(name);
+        for (held, change) in changes {
+            commit = commit.unmodified(authority_key(held.id()), held.modified);
+            commit.writes.push(held.changed(&self.records, &change)?);
+        }
+        self.committed(commit).await
+    }
+
+    /// Commits, in this replica's turn: if another one committed since this one looked, it is a conflict.
+    pub(super) async fn committed(&self, commit: Commit) -> Result<(), StepError> {
+        let key = turn_key();
+        let mut commit = match self.set().turn() {
+            Some(modified) => commit.unmodified(key.clone(), modified),
+            None => commit.absent(key.clone()),
+        };
+        commit.writes.push(self.records.put(key, &Turn {})?);
         self.store.commit(commit).await?;
         self.reload().await?;
         Ok(())
     }
 
     async fn decide(&self, action: &'static str, id: &AuthorityId, reason: String) -> Result<(), StepError> {
-        tracing::info!(action, authority = %id, reason, "an authority changes");
+        self.decide_about(action, id, reason).await
+    }
+
+    async fn decide_about(&self, action: &'static str, subject: impl std::fmt::Display, reason: String) -> Result<(), StepError> {
+        tracing::info!(action, %subject, reason, "an authority changes");
         let decision = Decision {
             action: action.to_owned(),
-            subject: id.to_string(),
+            subject: subject.to_string(),
             actor: self.actor(),
             reason: Some(reason),
             trace_id: String::new(),
@@ -229,6 +334,7 @@ impl Authorities {
 fn prepare_text(reason: PrepareReason) -> String {
     match reason {
         PrepareReason::EndsSoon { not_after } => format!("the active one ends at {not_after}"),
+        PrepareReason::Ordered => "an operator ordered it".to_owned(),
         PrepareReason::NoneActive => "none is active".to_owned(),
         PrepareReason::OtherAlgorithm { active, wanted } => format!("{wanted} is configured, and the active one signs {active}"),
     }
@@ -237,6 +343,15 @@ fn prepare_text(reason: PrepareReason) -> String {
 fn forget_text(reason: ForgetReason) -> String {
     match reason {
         ForgetReason::Ended { not_after } => format!("it ended at {not_after}"),
+        ForgetReason::FromTheFuture { not_before } => format!("a clock that was ahead made it: it would begin at {not_before}"),
+        ForgetReason::NothingUnder => "its issuing CAs have all ended".to_owned(),
+        ForgetReason::Ordered => "an operator ordered it; it signed nothing".to_owned(),
         ForgetReason::NotNeeded => "it was not needed".to_owned(),
     }
+}
+
+/// Returns why an order was given.
+fn ordered_text(set: &AuthoritySet, id: &OrderId) -> String {
+    let because = set.running().find(|running| running.id == *id).map(|running| running.because.as_str());
+    format!("order {id}: {}", because.unwrap_or("an operator's"))
 }

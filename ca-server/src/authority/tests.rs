@@ -8,7 +8,7 @@ use conformance::covers;
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
 use trust_domains::plan::clock_evidence::ClockEvidence;
 use trust_domains::problem::{Code, Coded as _};
 use trust_domains::wire::audit::AuditEvent;
@@ -86,13 +86,11 @@ async fn who_signs_is_who_the_plan_names() {
     for _ in 0..30 {
         world.clock.advance(HOUR * 11);
         let (set, now) = (world.authorities.set(), world.clock.now());
-        let state = AuthoritiesState {
-            authorities: world.authorities.states(now.wall),
-            clock: ClockEvidence {
-                accepted: None,
-                last_stored: None,
-            },
+        let clock = ClockEvidence {
+            accepted: None,
+            last_stored: None,
         };
+        let state = AuthoritiesState::new(world.authorities.states(now.wall), clock);
         let named = |signing| match signing {
             Signing::With(id) => Some(id),
             Signing::Stopped => None,
@@ -283,6 +281,10 @@ struct OneNode {
 impl BundleWitness for OneNode {
     fn concerned(&self, _now: Timestamp) -> usize {
         1
+    }
+
+    fn list_out_since(&self, _: &AuthorityId) -> Option<u64> {
+        Some(0)
     }
 
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {

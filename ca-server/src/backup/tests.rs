@@ -35,7 +35,8 @@ impl Old {
         init(InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: old.data_dir().path().to_owned(),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::File(old.recovery_file.clone()),
             jwt_algorithm: Default::default(),
             clock: ManualClock::new(NOW).shared(),
@@ -206,7 +207,8 @@ async fn a_trust_domain_without_a_recovery_key_has_no_backup() {
     let params = InitParams {
         trust_domain: "example.org".parse().unwrap(),
         data_dir: data_dir.clone(),
-        key_file: None,
+        key_source: None,
+        signing_keys: crate::config::SigningKeysPlace::Store,
         recovery: RecoveryChoice::None,
         jwt_algorithm: Default::default(),
         clock: ManualClock::new(NOW).shared(),

@@ -4,24 +4,29 @@ mod data_dir;
 mod features;
 mod listen;
 mod raw;
+mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use thiserror::Error;
 use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
-use trust_domains::plan::authority::{AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_TOKEN_KEY_LIFE, TokenPolicy, TokenPolicyRefused};
+use trust_domains::plan::authority::{
+    AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_EMERGENCY_ACK_DEADLINE, DEFAULT_ROOT_LIFE, DEFAULT_TOKEN_KEY_LIFE, RootPolicy, RootPolicyRefused,
+    TokenPolicy, TokenPolicyRefused,
+};
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
@@ -30,6 +35,7 @@ pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
+pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
 
 use crate::attestation::RenewalGrace;
@@ -54,8 +60,10 @@ pub const SHORTEST_REFRESH_HINT: Duration = Duration::from_secs(1);
 pub struct ServerConfig {
     /// Where the server keeps its data.
     pub data_dir: DataDir,
-    /// The key file.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
+    /// Where new keys of authorities are made; `None` for where they were made so far.
+    pub signing_keys: Option<SigningKeysPlace>,
     /// The node API's address.
     pub listen: SocketAddr,
     /// The address that join links name, when it is configured.
@@ -118,6 +126,16 @@ enum OutOfBounds {
         wait: Duration,
         least: Duration,
     },
+    #[error(
+        "a root of {} is too short: with issuing CAs of {} (issuing_ttl) and {} between its publication and its use (ack_deadline, five times bundle_refresh_hint) it needs at least {}",
+        format_duration(*.actual), format_duration(*.issuing), format_duration(*.wait), format_duration(*.least)
+    )]
+    RootTooShort {
+        actual: Duration,
+        issuing: Duration,
+        wait: Duration,
+        least: Duration,
+    },
     #[error("{} is shorter than a second", format_duration(*.actual))]
     HintTooShort { actual: Duration },
     #[error("the bundle endpoint needs {0} as well")]
@@ -153,6 +171,13 @@ impl ServerConfig {
         let jwt_key_ttl = duration(mistakes, "jwt_key_ttl", raw.jwt_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let jwt_algorithm = raw.jwt_algorithm.as_deref().map(|text| mistakes.check("jwt_algorithm", text.parse()));
         let ack_deadline = duration(mistakes, "ack_deadline", raw.ack_deadline.as_deref(), DEFAULT_ACK_DEADLINE);
+        let emergency_ack_deadline = duration(
+            mistakes,
+            "emergency_ack_deadline",
+            raw.emergency_ack_deadline.as_deref(),
+            DEFAULT_EMERGENCY_ACK_DEADLINE,
+        );
+        let root_ttl = duration(mistakes, "root_ttl", raw.root_ttl.as_deref(), DEFAULT_ROOT_LIFE);
         let wit_key_ttl = duration(mistakes, "wit_key_ttl", raw.wit_key_ttl.as_deref(), DEFAULT_TOKEN_KEY_LIFE);
         let enable = raw.enable.iter().flatten().map(String::as_str);
         let features = mistakes.check("enable", Features::new(enable));
@@ -172,14 +197,22 @@ impl ServerConfig {
             true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
             false => None,
         };
-        let authority_policy = authority_policy?.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let root_policy = RootPolicy::new(root_ttl?, issuing_ttl?, ack_deadline, hint).map_err(root_too_short);
+        let root_policy = mistakes.check("root_ttl", root_policy);
+        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
+        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
         let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
         let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
 
         let data_dir = DataDir::new(data_dir?);
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        let key_source = mistakes.check("key_source", key_source);
+        let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
-            key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
+            key_source: key_source?,
+            signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
             data_dir,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
@@ -196,6 +229,7 @@ impl ServerConfig {
             crl: CrlSettings {
                 usage: usage?,
                 max_bytes: max_bytes?.get(),
+                renewal_grace: renewal_grace?,
             },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
@@ -270,6 +304,15 @@ fn token_key_too_short(kind: TokenKind, refused: TokenPolicyRefused) -> OutOfBou
         kind,
         actual: refused.key_life,
         longest: refused.longest_life,
+        wait: refused.wait,
+        least: refused.least,
+    }
+}
+
+fn root_too_short(refused: RootPolicyRefused) -> OutOfBounds {
+    OutOfBounds::RootTooShort {
+        actual: refused.root_life,
+        issuing: refused.issuing_life,
         wait: refused.wait,
         least: refused.least,
     }

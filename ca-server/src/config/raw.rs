@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
@@ -12,6 +13,7 @@ use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
+use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
 use crate::revocation::{CrlBytes, CrlUse};
 
@@ -25,6 +27,11 @@ pub struct RawServerConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
+    /// Where the keys of authorities are made: `store`, sealed, or a PKCS#11 URI, in a token. Default: where they were made so far, at first the store. Keys
+    /// that exist stay where they are; each is replaced in its time.
+    pub signing_keys: Option<String>,
     /// The node API's address. Default: `0.0.0.0:8443`. Port 0 takes a free one.
     pub listen: Option<String>,
     /// The address that join links name, `HOST:PORT`. Default: a concrete `listen` address, else the host's name.
@@ -52,6 +59,11 @@ pub struct RawServerConfig {
     pub enable: Option<Vec<String>>,
     /// How long a new key waits for nodes to acknowledge it, as `24h`. Default: 24 hours. Then it signs, and who is left behind is named.
     pub ack_deadline: Option<String>,
+    /// How long an emergency waits for connected nodes at each of its steps, as `30s`. Default: 30 seconds. Then it goes on, and who is left behind is named.
+    pub emergency_ack_deadline: Option<String>,
+    /// The life of a root, as `365d`. Default: 365 days; at least twice that of an issuing CA and four times the wait between publication and use
+    /// (`ack_deadline`, or five `bundle_refresh_hint`s). It counts for the next root.
+    pub root_ttl: Option<String>,
     /// The issuer that JWT-SVIDs name, as `https://id.example.org`. Default: none, and tokens without `iss`. OpenID Connect relying parties fetch the
     /// discovery document from it.
     pub jwt_issuer: Option<String>,
@@ -81,6 +93,8 @@ impl RawServerConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
+        KnownKey::text::<SigningKeysPlace>("signing_keys"),
         KnownKey::text::<Listen>("listen"),
         KnownKey::text::<ServerAddress>("advertise"),
         KnownKey::text::<StoreKind>("store"),
@@ -93,6 +107,8 @@ impl RawServerConfig {
         KnownKey::text::<TextDuration>("wit_key_ttl"),
         KnownKey::new("enable", KeyValue::Texts(as_text::<Features>)),
         KnownKey::text::<TextDuration>("ack_deadline"),
+        KnownKey::text::<TextDuration>("emergency_ack_deadline"),
+        KnownKey::text::<TextDuration>("root_ttl"),
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
         KnownKey::text::<Listen>("bundle_listen"),
@@ -116,9 +132,13 @@ impl RawServerConfig {
     /// Lays these options over others: where one is absent here, the other counts.
     #[must_use]
     pub fn over(self, under: Self) -> Self {
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
+            signing_keys: self.signing_keys.or(under.signing_keys),
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
             listen: self.listen.or(under.listen),
             advertise: self.advertise.or(under.advertise),
             store: self.store.or(under.store),
@@ -131,6 +151,8 @@ impl RawServerConfig {
             wit_key_ttl: self.wit_key_ttl.or(under.wit_key_ttl),
             enable: self.enable.or(under.enable),
             ack_deadline: self.ack_deadline.or(under.ack_deadline),
+            emergency_ack_deadline: self.emergency_ack_deadline.or(under.emergency_ack_deadline),
+            root_ttl: self.root_ttl.or(under.root_ttl),
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),
             bundle_listen: self.bundle_listen.or(under.bundle_listen),

@@ -23,7 +23,8 @@ fn made(text: &str) -> Result<ServerConfig, ConfigMistakes> {
 fn without_a_word_the_defaults_are_those_of_the_manual() {
     let config = made("").unwrap();
     assert_eq!(config.data_dir.path().to_str(), Some("/var/lib/troth/server"));
-    assert_eq!(config.key_file.to_str(), Some("/var/lib/troth/server.seal.key"));
+    assert_eq!(config.key_source.to_string(), "file:/var/lib/troth/server.seal.key");
+    assert_eq!(config.signing_keys, None);
     assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
     assert_eq!(config.telemetry_listen.unwrap().to_string(), "127.0.0.1:9464");
     assert_eq!(
@@ -54,6 +55,8 @@ fn every_option_can_stand_in_the_file() {
         wit_key_ttl = "30m"
         enable = ["wit"]
         ack_deadline = "1m"
+        emergency_ack_deadline = "5s"
+        root_ttl = "2d"
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
         bundle_listen = "127.0.0.1:8444"
@@ -66,7 +69,7 @@ fn every_option_can_stand_in_the_file() {
     )
     .unwrap();
     assert_eq!(config.data_dir.path().to_str(), Some("/srv/troth"));
-    assert_eq!(config.key_file.to_str(), Some("/etc/troth/seal.key"));
+    assert_eq!(config.key_source.to_string(), "file:/etc/troth/seal.key");
     assert_eq!(config.listen.to_string(), "[::1]:0");
     assert_eq!(config.advertise.as_ref().unwrap().to_string(), "ca.example.org:8443");
     assert_eq!((config.telemetry_listen, config.store), (None, StoreKind::Sled));
@@ -91,6 +94,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
     let RawServerConfig {
         data_dir,
         key_file,
+        key_source,
+        signing_keys,
         listen,
         advertise,
         store,
@@ -103,6 +108,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable,
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims,
         bundle_listen,
@@ -117,6 +124,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
     let fields = [
         data_dir,
         key_file,
+        key_source,
+        signing_keys,
         listen,
         advertise,
         store,
@@ -129,6 +138,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         wit_key_ttl,
         enable.map(|_| String::new()),
         ack_deadline,
+        emergency_ack_deadline,
+        root_ttl,
         jwt_issuer,
         jwt_claims.map(|_| String::new()),
         bundle_listen,
@@ -144,6 +155,23 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
     for known in RawServerConfig::KNOWN_KEYS {
         toml_accepts(known.name);
     }
+}
+
+#[test]
+fn a_key_source_is_named_once_and_one_in_a_flag_stands_for_the_key_file_of_the_file() {
+    let of = |key_source: Option<&str>, key_file: Option<&str>| RawServerConfig {
+        key_source: key_source.map(str::to_owned),
+        key_file: key_file.map(str::to_owned),
+        ..RawServerConfig::default()
+    };
+    let environment = platform::paths::Environment::default();
+    let both = ServerConfig::new(of(Some("passphrase"), Some("/k")), &environment).unwrap_err();
+    assert!(both.to_string().contains("name one of them"), "{both}");
+    let over = ServerConfig::new(of(Some("passphrase"), None).over(of(None, Some("/k"))), &environment).unwrap();
+    assert_eq!(over.key_source.to_string(), "passphrase");
+    let pin = ServerConfig::new(of(Some("pkcs11:token=t;object=o?module-path=/m.so&pin-value=1234"), None), &environment).unwrap_err();
+    assert!(pin.to_string().contains("pin-source"), "{pin}");
+    assert!(!pin.to_string().contains("1234"), "{pin}");
 }
 
 fn toml_accepts(key: &str) {

@@ -74,7 +74,7 @@ impl Coded for IssueError {
             Self::NodeExpired { .. } => Code::NodeExpired,
             Self::NodeKeyReplaced { .. } | Self::NodeUnknown { .. } => Code::NodeUnknown,
             Self::Refused(error) => error.code(),
-            Self::Sign(_) => Code::Internal,
+            Self::Sign(error) => error.code(),
         }
     }
 
@@ -236,4 +236,13 @@ pub struct SignError {
     /// What the key said.
     #[source]
     pub source: rcgen::Error,
+}
+
+impl Coded for SignError {
+    fn code(&self) -> Code {
+        match self.source {
+            rcgen::Error::RemoteKeyError => Code::SigningKeyUnavailable,
+            _ => Code::Internal,
+        }
+    }
 }

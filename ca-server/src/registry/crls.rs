@@ -1,9 +1,10 @@
 //! The revocation lists that go out with each commit, and how one set came of the other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use trust_domains::crl::{CrlSet, PatchPart};
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::wire::crls::{CrlsChange, CrlsWhole, IssuedCrl};
 
 /// How many changes are remembered for agents that come back: a minute of revocations, one a second.
@@ -30,6 +31,8 @@ pub struct PublishedCrls {
     /// Each with the commit that brought it; the first is the one after the set at `complete_after`.
     changes: VecDeque<(u64, CrlsChange)>,
     complete_after: u64,
+    /// The commit with which the first list of each CA of the set went out.
+    out_since: BTreeMap<AuthorityId, u64>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,10 @@ impl PublishedCrls {
             Some(before) => self.changes.push_back((counter, before.set.change_to(&set))),
             None => self.complete_after = counter,
         }
+        self.out_since = set
+            .lists()
+            .map(|(ca, _)| (ca.id().clone(), self.out_since(ca.id()).unwrap_or(counter)))
+            .collect();
         self.current = Some(Current { counter, set });
         self.forget();
     }
@@ -76,6 +83,12 @@ impl PublishedCrls {
             octets -= self::octets(&change);
             self.complete_after = counter;
         }
+    }
+
+    /// Returns the commit with which the first list of a CA went out.
+    #[must_use]
+    pub fn out_since(&self, ca: &AuthorityId) -> Option<u64> {
+        self.out_since.get(ca).copied()
     }
 
     /// Returns the whole set, as a snapshot has it.

@@ -33,6 +33,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
+use trust_domains::x509::VerifiedPeer;
 use trust_domains::{Revision, Serial};
 
 /// Everything that the server knows of entries and nodes.
@@ -128,6 +129,13 @@ impl Registry {
     #[must_use]
     pub fn is_revoked(&self, serial: &Serial) -> bool {
         self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(serial)
+    }
+
+    /// Returns whether a node may not renew with this SVID, whether it has ended or not.
+    #[must_use]
+    pub fn refuses_renewal(&self, svid: &VerifiedPeer) -> bool {
+        let refuses = |rule: &HeldRule| rule.rule.refuses_renewal(svid.spiffe_id(), svid.serial(), svid.not_before());
+        self.is_revoked(svid.serial()) || self.view(|state| state.rules.values().any(refuses))
     }
 
     /// Returns who is connected.

@@ -4,6 +4,7 @@
 //! a node that joins again under the name is not meant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use trust_domains::node::NodeRecord;
 use trust_domains::revocation::{RevocationBound, RevocationCause, RevocationRule, RevocationTarget};
@@ -76,10 +77,10 @@ impl Revocations {
     /// Takes away the rules that are over, some at once. This cannot be undone: only while the clock is believed.
     ///
     /// # Errors
-    /// They cannot be committed; they are taken away at the next look.
-    pub async fn sweep(&self, now: Timestamp) -> Result<usize, RevokeError> {
+    /// They cannot be committed; they are taken away at the next look. `grace` is how long nodes may renew after the end of their SVIDs.
+    pub async fn sweep(&self, now: Timestamp, grace: Duration) -> Result<usize, RevokeError> {
         let over = self.registry.view(|state| {
-            let over = state.rules.iter().filter(|(_, held)| held.rule.is_over(now));
+            let over = state.rules.iter().filter(|(_, held)| held.rule.is_over(now, grace));
             over.map(|(id, held)| (id.clone(), held.modified)).take(SWEPT_AT_ONCE).collect::<Vec<_>>()
         });
         if over.is_empty() {

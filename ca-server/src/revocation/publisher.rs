@@ -152,7 +152,9 @@ impl Publisher {
         let now = clock.now().wall;
         let (held, last, in_use) = registry.view(|state| (state.crls.set().cloned(), state.crls.number(), state.uses_crls()));
         self.metrics.revocations(registry.view(|state| state.rules.len()), expanded.len());
-        if !in_use && self.settings.usage == CrlUse::Auto {
+        let in_use = in_use || self.settings.usage == CrlUse::Always;
+        self.authorities.use_crls(in_use);
+        if !in_use {
             self.note_shown(shown, None);
             return Ok(Outcome::Nothing);
         }
@@ -203,7 +205,7 @@ impl Publisher {
             if self.authorities.may_destroy(now) {
                 let ended = self.expanded.lock().await.drop_ended(now.wall);
                 registry.note_revoked([], &ended);
-                self.revocations.sweep(now.wall).await?;
+                self.revocations.sweep(now.wall, self.settings.renewal_grace).await?;
             }
             Ok::<_, RevokeError>(())
         };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -99,4 +100,6 @@ pub struct CrlSettings {
     pub usage: CrlUse,
     /// The most octets of a set.
     pub max_bytes: usize,
+    /// How long a node may renew after the end of its SVID: rules that may name one are kept for so long.
+    pub renewal_grace: Duration,
 }

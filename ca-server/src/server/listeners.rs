@@ -122,6 +122,7 @@ impl Listeners {
             editor: Arc::clone(&rooms.editor),
             tokens: Arc::clone(&rooms.tokens),
             revocations: rooms.revocations.clone(),
+            authorities: Arc::clone(&rooms.authorities),
             issuance: Arc::clone(&rooms.issuance),
             metrics: metrics.clone(),
             journal: rooms.journal.clone(),

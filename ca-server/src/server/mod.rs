@@ -17,15 +17,14 @@ use std::sync::Arc;
 
 use platform::lock::DirectoryLock;
 use platform::process;
-use platform::sealing::FileKeySource;
 use platform::telemetry::{self, HealthHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions};
-use crate::authority::{Authorities, Vault};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
+use crate::authority::{Authorities, open_keys};
 use crate::config::{DataDir, ServerConfig, StoreKind};
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
@@ -201,7 +200,11 @@ impl Rooms {
         let store: SharedStore = match config.store {
             StoreKind::Sled => Arc::new(SledStore::open(&config.data_dir.store(), Disk::real())?),
         };
-        let opened = seal::open_store(store.as_ref(), &FileKeySource::open(&config.key_file)?).await?;
+        let opened = seal::open_with(store.as_ref(), &config.key_source).await?;
+        let vault = open_keys(store.as_ref(), &opened.records, config.signing_keys.as_ref()).await?;
+        if let Some(algorithm) = config.authority_settings().policy.jwt().algorithm() {
+            vault.keys.refuse(algorithm)?;
+        }
         let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), Disk::real())?;
         if report.cut_bytes > 0 {
             tracing::warn!(
@@ -214,13 +217,14 @@ impl Rooms {
         let authorities = Authorities::load(
             opened.trust_domain.clone(),
             Arc::clone(&store),
-            Vault::local(opened.records.clone()),
+            vault,
             Arc::clone(&recorder),
             Arc::clone(clock),
             config.authority_settings(),
             registry.clone(),
         )
         .await?;
+        authorities.check_keys().await?;
         // The issuing CA may have ended while the server was off.
         if let Err(error) = authorities.look().await {
             tracing::warn!(%error, "a step in the life of an authority failed; it is tried again");
@@ -244,6 +248,7 @@ impl Rooms {
             Arc::clone(&sealer),
             Arc::clone(clock),
         ));
+        let restored = Restored::load(store.as_ref(), &opened.records).await?;
         let attestation = Arc::new(Attestation {
             trust_domain: opened.trust_domain.clone(),
             store: Arc::clone(&store),
@@ -254,6 +259,7 @@ impl Rooms {
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
             promotions: Promotions::default(),
+            restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
         let revocations = Revocations::new(

@@ -41,6 +41,8 @@ impl Prefix {
     pub const META: Self = Self("meta/");
     /// Nodes.
     pub const NODES: Self = Self("node/");
+    /// Operators' orders about authorities.
+    pub const ORDERS: Self = Self("order/");
     /// Rules of revocation.
     pub const REVOCATIONS: Self = Self("revocation/");
     /// Join tokens.
@@ -86,6 +88,12 @@ impl Key {
     #[must_use]
     pub fn token(id: &RecordName) -> Self {
         Prefix::TOKENS.key(id)
+    }
+
+    /// Returns the key of an operator's order about authorities.
+    #[must_use]
+    pub fn order(id: &RecordName) -> Self {
+        Prefix::ORDERS.key(id)
     }
 
     /// Returns the key of a rule of revocation.

@@ -46,6 +46,9 @@ pub(crate) struct RunArgs {
     /// The file of the key that seals what it keeps [default: DATA_DIR.seal.key].
     #[arg(long, value_name = "F")]
     key_file: Option<String>,
+    /// What opens what it keeps, where that is no key file: passphrase, passphrase:FILE, credential:NAME or a PKCS#11 URI (docs/key-sources.md).
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<String>,
     /// The join link, or - to read it from standard input. In argv others on this machine can read it; TROTH_JOIN and --join-file keep it out of there.
     #[arg(long, value_name = "LINK|-", conflicts_with = "join_file")]
     join: Option<String>,
@@ -118,6 +121,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let from_flags = RawAgentConfig {
         data_dir: args.data_dir,
         key_file: args.key_file,
+        key_source: args.key_source,
         join,
         join_file: args.join_file,
         workload_socket: args.workload_socket,

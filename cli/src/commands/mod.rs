@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod audit;
+pub(crate) mod authority;
 pub(crate) mod bundle;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Token(command) => token::run(command, &global).await?,
         Command::Entry(command) => return entry::run(command, &global).await,
         Command::Node(command) => node::run(command, &global).await?,
+        Command::Authority(command) => return authority::run(command, &global).await,
         Command::Bundle(command) => return bundle::run(command, &global).await,
         Command::Svid(command) => return svid::run(command, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,

@@ -3,12 +3,13 @@
 mod backup;
 mod restore;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ca_server::config::{RawServerConfig, ServerConfig};
+use ca_server::config::{RawServerConfig, ServerConfig, SigningKeysPlace};
 use ca_server::init::{InitParams, InitReport, RecoveryChoice};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use serde::Serialize;
 use trust_domains::TrustDomain;
 use trust_domains::jws::TokenAlgorithm;
@@ -22,7 +23,7 @@ use crate::output::fields;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServerCommand {
     /// Makes a trust domain in an empty data directory: root, first issuing CA and JWT key, sealed keys, recovery key.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Runs the server until it is told to end.
     Run(Box<RunArgs>),
     /// Writes a backup of the whole store, sealed to the recovery key; while the server runs, or when it does not.
@@ -44,6 +45,12 @@ pub(crate) struct InitArgs {
     /// The file of the key that seals the secrets [default: DATA_DIR.seal.key]; one that exists is used.
     #[arg(long, value_name = "F")]
     key_file: Option<PathBuf>,
+    /// What seals the secrets, where that is no key file: passphrase, passphrase:FILE, passphrase:- (standard input), credential:NAME (systemd), or a PKCS#11 URI; docs/key-sources.md.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<KeySourceSpec>,
+    /// Where root, issuing CA and token keys are made: store (sealed), or a PKCS#11 URI of a token, which they never leave. It is remembered.
+    #[arg(long, value_name = "PLACE", default_value = "store")]
+    signing_keys: SigningKeysPlace,
     /// Writes the recovery key to this new file instead of printing it.
     #[arg(long, value_name = "F", conflicts_with = "no_recovery")]
     recovery_key_file: Option<PathBuf>,
@@ -65,6 +72,12 @@ pub(crate) struct RunArgs {
     /// The file of the key that seals the secrets [default: DATA_DIR.seal.key].
     #[arg(long, value_name = "F")]
     key_file: Option<String>,
+    /// What seals the secrets, where that is no key file: passphrase, passphrase:FILE, passphrase:- (standard input), credential:NAME (systemd), or a PKCS#11 URI; docs/key-sources.md.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<String>,
+    /// Where new signing keys are made: store (sealed), or a PKCS#11 URI of a token, which they never leave [default: as before; it is remembered].
+    #[arg(long, value_name = "PLACE")]
+    signing_keys: Option<String>,
     /// The node API's address [default: 0.0.0.0:8443].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -101,6 +114,12 @@ pub(crate) struct RunArgs {
     /// How long a new key waits for nodes to acknowledge it before it signs [default: 24h].
     #[arg(long, value_name = "D")]
     ack_deadline: Option<String>,
+    /// How long an emergency waits for connected nodes at each of its steps, as `troth authority replace --compromised` starts one [default: 30s].
+    #[arg(long, value_name = "D")]
+    emergency_ack_deadline: Option<String>,
+    /// The life of the next root [default: 365d].
+    #[arg(long, value_name = "D")]
+    root_ttl: Option<String>,
     /// The issuer that JWT-SVIDs name, for OpenID Connect relying parties [default: none].
     #[arg(long, value_name = "URL")]
     jwt_issuer: Option<String>,
@@ -140,7 +159,8 @@ pub(crate) struct RunArgs {
 struct Initialised {
     trust_domain: TrustDomain,
     data_dir: PathBuf,
-    key_file: PathBuf,
+    key_file: Option<PathBuf>,
+    key_source: String,
     recovery_key: Option<String>,
     recovery_key_file: Option<PathBuf>,
     root_sha256: String,
@@ -149,7 +169,7 @@ struct Initialised {
 /// Carries out a server command.
 pub(crate) async fn run(command: ServerCommand, global: &Global) -> Result<(), Failure> {
     match command {
-        ServerCommand::Init(args) => init(args, global).await,
+        ServerCommand::Init(args) => init(*args, global).await,
         ServerCommand::Run(args) => serve(*args, global).await,
         ServerCommand::Backup(args) => backup::run(args, global).await,
         ServerCommand::Restore(args) => restore::run(args, global).await,
@@ -166,7 +186,8 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
     let params = InitParams {
         trust_domain: args.trust_domain,
         data_dir,
-        key_file: args.key_file,
+        key_source: key_source(args.key_source, args.key_file)?,
+        signing_keys: args.signing_keys,
         recovery,
         jwt_algorithm: args.jwt_algorithm,
         clock: platform::clock::SystemClock::shared(),
@@ -175,11 +196,18 @@ async fn init(args: InitArgs, global: &Global) -> Result<(), Failure> {
     global.output().result(&document(report, args.recovery_key_file), initialised_text)
 }
 
+/// Returns the source that is named, with absolute paths: the report, and what is printed, mean the same from everywhere.
+fn key_source(source: Option<KeySourceSpec>, file: Option<PathBuf>) -> Result<Option<KeySourceSpec>, Failure> {
+    let named = source.or(file.map(KeySourceSpec::File));
+    Ok(named.map(KeySourceSpec::absolute).transpose()?)
+}
+
 fn document(report: InitReport, recovery_key_file: Option<PathBuf>) -> Initialised {
     Initialised {
         trust_domain: report.trust_domain,
         data_dir: report.data_dir,
-        key_file: report.key_file,
+        key_file: report.key_source.key_file().map(Path::to_owned),
+        key_source: report.key_source.to_string(),
         recovery_key: report.recovery_key.map(|key| key.to_string()),
         recovery_key_file,
         root_sha256: report.root_sha256.to_string(),
@@ -190,13 +218,20 @@ fn initialised_text(made: &Initialised) -> String {
     let mut text = fields(&[
         ("trust domain", made.trust_domain.to_string()),
         ("data directory", made.data_dir.display().to_string()),
-        ("key file", made.key_file.display().to_string()),
+        match &made.key_file {
+            Some(file) => ("key file", file.display().to_string()),
+            None => ("key source", made.key_source.clone()),
+        },
         ("root SHA-256", made.root_sha256.clone()),
     ]);
     if let Some(key) = &made.recovery_key {
         text.push_str(&format!("\nrecovery key, shown only now; keep it away from this machine:\n  {key}\n"));
     }
-    text.push_str(&format!("\nnext: troth server run --data-dir {}\n", made.data_dir.display()));
+    let source = match &made.key_file {
+        Some(_) => String::new(),
+        None => format!(" --key-source '{}'", made.key_source),
+    };
+    text.push_str(&format!("\nnext: troth server run --data-dir {}{source}\n", made.data_dir.display()));
     text
 }
 
@@ -207,6 +242,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let from_flags = RawServerConfig {
         data_dir: args.data_dir,
         key_file: args.key_file,
+        key_source: args.key_source,
+        signing_keys: args.signing_keys,
         listen: args.listen,
         advertise: args.advertise,
         store: args.store,
@@ -219,6 +256,8 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         wit_key_ttl: args.wit_key_ttl,
         enable: (!args.enable.is_empty()).then_some(args.enable),
         ack_deadline: args.ack_deadline,
+        emergency_ack_deadline: args.emergency_ack_deadline,
+        root_ttl: args.root_ttl,
         jwt_issuer: args.jwt_issuer,
         jwt_claims: (!args.jwt_claims.is_empty()).then_some(args.jwt_claims),
         bundle_listen: args.bundle_listen,

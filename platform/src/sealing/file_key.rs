@@ -1,7 +1,5 @@
 //! A key source in a file that only its owner can read.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -9,20 +7,21 @@ use zeroize::Zeroizing;
 use super::data_key::DataKey;
 use super::envelope;
 use super::key_source::{KeySource, KeySourceError};
-use crate::files::{self, FileError};
-use crate::process::effective_uid;
+use super::kind::KeySourceKind;
+use super::secret_file::{self, Readers};
+use crate::files;
 
 /// What a key file starts with.
 const HEADER: &str = "troth-seal-key-1 ";
 
-/// The length of a key file: header, 64 hex digits, line end.
-const FILE_LEN: usize = HEADER.len() + 2 * DataKey::LEN + 1;
+/// The length of a line of a key file: header, 64 hex digits, line end. A file has one; more while the key is being replaced.
+const LINE_LEN: usize = HEADER.len() + 2 * DataKey::LEN + 1;
 
 /// The format version of wrapped keys, part of their associated data.
 const WRAP_VERSION: u8 = 1;
 
-/// Bits of a mode that a key file must not have.
-const FORBIDDEN_MODE: u32 = 0o177;
+/// The most keys of a file: each beyond the first is of a replacement that was interrupted.
+const MOST_KEYS: usize = 4;
 
 /// Whether a key file was made or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +33,15 @@ pub enum Provenance {
 }
 
 /// A wrapping key in a 0600 file.
+///
+/// While a key is being replaced the file holds the new one and those before: whichever the store's data key is wrapped by when the machine goes down,
+/// the file opens it.
 pub struct FileKeySource {
     path: PathBuf,
+    /// The one that wraps.
     key: DataKey,
+    /// Those before it, which open what they wrapped.
+    before: Vec<DataKey>,
 }
 
 impl FileKeySource {
@@ -45,30 +50,13 @@ impl FileKeySource {
     /// # Errors
     /// [`KeySourceError`] when it is missing, open to others, someone else's, or no key file.
     pub fn open(path: &Path) -> Result<Self, KeySourceError> {
-        // Not to be held up by a pipe that stands in for the file.
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-            .open(path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(KeySourceError::Missing { path: path.to_owned() }),
-            Err(source) => {
-                return Err(FileError::Io {
-                    action: "open",
-                    path: path.to_owned(),
-                    source,
-                }
-                .into());
-            }
-        };
-        check_private(&file, path)?;
-        let text = files::read_secret_from(file, path, FILE_LEN).map_err(|error| match error {
-            FileError::TooLong { path, .. } => KeySourceError::Malformed { path },
-            other => other.into(),
-        })?;
-        let key = parse(&text).ok_or_else(|| KeySourceError::Malformed { path: path.to_owned() })?;
-        Ok(Self { path: path.to_owned(), key })
+        let text = secret_file::read(path, Readers::Owner, MOST_KEYS * LINE_LEN)?;
+        let (key, before) = parse(&text).ok_or_else(|| KeySourceError::Malformed { path: path.to_owned() })?;
+        Ok(Self {
+            path: path.to_owned(),
+            key,
+            before,
+        })
     }
 
     /// Makes a key file at `path`, or reads the one that is there: an existing file is never overwritten.
@@ -81,11 +69,48 @@ impl FileKeySource {
             other => return other.map(|source| (source, Provenance::Existing)),
         }
         let key = DataKey::generate()?;
-        if files::create_durable(path, render(&key).as_bytes(), 0o600)? {
-            return Ok((Self { path: path.to_owned(), key }, Provenance::Created));
+        if files::create_durable(path, &render(&[&key]), 0o600)? {
+            let made = Self {
+                path: path.to_owned(),
+                key,
+                before: Vec::new(),
+            };
+            return Ok((made, Provenance::Created));
         }
         // Someone else made it in between: theirs counts.
         Self::open(path).map(|source| (source, Provenance::Existing))
+    }
+
+    /// Makes a new key for the same file, beside the one that is there; it wraps from now on, and either opens.
+    ///
+    /// # Errors
+    /// [`KeySourceError`]; the file is then as it was.
+    pub fn begin_replacing(path: &Path) -> Result<Self, KeySourceError> {
+        let Self { key: last, before, .. } = Self::open(path)?;
+        let before: Vec<DataKey> = [last].into_iter().chain(before).collect();
+        if before.len() == MOST_KEYS {
+            return Err(KeySourceError::Malformed { path: path.to_owned() });
+        }
+        let key = DataKey::generate()?;
+        let keys: Vec<&DataKey> = [&key].into_iter().chain(&before).collect();
+        files::write_durable(path, &render(&keys), 0o600)?;
+        Ok(Self {
+            path: path.to_owned(),
+            key,
+            before,
+        })
+    }
+
+    /// Forgets the keys before, once nothing is wrapped by them any more.
+    ///
+    /// # Errors
+    /// [`KeySourceError`]; the file then still opens.
+    pub fn end_replacing(path: &Path) -> Result<(), KeySourceError> {
+        let Self { key, before, .. } = Self::open(path)?;
+        match before.is_empty() {
+            false => Ok(files::write_durable(path, &render(&[&key]), 0o600)?),
+            true => Ok(()),
+        }
     }
 
     /// Returns where the file is.
@@ -101,10 +126,16 @@ impl KeySource for FileKeySource {
     }
 
     fn unwrap(&self, context: &str, wrapped: &[u8]) -> Result<DataKey, KeySourceError> {
-        envelope::open(&self.key, &[b"troth-data-key", &[WRAP_VERSION], context.as_bytes()], wrapped)
-            .ok()
+        [&self.key]
+            .into_iter()
+            .chain(&self.before)
+            .find_map(|key| envelope::open(key, &[b"troth-data-key", &[WRAP_VERSION], context.as_bytes()], wrapped).ok())
             .and_then(|octets| DataKey::from_slice(&octets))
             .ok_or_else(|| KeySourceError::DoesNotFit { source_name: self.describe() })
+    }
+
+    fn kind(&self) -> KeySourceKind {
+        KeySourceKind::File
     }
 
     fn describe(&self) -> String {
@@ -118,39 +149,29 @@ impl std::fmt::Debug for FileKeySource {
     }
 }
 
-/// Looks at the file that was opened, not at its name, which may mean another by now.
-fn check_private(file: &File, path: &Path) -> Result<(), KeySourceError> {
-    let metadata = file.metadata().map_err(|source| FileError::Io {
-        action: "look at",
-        path: path.to_owned(),
-        source,
-    })?;
-    if !metadata.is_file() {
-        return Err(KeySourceError::Malformed { path: path.to_owned() });
+fn render(keys: &[&DataKey]) -> Zeroizing<Vec<u8>> {
+    let mut text = Zeroizing::new(Vec::with_capacity(keys.len() * LINE_LEN));
+    for key in keys {
+        let mut digits = Zeroizing::new([0; 2 * DataKey::LEN]);
+        text.extend_from_slice(HEADER.as_bytes());
+        // The length is that of the digits: it cannot fail.
+        let _ = hex::encode_to_slice(key.expose(), &mut *digits);
+        text.extend_from_slice(&*digits);
+        text.push(b'\n');
     }
-    let own = effective_uid();
-    if metadata.uid() != own && metadata.uid() != 0 {
-        return Err(KeySourceError::ForeignOwner {
-            path: path.to_owned(),
-            owner: metadata.uid(),
-            own,
-        });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & FORBIDDEN_MODE != 0 {
-        return Err(KeySourceError::OpenToOthers { path: path.to_owned(), mode });
-    }
-    Ok(())
+    text
 }
 
-fn render(key: &DataKey) -> Zeroizing<String> {
-    let digits = Zeroizing::new(hex::encode(key.expose()));
-    Zeroizing::new(format!("{HEADER}{}\n", *digits))
+/// Reads the key that wraps, and those before it.
+fn parse(text: &[u8]) -> Option<(DataKey, Vec<DataKey>)> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut keys = text.split(|octet| *octet == b'\n').map(parse_line);
+    let first = keys.next()??;
+    Some((first, keys.collect::<Option<_>>()?))
 }
 
-fn parse(text: &[u8]) -> Option<DataKey> {
-    let digits = text.strip_prefix(HEADER.as_bytes())?;
-    let digits = digits.strip_suffix(b"\n").unwrap_or(digits);
+fn parse_line(line: &[u8]) -> Option<DataKey> {
+    let digits = line.strip_prefix(HEADER.as_bytes())?;
     let mut octets = Zeroizing::new([0; DataKey::LEN]);
     hex::decode_to_slice(digits, &mut *octets).ok()?;
     DataKey::from_slice(&*octets)
@@ -159,6 +180,7 @@ fn parse(text: &[u8]) -> Option<DataKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::effective_uid;
     use std::os::unix::fs::PermissionsExt;
     use trust_domains::problem::Coded;
 
@@ -173,7 +195,7 @@ mod tests {
         let (first, provenance) = FileKeySource::create_or_open(&path).unwrap();
         assert_eq!(provenance, Provenance::Created);
         let text = std::fs::read(&path).unwrap();
-        assert_eq!(text.len(), FILE_LEN);
+        assert_eq!(text.len(), LINE_LEN);
         let (second, provenance) = FileKeySource::create_or_open(&path).unwrap();
         assert_eq!(provenance, Provenance::Existing);
         assert_eq!(std::fs::read(&path).unwrap(), text);
@@ -191,6 +213,36 @@ mod tests {
         assert!(matches!(two.unwrap("prod.example", &wrapped), Err(KeySourceError::DoesNotFit { .. })));
         assert!(matches!(one.unwrap("test.example", &wrapped), Err(KeySourceError::DoesNotFit { .. })));
         assert!(matches!(one.unwrap("prod.example", &[]), Err(KeySourceError::DoesNotFit { .. })));
+    }
+
+    #[test]
+    fn while_a_key_is_replaced_the_file_opens_what_either_wrapped_and_afterwards_the_new_one_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seal.key");
+        let data_key = DataKey::generate().unwrap();
+        let (first, _) = FileKeySource::create_or_open(&path).unwrap();
+        let by_first = first.wrap("x", &data_key).unwrap();
+        let by_second = FileKeySource::begin_replacing(&path).unwrap().wrap("x", &data_key).unwrap();
+        let between = FileKeySource::open(&path).unwrap();
+        between.unwrap("x", &by_first).unwrap();
+        between.unwrap("x", &by_second).unwrap();
+        first.unwrap("x", &by_second).unwrap_err();
+        let by_third = FileKeySource::begin_replacing(&path).unwrap().wrap("x", &data_key).unwrap();
+        for wrapped in [&by_first, &by_second, &by_third] {
+            FileKeySource::open(&path)
+                .unwrap()
+                .unwrap("x", wrapped)
+                .expect("a replacement that was interrupted loses no key");
+        }
+        FileKeySource::begin_replacing(&path).unwrap();
+        FileKeySource::begin_replacing(&path).unwrap_err();
+        let by_second = FileKeySource::open(&path).unwrap().wrap("x", &data_key).unwrap();
+        FileKeySource::end_replacing(&path).unwrap();
+        FileKeySource::end_replacing(&path).unwrap();
+        let after = FileKeySource::open(&path).unwrap();
+        after.unwrap("x", &by_first).unwrap_err();
+        after.unwrap("x", &by_second).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap().len(), LINE_LEN);
     }
 
     #[test]
@@ -232,7 +284,7 @@ mod tests {
     fn what_is_no_key_file_is_refused_and_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seal.key");
-        for content in ["", "troth-seal-key-1 ", "troth-seal-key-1 zz", &"x".repeat(FILE_LEN), &"x".repeat(1 << 20)] {
+        for content in ["", "troth-seal-key-1 ", "troth-seal-key-1 zz", &"x".repeat(LINE_LEN), &"x".repeat(1 << 20)] {
             std::fs::write(&path, content).unwrap();
             set_mode(&path, 0o600);
             assert!(matches!(FileKeySource::create_or_open(&path), Err(KeySourceError::Malformed { .. })));

@@ -6,6 +6,7 @@
 //	client broker SOCKET SPIFFE_ID BROKER_SOCKET AGENT_ID PID WORKLOAD_ID
 //	                                           is a broker: fetches the identity of another process, by the agent that has this ID
 //	client mtls SOCKET SPIFFE_ID               says something to itself over mTLS, and refuses a peer with another identity
+//	client serve SOCKET SPIFFE_ID              says over mTLS to whoever has this identity what it heard, until its standard input ends
 //
 // Prints one line of JSON for each thing that it saw. Ends with exit 0 when each was as the standard says, else with the reason.
 package main
@@ -38,7 +39,7 @@ const patience = 40 * time.Second
 
 func main() {
 	if len(os.Args) < 4 {
-		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
+		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls|serve SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -58,6 +59,8 @@ func main() {
 		err = actAsBroker(ctx, address, os.Args[4:])
 	case "mtls":
 		err = talk(ctx, address, id)
+	case "serve":
+		err = serveUntilTold(context.Background(), address, id)
 	default:
 		err = fmt.Errorf("unknown: %s", os.Args[1])
 	}
@@ -272,6 +275,26 @@ func talk(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID)
 		return fmt.Errorf("a server with another identity was believed")
 	}
 	return say(map[string]any{"answer": answer})
+}
+
+// serveUntilTold serves peers that have an identity, and follows bundles and certificates all the while.
+func serveUntilTold(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) error {
+	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(address))
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	go serve(tls.NewListener(listener, tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(id))))
+	if err := say(map[string]any{"address": listener.Addr().String()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // serve answers each connection with what it said.

@@ -34,11 +34,41 @@ impl Es256Signature {
         Ok(Self(octets))
     }
 
+    /// Takes the two numbers side by side, each at full length: RFC 7518 section 3.4, and what PKCS#11 tokens return (CKM_ECDSA). `None` when one is zero or the
+    /// length is another.
+    #[must_use]
+    pub fn from_numbers(octets: &[u8]) -> Option<Self> {
+        let octets: [u8; 2 * NUMBER_LEN] = octets.try_into().ok()?;
+        let (r, s) = octets.split_at(NUMBER_LEN);
+        [r, s].into_iter().all(|number| number.iter().any(|octet| *octet != 0)).then_some(Self(octets))
+    }
+
+    /// Returns the ASN.1 form, in DER.
+    #[must_use]
+    pub fn to_der(&self) -> Vec<u8> {
+        let (r, s) = self.0.split_at(NUMBER_LEN);
+        let mut body = Vec::with_capacity(2 * (NUMBER_LEN + 3));
+        for number in [r, s] {
+            let zeros = number.iter().take_while(|octet| **octet == 0).count();
+            let magnitude = number.get(zeros..).unwrap_or_default();
+            let sign: &[u8] = if magnitude.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+            body.extend([0x02, length_octet(sign.len() + magnitude.len())]);
+            body.extend_from_slice(sign);
+            body.extend_from_slice(magnitude);
+        }
+        [&[0x30, length_octet(body.len())], body.as_slice()].concat()
+    }
+
     /// Returns the octets.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// The length of at most 70 octets is one octet.
+fn length_octet(length: usize) -> u8 {
+    u8::try_from(length).unwrap_or(u8::MAX)
 }
 
 /// Reads a DER INTEGER that is positive and in its shortest form, and returns it at full length with what follows it.
@@ -95,6 +125,25 @@ mod tests {
         assert_eq!(read.as_bytes(), expected);
         let full = [&[0][..], &[0xff; 32]].concat();
         assert_eq!(Es256Signature::from_der(&der(&full, &full)).unwrap().as_bytes(), [0xff; 64]);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_the_same_through_der(r in proptest::array::uniform32(0_u8..), s in proptest::array::uniform32(0_u8..), zeros in 0_usize..32) {
+            let mut octets = [r, s].concat();
+            octets[..zeros].fill(0);
+            octets[31] |= 1;
+            octets[63] |= 1;
+            let signature = Es256Signature::from_numbers(&octets).unwrap();
+            prop_assert_eq!(Es256Signature::from_der(&signature.to_der()).unwrap(), signature);
+        }
+    }
+
+    #[test]
+    fn numbers_of_another_length_and_zero_are_none() {
+        for octets in [vec![1; 63], vec![1; 65], [[0; 32], [1; 32]].concat(), [[1; 32], [0; 32]].concat(), Vec::new()] {
+            assert!(Es256Signature::from_numbers(&octets).is_none());
+        }
     }
 
     #[test]

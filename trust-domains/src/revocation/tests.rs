@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -82,16 +84,27 @@ fn what_is_issued_in_the_same_second_after_the_rule_is_good() {
 }
 
 #[test]
+fn an_ended_svid_that_was_revoked_renews_nothing() {
+    let (node, other) = (id("/troth/agent/join_token/a"), id("/troth/agent/join_token/b"));
+    let of_node = rule(RevocationTarget::Node { spiffe_id: node.clone() }, Some(0), 10);
+    assert!(of_node.refuses_renewal(&node, &serial(1), at(-1)) && !of_node.refuses_renewal(&other, &serial(1), at(-1)));
+    assert!(!of_node.refuses_renewal(&node, &serial(2), at(0)), "it joined again since");
+    let of_serial = rule(RevocationTarget::Serial { serial: serial(1) }, Some(0), 10);
+    assert!(of_serial.refuses_renewal(&node, &serial(1), at(5)) && !of_serial.refuses_renewal(&node, &serial(2), at(-5)));
+}
+
+#[test]
 fn a_rule_of_a_banned_node_has_no_end() {
     let banned = rule(RevocationTarget::Node { spiffe_id: id("/n") }, None, 10);
-    assert!(banned.bound.covers(EPOCH, 1_000, at(1_000)) && !banned.is_over(at(1_000)));
+    assert!(banned.bound.covers(EPOCH, 1_000, at(1_000)) && !banned.is_over(at(1_000), Duration::ZERO));
 }
 
 proptest! {
     #[test]
     fn a_rule_lives_to_the_last_second_of_what_it_concerns(until in -1_000_i64..1_000, now in -1_000_i64..1_000) {
         let rule = RevocationRule { until: at(until), ..rule(RevocationTarget::Serial { serial: serial(1) }, Some(0), 1) };
-        prop_assert_eq!(rule.is_over(at(now)), now > until);
+        prop_assert_eq!(rule.is_over(at(now), Duration::ZERO), now > until);
+        prop_assert_eq!(rule.is_over(at(now), Duration::from_secs(50)), now > until + 50);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use trust_domains::clock::{Clock, ManualClock};
 fn records(dir: &tempfile::TempDir) -> SealedRecords {
     let data = dir.path().join("agent");
     platform::files::ensure_private_dir(&data, 0o700).unwrap();
-    SealedRecords::open(&data, &dir.path().join("key")).unwrap()
+    SealedRecords::open(&data, &platform::sealing::KeySourceSpec::File(dir.path().join("key"))).unwrap()
 }
 
 fn node() -> SpiffeId {

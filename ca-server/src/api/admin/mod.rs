@@ -1,6 +1,7 @@
 //! The admin API (`trust_domains::wire::admin`), for the operator on the machine: the socket admits the process's own user and root, and no one else.
 
 mod audit;
+mod authorities;
 mod backup;
 mod bundles;
 mod caller;
@@ -27,6 +28,7 @@ use trust_domains::{TrustBundle, TrustDomain};
 
 use super::admission::{Gate, admit};
 use crate::attestation::JoinTokens;
+use crate::authority::Authorities;
 use crate::decisions::DecisionLog;
 use crate::issuance::Issuance;
 use crate::journal::Journal;
@@ -50,6 +52,8 @@ pub struct AdminApi {
     pub tokens: Arc<JoinTokens>,
     /// Revokes certificates.
     pub revocations: Revocations,
+    /// The authorities.
+    pub authorities: Arc<Authorities>,
     /// Mints tokens.
     pub issuance: Arc<Issuance>,
     /// What is counted.
@@ -120,6 +124,14 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
+        .route("/v1/admin/authorities", get(authorities::list))
+        .route("/v1/admin/authorities/prepare", post(authorities::prepare))
+        .route("/v1/admin/authorities/replace", post(authorities::replace))
+        .route("/v1/admin/authorities/replacements", get(authorities::replacements))
+        .route("/v1/admin/authorities/clock-ok", post(authorities::clock_ok))
+        .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
+        .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
+        .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))

@@ -50,7 +50,7 @@ pub(super) async fn create(State(api): Api, Operator(cause): Operator, ApiJson(r
     decision.reason = Some(format!("for node {node} until {expires_at}"));
     // The token is worth nothing yet: its text leaves with the answer, and the answer with the record.
     api.decisions.record(vec![decision]).await?;
-    let roots: Vec<_> = api.bundle.borrow().x509_ders().map(|der| RootHash::of_der(der)).collect();
+    let roots: Vec<_> = api.authorities.join_roots().iter().map(|der| RootHash::of_der(der)).collect();
     let link = JoinLink::new(api.advertised.address.clone(), api.trust_domain.clone(), token.clone(), roots.clone()).map_err(TokenCallError::from)?;
     Ok(ApiJson(TokenCreated {
         id: id.to_string(),

@@ -10,7 +10,7 @@ use trust_domains::problem::{Code, Problem};
 
 use super::{NodeState, copied_key};
 use crate::api::admission::NodeCall;
-use crate::attestation::{AuthenticatedNode, NodeRefused};
+use crate::attestation::{Attestation, AuthenticatedNode, NodeRefused};
 use crate::decisions::Cause;
 
 /// A request of a node that was authenticated, authorized and counted, with an SVID of an authority in good standing.
@@ -34,21 +34,29 @@ impl FromRequestParts<Arc<NodeState>> for NodeCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<NodeState>) -> Result<Self, ApiError> {
-        let RenewingCaller(caller) = RenewingCaller::from_request_parts(parts, state).await?;
+        let caller = Self::identify(parts, state, Attestation::authenticate).await?;
         caller.node.refuse_tainted(&state.tainted.borrow())?;
         Ok(caller)
     }
 }
 
-/// A request as of a [`NodeCaller`], by a node whose SVID may be of a tainted authority: it may renew that, and leave.
+/// A request as of a [`NodeCaller`], by a node that may renew its SVID, and leave: its authority may be tainted, or the record be older than it is.
 pub(super) struct RenewingCaller(pub(super) NodeCaller);
 
 impl FromRequestParts<Arc<NodeState>> for RenewingCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<NodeState>) -> Result<Self, ApiError> {
+        NodeCaller::identify(parts, state, Attestation::authenticate_for_renewal).await.map(Self)
+    }
+}
+
+type Authenticate = fn(&Attestation, &ConnectionInfo) -> Result<AuthenticatedNode, NodeRefused>;
+
+impl NodeCaller {
+    async fn identify(parts: &mut Parts, state: &Arc<NodeState>, authenticate: Authenticate) -> Result<Self, ApiError> {
         let Stranger { connection, trace_id } = Stranger::from_request_parts(parts, state).await?;
-        let node = match state.attestation.authenticate(&connection) {
+        let node = match authenticate(&state.attestation, &connection) {
             Err(NodeRefused::KeyCopied { node }) => return Err(copied_key::ban(state, node, &trace_id).await.into()),
             authenticated => authenticated?,
         };
@@ -60,12 +68,12 @@ impl FromRequestParts<Arc<NodeState>> for RenewingCaller {
             // The first call with the renewed key: whoever still has the old one is out.
             state.attestation.note_use(&node).await?;
         }
-        Ok(Self(NodeCaller {
+        Ok(Self {
             node,
             connection,
             trace_id,
             _call: call,
-        }))
+        })
     }
 }
 

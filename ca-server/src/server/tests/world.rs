@@ -56,7 +56,8 @@ impl World {
         let params = InitParams {
             trust_domain: trust_domain.parse().unwrap(),
             data_dir: directory.path().join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
             clock: clock.shared(),
@@ -68,6 +69,11 @@ impl World {
     /// A server with these options beside the tests' own.
     pub(super) async fn with(raw: RawServerConfig) -> Self {
         Self::new().await.restarted_with(raw).await
+    }
+
+    /// A server on what a stopped one left.
+    pub(super) async fn started(directory: tempfile::TempDir, clock: ManualClock) -> Self {
+        Self::start(directory, clock, RawServerConfig::default()).await
     }
 
     async fn start(directory: tempfile::TempDir, clock: ManualClock, raw: RawServerConfig) -> Self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::jws::TokenAlgorithm;
-use crate::plan::authority::{AuthorityId, AuthorityKind, Missing};
+use crate::plan::authority::{AuthorityId, AuthorityKind, Missing, OrderId};
 use crate::timestamp::Timestamp;
 
 /// What is to be done, what is wrong, and who signs meanwhile.
@@ -33,6 +33,13 @@ pub enum AuthorityAction {
         /// Why.
         reason: PrepareReason,
     },
+    /// Make a key with a certificate that it signs itself, store both as prepared: from then on the bundle holds it.
+    PrepareRoot {
+        /// When it ends.
+        not_after: Timestamp,
+        /// Why.
+        reason: PrepareReason,
+    },
     /// Make a key that signs tokens, store it as prepared: from then on the bundle holds it.
     PrepareToken {
         /// What it signs.
@@ -44,20 +51,45 @@ pub enum AuthorityAction {
         /// Why.
         reason: PrepareReason,
     },
-    /// Note that the bundle with it is handed out: each node's next acknowledgement is of this commit or a later one, and so of the key.
+    /// Note that every node is told of it as it is now: each node's next acknowledgement is of this commit or a later one, and so of the authority.
     Publish {
         /// Which.
         id: AuthorityId,
         /// How long relying parties outside may take to hear of it.
         refreshes: Duration,
     },
-    /// Let it sign: prepared becomes active.
+    /// Let it sign: prepared becomes active, and those that signed become old, in one commit.
     Activate {
         /// Which.
         id: AuthorityId,
         /// Why.
         reason: PrepareReason,
         /// Who has not acknowledged it: the deadline passed.
+        left_behind: Missing,
+        /// Those that sign no more.
+        retires: Vec<AuthorityId>,
+    },
+    /// Have everything replaced that it signed: it becomes tainted, and with a root its issuing CAs.
+    Taint {
+        /// Which.
+        id: AuthorityId,
+        /// The order that asks for it.
+        order: OrderId,
+    },
+    /// Take it out of the bundle: tainted becomes revoked, and with a root its issuing CAs.
+    Revoke {
+        /// Which.
+        id: AuthorityId,
+        /// The order that asks for it.
+        order: OrderId,
+        /// Who still holds what it signed, as far as is known.
+        left_behind: Missing,
+    },
+    /// Note that an order is carried out.
+    Finish {
+        /// Which.
+        order: OrderId,
+        /// Who has not heard of it.
         left_behind: Missing,
     },
     /// Let it sign no more: active becomes old.
@@ -91,6 +123,8 @@ pub enum PrepareReason {
         /// What is configured.
         wanted: TokenAlgorithm,
     },
+    /// An operator ordered it.
+    Ordered,
     /// None is active and valid; of issuing CAs, under the active root.
     NoneActive,
 }
@@ -103,8 +137,17 @@ pub enum ForgetReason {
         /// When it ended.
         not_after: Timestamp,
     },
+    /// A clock that was far ahead made it: nothing that it signed is valid.
+    FromTheFuture {
+        /// When it would begin.
+        not_before: Timestamp,
+    },
+    /// A root whose issuing CAs have all ended.
+    NothingUnder,
     /// It was prepared, signed nothing, and brings no gain over what is active.
     NotNeeded,
+    /// It was prepared, signed nothing, and an operator wants it gone.
+    Ordered,
 }
 
 /// Who signs.
@@ -128,7 +171,9 @@ pub enum AuthorityProblem {
         by_s: i64,
     },
     /// The clock jumped: what cannot be undone waits.
-    #[error("the clock is {by_s} s after the last stored time {last_stored}: {held} authorities that ended are kept until an operator says that it is right")]
+    #[error(
+        "the clock is {by_s} s after the last stored time {last_stored}: {held} authorities that ended are kept until an operator says that it is right: troth authority clock-ok"
+    )]
     ClockJumped {
         /// The last stored time.
         last_stored: Timestamp,

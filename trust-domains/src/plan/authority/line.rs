@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::action::PrepareReason;
+use super::id::AuthorityId;
 use super::policy::KeyLife;
-use super::state::{AuthorityKind, AuthorityState, Phase};
+use super::state::{Asked, AuthorityKind, AuthorityState, Phase};
 use crate::jws::TokenAlgorithm;
 use crate::plan::validity::SHORTEST_LIFE;
 use crate::timestamp::Timestamp;
@@ -18,6 +19,8 @@ pub(super) struct Line<'a> {
     pub(super) members: Vec<&'a AuthorityState>,
     /// Those that are valid now; of issuing CAs, those under the active root.
     pub(super) usable: Vec<&'a AuthorityState>,
+    /// Those that an operator's order takes away.
+    pub(super) condemned: Vec<&'a AuthorityId>,
     /// What a new one cannot outlast: the end of the root that signs it.
     pub(super) ceiling: Option<Timestamp>,
     /// What tokens shall be signed with; none for CAs.
@@ -42,22 +45,43 @@ impl<'a> Line<'a> {
         self.usable.iter().copied().filter(move |authority| authority.phase == phase)
     }
 
-    /// Returns the one that is active and usable: of several the one that ends last, but one of another algorithm than is wanted only if there is no other.
+    /// Returns the one that is active and usable: of several the one that ends last, but one that is not wanted only if there is no other.
     pub(super) fn active(&self) -> Option<&'a AuthorityState> {
         longest(self.usable(Phase::Active).filter(|active| self.is_wanted(active))).or_else(|| longest(self.usable(Phase::Active)))
     }
 
-    /// Returns the prepared one that is next, if there is one worth it.
+    /// Returns the prepared one that is next, if there is one worth it: first the one that an operator named.
     pub(super) fn prepared(&self) -> Option<&'a AuthorityState> {
-        longest(
-            self.usable(Phase::Prepared)
-                .filter(|prepared| self.is_wanted(prepared) && self.is_worth(prepared.not_after)),
-        )
+        self.named().or_else(|| {
+            longest(
+                self.candidates()
+                    .filter(|prepared| prepared.asked != Asked::Nothing || self.is_worth(prepared.not_after)),
+            )
+        })
     }
 
-    /// Returns whether it signs with the algorithm that is configured.
+    /// Returns the prepared one that an operator wants to sign.
+    fn named(&self) -> Option<&'a AuthorityState> {
+        longest(self.candidates().filter(|prepared| prepared.asked == Asked::Activated))
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = &'a AuthorityState> {
+        self.usable(Phase::Prepared).filter(|prepared| self.is_wanted(prepared))
+    }
+
+    /// Returns whether it signs with the algorithm that is configured, and no order takes it away.
     pub(super) fn is_wanted(&self, authority: &AuthorityState) -> bool {
-        authority.algorithm == self.algorithm
+        authority.algorithm == self.algorithm && !self.is_condemned(authority)
+    }
+
+    /// Returns whether an order takes it away.
+    pub(super) fn is_condemned(&self, authority: &AuthorityState) -> bool {
+        self.condemned.contains(&&authority.id)
+    }
+
+    /// Returns whether an operator asked for a change of this line.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.members.iter().any(|member| self.is_condemned(member)) || self.named().is_some()
     }
 
     /// Returns the active one if what it signs with is what is configured: the one that a successor is measured by.
@@ -94,6 +118,9 @@ impl<'a> Line<'a> {
         let Some(active) = self.active() else {
             return Some(PrepareReason::NoneActive);
         };
+        if self.is_condemned(active) || self.named().is_some() {
+            return Some(PrepareReason::Ordered);
+        }
         if let (Some(signs_with), Some(wanted)) = (active.algorithm, self.algorithm)
             && signs_with != wanted
         {
@@ -105,7 +132,7 @@ impl<'a> Line<'a> {
 
     fn must_activate(&self) -> bool {
         let activate_at = self.life.signing_margin().saturating_add(self.life.handover_lead());
-        self.measure().is_none_or(|active| self.left(active) <= activate_at)
+        self.named().is_some() || self.measure().is_none_or(|active| self.left(active) <= activate_at)
     }
 
     fn left(&self, authority: &AuthorityState) -> Duration {

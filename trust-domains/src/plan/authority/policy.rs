@@ -8,8 +8,14 @@ use crate::plan::clock_evidence::ClockPolicy;
 /// The least handover lead: a commit, a signature and a retry or two fit into it many times over.
 const LEAST_HANDOVER_LEAD: Duration = Duration::from_secs(15);
 
-/// How long before the root itself needs a successor the plan begins to say so.
-pub const DEFAULT_ROOT_NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The life of a root: relying parties who were given it by hand have a year between two visits.
+pub const DEFAULT_ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The longest handover lead of a root: a month to mend whatever fails, and no more, since a bundle with two roots is longer than it need be.
+const MOST_ROOT_LEAD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long connected nodes may take to acknowledge a step of an emergency: they do within seconds, and a frozen one must not hold up the others.
+pub const DEFAULT_EMERGENCY_ACK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The life of a token key: a week bounds what a stolen one can do, as for issuing CAs, and each key is known for more than a day before it signs.
 pub const DEFAULT_TOKEN_KEY_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -31,6 +37,7 @@ pub const REFRESHES_BEFORE_USE: u32 = 5;
 pub struct KeyLife {
     life: Duration,
     longest: Duration,
+    most_lead: Duration,
 }
 
 impl KeyLife {
@@ -52,10 +59,11 @@ impl KeyLife {
         self.longest.saturating_mul(2)
     }
 
-    /// Returns how long before the signing margin is reached the successor is active: a quarter of the time in which an authority signs.
+    /// Returns how long before the signing margin is reached the successor is active: a quarter of the time in which an authority signs; of a root at most
+    /// a month.
     #[must_use]
     pub fn handover_lead(&self) -> Duration {
-        self.life.saturating_sub(self.signing_margin()) / 4
+        (self.life.saturating_sub(self.signing_margin()) / 4).min(self.most_lead)
     }
 }
 
@@ -113,6 +121,7 @@ impl TokenPolicy {
             life: KeyLife {
                 life: key_life,
                 longest: longest_life,
+                most_lead: Duration::MAX,
             },
             ack_deadline,
             refreshes,
@@ -147,6 +156,7 @@ impl Default for TokenPolicy {
             life: KeyLife {
                 life: DEFAULT_TOKEN_KEY_LIFE,
                 longest: DEFAULT_LONGEST_TOKEN,
+                most_lead: Duration::MAX,
             },
             ack_deadline: DEFAULT_ACK_DEADLINE,
             refreshes: Duration::ZERO,
@@ -155,13 +165,82 @@ impl Default for TokenPolicy {
     }
 }
 
+/// How roots live. Only [`RootPolicy::new`] makes one, so the bounds fit each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootPolicy {
+    pub(super) life: KeyLife,
+    pub(super) ack_deadline: Duration,
+    pub(super) refreshes: Duration,
+}
+
+/// A root of this life cannot be known to everybody before it must sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "root life of {} s, with issuing CAs of {} s and {} s between publication and use it needs at least {} s",
+    .root_life.as_secs(), .issuing_life.as_secs(), .wait.as_secs(), .least.as_secs()
+)]
+pub struct RootPolicyRefused {
+    /// The life of a root that was asked for.
+    pub root_life: Duration,
+    /// The life of an issuing CA.
+    pub issuing_life: Duration,
+    /// How long a published root may have to wait before it signs.
+    pub wait: Duration,
+    /// The least life that works.
+    pub least: Duration,
+}
+
+impl RootPolicy {
+    /// Returns the policy for roots of this life, over issuing CAs of that one: a root signs while it has twice their life.
+    ///
+    /// A published root waits for the nodes, at most `ack_deadline`; and where those outside fetch the bundle (`refresh_hint`), for
+    /// [`REFRESHES_BEFORE_USE`] of their refreshes.
+    ///
+    /// # Errors
+    ///
+    /// When a root would have to sign before that wait is over.
+    pub fn new(root_life: Duration, issuing_life: Duration, ack_deadline: Duration, refresh_hint: Option<Duration>) -> Result<Self, RootPolicyRefused> {
+        let refreshes = refresh_hint.map_or(Duration::ZERO, |hint| hint.saturating_mul(REFRESHES_BEFORE_USE));
+        let wait = ack_deadline.max(refreshes).max(LEAST_HANDOVER_LEAD);
+        let least = issuing_life.saturating_mul(2).saturating_add(wait.saturating_mul(4));
+        if root_life < least {
+            return Err(RootPolicyRefused {
+                root_life,
+                issuing_life,
+                wait,
+                least,
+            });
+        }
+        Ok(Self::of(root_life, issuing_life, ack_deadline, refreshes))
+    }
+
+    fn of(root_life: Duration, issuing_life: Duration, ack_deadline: Duration, refreshes: Duration) -> Self {
+        Self {
+            life: KeyLife {
+                life: root_life,
+                longest: issuing_life,
+                most_lead: MOST_ROOT_LEAD.max(ack_deadline).max(refreshes),
+            },
+            ack_deadline,
+            refreshes,
+        }
+    }
+
+    /// Returns how long a root lives, and the life of the issuing CAs under it.
+    #[must_use]
+    pub fn life(&self) -> &KeyLife {
+        &self.life
+    }
+}
+
 /// The bounds of the plan. Only [`AuthorityPolicy::new`] makes one, so the bounds fit each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorityPolicy {
+    pub(super) root: RootPolicy,
     pub(super) issuing: KeyLife,
     pub(super) jwt: TokenPolicy,
     pub(super) wit: Option<TokenPolicy>,
-    pub(super) root_notice: Duration,
+    pub(super) emergency_ack_deadline: Duration,
     pub(super) clock: ClockPolicy,
 }
 
@@ -198,10 +277,12 @@ impl AuthorityPolicy {
             issuing: KeyLife {
                 life: issuing_life,
                 longest: longest_life,
+                most_lead: Duration::MAX,
             },
+            root: RootPolicy::of(DEFAULT_ROOT_LIFE, issuing_life, DEFAULT_ACK_DEADLINE, Duration::ZERO),
             jwt: TokenPolicy::default(),
             wit: None,
-            root_notice: DEFAULT_ROOT_NOTICE,
+            emergency_ack_deadline: DEFAULT_EMERGENCY_ACK_DEADLINE,
             clock: ClockPolicy::default(),
         })
     }
@@ -227,11 +308,30 @@ impl AuthorityPolicy {
         self
     }
 
-    /// Returns the policy that speaks of a short root this much earlier than its successor is needed.
+    /// Returns the policy with these bounds for roots; without, they live for [`DEFAULT_ROOT_LIFE`].
     #[must_use]
-    pub fn with_root_notice(mut self, notice: Duration) -> Self {
-        self.root_notice = notice;
+    pub fn with_root(mut self, root: RootPolicy) -> Self {
+        self.root = root;
         self
+    }
+
+    /// Returns the policy that waits this long for connected nodes in an emergency.
+    #[must_use]
+    pub fn with_emergency_ack_deadline(mut self, deadline: Duration) -> Self {
+        self.emergency_ack_deadline = deadline;
+        self
+    }
+
+    /// Returns how roots live.
+    #[must_use]
+    pub fn root(&self) -> &RootPolicy {
+        &self.root
+    }
+
+    /// Returns how long an emergency waits for connected nodes.
+    #[must_use]
+    pub fn emergency_ack_deadline(&self) -> Duration {
+        self.emergency_ack_deadline
     }
 
     /// Returns how issuing CAs live.
@@ -256,10 +356,5 @@ impl AuthorityPolicy {
     #[must_use]
     pub fn clock(&self) -> &ClockPolicy {
         &self.clock
-    }
-
-    /// A root signs issuing CAs: it needs a successor while it has twice their life.
-    pub(super) fn root_margin(&self) -> Duration {
-        self.issuing.life.saturating_mul(2)
     }
 }

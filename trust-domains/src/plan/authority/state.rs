@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
-use crate::plan::authority::AuthorityId;
+use crate::plan::authority::{AuthorityId, Order};
 use crate::plan::clock_evidence::ClockEvidence;
 use crate::timestamp::Timestamp;
 
@@ -108,8 +108,24 @@ pub struct AuthorityState {
     pub not_after: Timestamp,
     /// What it signs tokens with; none for a CA.
     pub algorithm: Option<TokenAlgorithm>,
-    /// When the bundle with it was handed to every node; none for issuing CAs, which travel in the chain, and for what is not published yet.
+    /// When every node was told of it as it is now; none for what travels in the chain, and for what is not published yet. Tainted or revoked, it is
+    /// published anew.
     pub publication: Option<Publication>,
+    /// What an operator asked of it while it is prepared.
+    pub asked: Asked,
+}
+
+/// What an operator asked of a prepared authority.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// That it sign, as soon as everybody who is waited for knows it.
+    Activated,
+    /// That it be kept, and sign when its time comes.
+    Kept,
+    /// Nothing.
+    #[default]
+    Nothing,
 }
 
 /// An authority that is in the bundle, and who does not know it yet.
@@ -119,6 +135,8 @@ pub struct Publication {
     pub at: Timestamp,
     /// The nodes with an unexpired SVID that have not acknowledged it.
     pub missing: Missing,
+    /// Those of them that are connected: an emergency waits for no others.
+    pub missing_connected: Missing,
     /// How long relying parties outside may take to hear of it, as it was when it was published: whoever fetched the keys then may hold them that long,
     /// whatever is configured since.
     pub refreshes: Duration,
@@ -190,4 +208,21 @@ pub struct AuthoritiesState {
     pub authorities: Vec<AuthorityState>,
     /// What is known about the clock.
     pub clock: ClockEvidence,
+    /// What operators ordered and is not done yet.
+    pub orders: Vec<Order>,
+    /// Whether relying parties are given CRLs: then an issuing CA signs when its empty one is out.
+    pub crls_in_use: bool,
+}
+
+impl AuthoritiesState {
+    /// Returns the state with no order, where no CRLs are in use.
+    #[must_use]
+    pub fn new(authorities: Vec<AuthorityState>, clock: ClockEvidence) -> Self {
+        Self {
+            authorities,
+            clock,
+            orders: Vec::new(),
+            crls_in_use: false,
+        }
+    }
 }

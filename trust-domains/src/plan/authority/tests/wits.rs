@@ -25,7 +25,7 @@ fn decide_wits(keys: Vec<AuthorityState>, policy: &AuthorityPolicy) -> Authority
         accepted: None,
         last_stored: Some(START),
     };
-    plan(at(START), &AuthoritiesState { authorities, clock }, policy)
+    plan(at(START), &AuthoritiesState::new(authorities, clock), policy)
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn each_state_of_a_wit_key_leads_to_the_step_that_a_jwt_key_takes() {
         (
             "its time is over",
             vec![wit(2, Active, hours(78)), wit(3, Prepared, hours(150))],
-            vec![activate(3, soon), retire(2, 3)],
+            vec![hand_over(3, soon, &[2])],
             signs(2),
         ),
     ];
