@@ -3,6 +3,7 @@
 mod envoy;
 mod gate;
 mod nginx;
+mod orders;
 mod postgresql;
 mod verifiers;
 
