@@ -24,12 +24,12 @@ fn rules(domain: &Domain) -> Vec<Value> {
 fn an_operator_revokes_by_serial_entry_identity_and_node_and_is_told_what_it_concerned() {
     let domain = Domain::start("revoke.test");
     let agent = domain.agent("n1");
-    domain.told(&["entry", "create", "--spiffe-id", "/web", "--selector", "unix:uid:4411", "--parent", "n1"]);
+    let _ = domain.told(&["entry", "create", "--spiffe-id", "/web", "--selector", "unix:uid:4411", "--parent", "n1"]);
     let mut watch = Watch::open(4411, &agent.socket);
     let serial = serial_of(&watch.next());
     let unknown = domain.operator(&["svid", "revoke", "--serial", "01a1b2c3d40102030405060708090a0b"]);
     assert!(unknown.exits(3).problem().contains("certificate_not_found"));
-    domain.operator(&["svid", "revoke"]).exits(2);
+    let _ = domain.operator(&["svid", "revoke"]).exits(2);
 
     let revoked = domain.told(&["svid", "revoke", "--serial", &serial, "--because", "key was in a log", "--wait"]);
     assert_eq!(revoked["certificates"], 1);
@@ -54,7 +54,7 @@ fn what_was_said_to_be_revoked_stays_so_however_often_the_server_is_killed() {
     for number in 0..KILLS {
         let uid = 4_420 + u32::try_from(number).expect("few");
         let (path, selector) = (format!("/w{number}"), format!("unix:uid:{uid}"));
-        domain.told(&["entry", "create", "--spiffe-id", &path, "--selector", &selector, "--parent", "n1"]);
+        let _ = domain.told(&["entry", "create", "--spiffe-id", &path, "--selector", &selector, "--parent", "n1"]);
         watches.push(serial_of(&Watch::open(uid, &agent.socket).next()));
     }
     let (mut said, mut round) = (BTreeSet::new(), 0);
