@@ -29,7 +29,6 @@ mod quickstart;
 mod readme;
 mod restore;
 mod revocation;
-mod revocation_rules;
 mod sds;
 mod sds_abuse;
 mod server_crashes;

@@ -2,7 +2,7 @@
 //!
 //! A certificate takes 47 octets, so a million of them 47 MB. The names of entry, identity and node are kept as keyed hashes of 48 bits: of a million certificates
 //! one falls under a foreign rule once in 280 million rules, and would be replaced at once. The key is this process's, so nobody can aim. Rows lie in the order
-//! of the journal; a look goes over all of them, some 10 ms for a million.
+//! of the journal; a look, which only an order asks for, goes over all of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
