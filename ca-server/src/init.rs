@@ -208,7 +208,10 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         params.jwt_algorithm,
         &data_dir,
         (&keys, token),
-        (key_source.as_ref(), recovery.as_ref()),
+        SealedBy {
+            source: key_source.as_ref(),
+            recovery: recovery.as_ref(),
+        },
         upstream,
         params.clock,
     )
@@ -262,12 +265,18 @@ fn recovery_key(choice: &RecoveryChoice) -> Result<Option<RecoveryKey>, InitErro
     Ok(Some(key))
 }
 
+/// What opens the secrets of a trust domain again.
+struct SealedBy<'a> {
+    source: &'a dyn KeySource,
+    recovery: Option<&'a RecoveryKey>,
+}
+
 async fn make(
     trust_domain: &TrustDomain,
     jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
     (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
-    (key_source, recovery): (&dyn KeySource, Option<&RecoveryKey>),
+    sealed_by: SealedBy<'_>,
     upstream: Option<FirstUpstream>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
@@ -276,7 +285,7 @@ async fn make(
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
     let First { root, issuing, jwt } = First::make(trust_domain, keys, jwt_algorithm, &journal, clock.now().wall).await?;
 
-    let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
+    let (data_key, records) = seal::new_data_key(trust_domain, sealed_by.source, sealed_by.recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
     commit.writes.push(data_key);
     for authority in [&root, &issuing] {

@@ -50,10 +50,10 @@ macro_rules! codes {
 codes! {
     AttestationRefused "attestation_refused" 403 1 false "The node's proof was not accepted." "make a new join link on the server: troth token create";
     AudienceUnacceptable "audience_unacceptable" 400 1 false "The audience of a token is empty, too long, or names something twice." "name whom the token is for, once each: --audience spiffe://TD/service";
-    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
-    AuthorityInUse "authority_in_use" 409 1 false "The authority signs, and nothing would take its place." "replace it, and its successor comes first: troth authority replace --kind KIND --compromised --because TEXT";
+    AuthorityInUse "authority_in_use" 409 1 false "The authority signs, and nothing would take its place." "put a successor in its place first: troth authority replace --kind KIND --compromised --because TEXT";
     AuthorityNotFound "authority_not_found" 404 3 false "There is no such authority." "list what there is: troth authority list";
     AuthorityState "authority_state" 409 1 false "The authority is in a state in which that cannot be done." "look at its state: troth authority list";
+    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
     BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
     BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
     BundleInUse "bundle_in_use" 409 1 false "Entries federate with that trust domain." "take it out of them with --dissociate, or delete the bundle and leave them as they are with --force";
@@ -92,11 +92,11 @@ codes! {
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
     NodeConnected "node_connected" 409 1 true "A node of that identity is connected, with another key." "look at who is connected: troth node list; stop that agent, or give each machine a certificate of its own";
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
-    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
+    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "look again in a moment: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
     NodeNotRestored "node_not_restored" 403 1 false "The server was restored from a backup that does not know this node." "join again with a new link: troth token create on the server, then troth agent run --join LINK; until then the agent serves what it holds";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
-    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
+    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "look again in a moment: the agent renews its SVID and connects again by itself";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
     NodeRevoked "node_revoked" 403 1 false "The node's SVID was revoked." "join again with a new link: troth token create on the server";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
@@ -106,7 +106,7 @@ codes! {
     Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
     Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
-    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "backups are sealed to one: a trust domain gets it from troth server init without --no-recovery";
+    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "make trust domains with a recovery key, to which backups are sealed: troth server init without --no-recovery";
     RecoveryKeyWrong "recovery_key_wrong" 403 1 false "The recovery key is another one than the backup is sealed to." "use the recovery key that troth server init printed for this trust domain";
     ReplacementRunning "replacement_running" 409 1 true "A replacement of these authorities goes on." "look how far it is, or wait for its end: troth authority list";
     ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
@@ -124,7 +124,7 @@ codes! {
     TokenUsed "token_used" 403 1 false "The join token was used with another key." "make a new join link for each node: troth token create";
     TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
-    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "answer y, or give --yes";
+    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "give --yes, or answer y";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
     UpstreamInUse "upstream_in_use" 409 1 false "The server's configuration names the files of that upstream authority." "run the server without --upstream-cert and --upstream-key, then remove it";
     UpstreamNotFound "upstream_not_found" 404 3 false "There is no such cross-certificate." "list what there is: troth authority upstream list";

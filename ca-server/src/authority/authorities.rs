@@ -61,6 +61,8 @@ pub struct Authorities {
     pub(super) looking: Mutex<()>,
     /// Wakes the loop: an operator ordered something.
     pub(super) wake: Notify,
+    /// Wakes the loop of the cross-certificates: the authorities changed.
+    pub(super) wake_upstream: Notify,
 }
 
 impl Authorities {
@@ -102,6 +104,7 @@ impl Authorities {
             crls_in_use: AtomicBool::new(false),
             looking: Mutex::new(()),
             wake: Notify::new(),
+            wake_upstream: Notify::new(),
         }))
     }
 

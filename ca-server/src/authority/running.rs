@@ -141,6 +141,7 @@ impl Authorities {
             }
             changed
         });
+        self.wake_upstream.notify_one();
         Ok(())
     }
 

@@ -44,7 +44,11 @@ impl Following {
     /// Goes on looking until the server ends.
     pub async fn run(mut self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            // A new root is certified before it signs: its turn comes next, and who makes a root waits for acknowledgements first.
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.authorities.wake_upstream.notified() => {}
+            }
             self.look().await;
         }
     }
