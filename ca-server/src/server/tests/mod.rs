@@ -13,3 +13,4 @@ mod token_calls;
 mod tokens;
 mod wits;
 mod world;
+mod year;
