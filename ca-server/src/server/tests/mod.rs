@@ -16,3 +16,4 @@ mod token_calls;
 mod tokens;
 mod wits;
 mod world;
+mod year;
