@@ -22,7 +22,7 @@ pub mod streams;
 
 pub use aliases::AliasIndex;
 pub use crls::{PublishedCrls, StagedCrls};
-pub use edit::{Allowed, EditError, Editor};
+pub use edit::{Allowed, Desk, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;

@@ -32,7 +32,7 @@ use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::registry::{Allowed, Editor, Registry};
+use crate::registry::{Allowed, Desk, Editor, Registry};
 use crate::rekey::Rekeying;
 use crate::revocation::{Publisher, Revocations};
 use crate::seal;
@@ -292,12 +292,14 @@ impl Rooms {
                 dns: config.allow_dns.clone(),
                 permitted: config.permitted.clone(),
             },
-            Arc::clone(&store),
-            Arc::clone(&registry),
-            Arc::clone(&tokens),
-            decisions.clone(),
-            revocations.clone(),
-            Arc::clone(clock),
+            Desk {
+                store: Arc::clone(&store),
+                registry: Arc::clone(&registry),
+                tokens: Arc::clone(&tokens),
+                decisions: decisions.clone(),
+                revocations: revocations.clone(),
+                clock: Arc::clone(clock),
+            },
         ));
         Ok(Self {
             trust_domain: opened.trust_domain,

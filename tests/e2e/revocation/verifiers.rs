@@ -61,7 +61,7 @@ fn webpki(client: &Copied, files: &Path) -> bool {
     let anchors: Vec<_> = roots.iter().map(|root| anchor_from_trusted_cert(root).expect("an anchor")).collect();
     let lists: Vec<CertRevocationList<'_>> = ders(&files.join("crl.pem"))
         .into_iter()
-        .map(|der| CertificateRevocationListDer::from(der))
+        .map(CertificateRevocationListDer::from)
         .map(|der| CertRevocationList::from(OwnedCertRevocationList::from_der(&der).expect("a list")))
         .collect();
     let lists: Vec<_> = lists.iter().collect();

@@ -10,6 +10,7 @@ use crate::bundle::TrustBundle;
 use crate::plan::authority::AuthorityId;
 use crate::serial::Serial;
 use crate::wire::crls::{CrlsChange, CrlsWhole, IssuedCrl};
+use crate::x509::Certificate;
 
 /// One list for each of some CAs, every one verified under its CA. Clones share the lists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -211,9 +212,13 @@ impl CrlSet {
     }
 
     /// Returns the roots of a bundle that have no list here: while there is one, the set is not complete.
+    ///
+    /// A root that does not name the trust domain is not asked for a list: it is that of an upstream authority, which publishes its own.
     pub fn roots_without_list<'a>(&'a self, bundle: &'a TrustBundle) -> impl Iterator<Item = &'a [u8]> {
         let has_list = |der: &[u8]| self.lists().any(|(issuer, _)| **issuer.der() == *der);
-        bundle.x509_ders().map(AsRef::as_ref).filter(move |der| !has_list(der))
+        let domain = bundle.trust_domain().id();
+        let names_it = move |der: &[u8]| Certificate::parse(der).is_ok_and(|root| root.uri_sans().iter().any(|uri| uri == domain.as_str()));
+        bundle.x509_ders().map(AsRef::as_ref).filter(move |der| names_it(der) && !has_list(der))
     }
 }
 

@@ -49,6 +49,22 @@ pub struct Allowed {
     pub permitted: PermittedNames,
 }
 
+/// What an editor works with.
+pub struct Desk {
+    /// Where entries and nodes are.
+    pub store: SharedStore,
+    /// What shows of them.
+    pub registry: Arc<Registry>,
+    /// The join tokens.
+    pub tokens: Arc<JoinTokens>,
+    /// Takes decisions.
+    pub decisions: DecisionLog,
+    /// Takes certificates back.
+    pub revocations: Revocations,
+    /// The clock.
+    pub clock: SharedClock,
+}
+
 /// Changes entries and nodes on behalf of an operator, or of a node that leaves.
 pub struct Editor {
     trust_domain: TrustDomain,
@@ -69,25 +85,16 @@ pub struct Editor {
 impl Editor {
     /// Returns the editor of a trust domain's entries and nodes.
     #[must_use]
-    pub fn new(
-        trust_domain: TrustDomain,
-        allowed: Allowed,
-        store: SharedStore,
-        registry: Arc<Registry>,
-        tokens: Arc<JoinTokens>,
-        decisions: DecisionLog,
-        revocations: Revocations,
-        clock: SharedClock,
-    ) -> Self {
+    pub fn new(trust_domain: TrustDomain, allowed: Allowed, desk: Desk) -> Self {
         Self {
             trust_domain,
             allowed,
-            store,
-            registry,
-            tokens,
-            decisions,
-            revocations,
-            clock,
+            store: desk.store,
+            registry: desk.registry,
+            tokens: desk.tokens,
+            decisions: desk.decisions,
+            revocations: desk.revocations,
+            clock: desk.clock,
             locks: IdentityLocks::default(),
             bundles: tokio::sync::Mutex::default(),
             made: AtomicU32::new(0),
