@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::{JoinLink, ParseJoinLinkError};
+use trust_domains::join_link::ParseJoinLinkError;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ use crate::endpoints::{Endpoints, Served};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
-use crate::node::{IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
+use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
 use crate::svids::{self, Issuing, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
@@ -122,7 +122,7 @@ pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: Cancellation
     let link = config.join.as_ref().map(read_link);
     files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
     let _lock = lock(&config).await?;
-    let records = Arc::new(SealedRecords::open(&config.data_dir, &config.key_file)?);
+    let records = Arc::new(open_records(&config).await?);
     let sealed = NodeIdentity::load(&records, clock.now(), Jitter::new(jitter()))?;
     let link = match (link, &sealed) {
         // The file may be gone once it was used.
@@ -146,15 +146,16 @@ fn prepare_process() {
     }
 }
 
-fn read_link(source: &JoinSource) -> Result<JoinLink, RunError> {
+fn read_link(source: &JoinSource) -> Result<Admission, RunError> {
     let text = match source {
+        JoinSource::Certificate(admission) => return Ok(Admission::Certificate(admission.clone())),
         JoinSource::Link(text) => text.clone(),
         JoinSource::File(path) => {
             let octets = files::read_secret(path, LONGEST_JOIN_FILE).map_err(RunError::JoinFile)?;
             Zeroizing::new(String::from_utf8_lossy(&octets).into_owned())
         }
     };
-    Ok(text.trim().parse()?)
+    Ok(Admission::Link(text.trim().parse()?))
 }
 
 /// Waiting for a dying predecessor blocks, so it is done off the runtime.
@@ -162,6 +163,15 @@ async fn lock(config: &AgentConfig) -> Result<DirectoryLock, RunError> {
     let directory = config.data_dir.clone();
     match tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory, "lock")).await {
         Ok(lock) => Ok(lock?),
+        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
+    }
+}
+
+/// A passphrase may be asked for, or a token: waiting for those blocks, so it is done off the runtime.
+async fn open_records(config: &AgentConfig) -> Result<SealedRecords, RunError> {
+    let (directory, source) = (config.data_dir.clone(), config.key_source.clone());
+    match tokio::task::spawn_blocking(move || SealedRecords::open(&directory, &source)).await {
+        Ok(records) => Ok(records?),
         Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
     }
 }
@@ -240,7 +250,7 @@ impl Agent {
         })
     }
 
-    async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<JoinLink>) -> Result<(), RunError> {
+    async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<Admission>) -> Result<(), RunError> {
         self.take_up_cache(sealed.as_ref().map(|(identity, _)| identity));
         let tasks = TaskTracker::new();
         let ending = self.shutdown.child_token();

@@ -33,7 +33,7 @@ use trust_domains::clock::Clock;
 use trust_domains::entry::EntrySpec;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::node::{NodeRecord, NodeSvid};
-use trust_domains::plan::authority::Missing;
+use trust_domains::plan::authority::{AuthorityId, Missing};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::encoding::Base64;
@@ -76,6 +76,10 @@ impl BundleWitness for NobodyAway {
     fn missing(&self, _counter: u64, _now: Timestamp) -> Missing {
         Missing::default()
     }
+
+    fn list_out_since(&self, _ca: &AuthorityId) -> Option<u64> {
+        None
+    }
 }
 
 struct Caller {
@@ -114,9 +118,11 @@ impl Desk {
         let params = InitParams {
             trust_domain: trust_domain.clone(),
             data_dir: path.clone(),
-            key_file: None,
+            key_source: None,
+            signing_keys: ca_server::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.clone(),
         };
         init(params).await.unwrap();

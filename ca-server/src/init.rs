@@ -5,14 +5,16 @@
 
 mod first;
 mod fresh;
+mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use platform::files::{self, FileError};
+use platform::pkcs11::Pkcs11Uri;
 use platform::random::RandomError;
-use platform::sealing::{FileKeySource, KeySourceError, RecoveryKey, UnsealError};
+use platform::sealing::{KeySource, KeySourceError, KeySourceSpec, Opening, RecoveryKey, UnsealError};
 use thiserror::Error;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
@@ -22,8 +24,9 @@ use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
 use crate::authority::create::CreateError;
-use crate::authority::{KeyStore, TrialError, authority_key};
-use crate::config::DataDir;
+use crate::authority::upstream::UpstreamError;
+use crate::authority::{Hardware, KeyError, KeyStore, NewKeys, TrialError, authority_key, remember_keys};
+use crate::config::{DataDir, SigningKeysPlace, UpstreamConfig};
 use crate::journal::{Journal, JournalOpenError};
 use crate::seal::{self, NewDataKeyError, SealError};
 use crate::store::disk::Disk;
@@ -31,6 +34,7 @@ use crate::store::{Commit, CommitError, Key, SledStore, Store, StoreError};
 use first::First;
 pub(crate) use fresh::FreshDirectory;
 pub use fresh::FreshError;
+use upstream::FirstUpstream;
 
 /// The life of a root: long beside everything below it, short enough that replacing it stays a practised step.
 pub const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -42,12 +46,16 @@ pub struct InitParams {
     pub trust_domain: TrustDomain,
     /// Where: absent or empty.
     pub data_dir: PathBuf,
-    /// The key file; beside the data directory unless said.
-    pub key_file: Option<PathBuf>,
+    /// What opens the sealed data key; a key file beside the data directory unless said.
+    pub key_source: Option<KeySourceSpec>,
+    /// Where the keys of authorities are made.
+    pub signing_keys: SigningKeysPlace,
     /// What becomes of the recovery key.
     pub recovery: RecoveryChoice,
     /// What the first JWT key signs with.
     pub jwt_algorithm: TokenAlgorithm,
+    /// The upstream authority that certifies the root, if one does. Its files are read once; its key is not kept.
+    pub upstream: Option<UpstreamConfig>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -69,12 +77,14 @@ pub struct InitReport {
     pub trust_domain: TrustDomain,
     /// Where it is.
     pub data_dir: PathBuf,
-    /// Where the key file is.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
     /// The recovery key, when it is to be shown.
     pub recovery_key: Option<Zeroizing<String>>,
     /// The SHA-256 of the root's certificate.
     pub root_sha256: RootHash,
+    /// The name of the upstream authority that certified it.
+    pub upstream: Option<String>,
 }
 
 impl std::fmt::Debug for InitReport {
@@ -107,9 +117,12 @@ pub enum InitError {
     /// The journal cannot be made.
     #[error("the journal cannot be made")]
     Journal(#[from] JournalOpenError),
-    /// The key file cannot be used.
-    #[error("the key file cannot be used")]
-    KeyFile(#[from] KeySourceError),
+    /// The key source cannot be used.
+    #[error("the key source cannot be used")]
+    KeySource(#[from] KeySourceError),
+    /// The keys of authorities cannot be made where they shall be.
+    #[error("the signing keys cannot be made there")]
+    SigningKeys(#[from] KeyError),
     /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -131,6 +144,9 @@ pub enum InitError {
     /// The new issuing CA did not stand its trial.
     #[error("the new issuing CA did not stand its trial")]
     Trial(#[from] TrialError),
+    /// The upstream authority does not certify the root.
+    #[error("the upstream authority cannot be used")]
+    Upstream(#[from] UpstreamError),
 }
 
 impl Coded for InitError {
@@ -141,21 +157,27 @@ impl Coded for InitError {
             Self::DataKey(error) => error.code(),
             Self::File(error) => error.code(),
             Self::Journal(error) => error.code(),
-            Self::KeyFile(error) => error.code(),
+            Self::KeySource(error) => error.code(),
             Self::Fresh(error) => error.code(),
             Self::Recovery(error) => error.code(),
             Self::RecoveryFileExists { .. } => Code::FileUnavailable,
             Self::Seal(error) => error.code(),
+            Self::SigningKeys(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Upstream(error) => error.code(),
             Self::Random(_) | Self::Trial(_) => Code::Internal,
         }
     }
 
     fn hint(&self) -> String {
         match self {
-            Self::KeyFile(error) => error.hint(),
+            Self::KeySource(error) => error.hint(),
             Self::RecoveryFileExists { .. } => "name a file that does not exist: --recovery-key-file FILE".to_owned(),
+            Self::Create(error) => error.hint(),
+            Self::DataKey(NewDataKeyError::KeySource(error)) => error.hint(),
             Self::Fresh(error) => error.hint(),
+            Self::SigningKeys(error) => error.hint(),
+            Self::Upstream(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }
@@ -167,12 +189,17 @@ impl Coded for InitError {
 /// When the directory is not empty, or something cannot be made. What is refused for what was asked is refused before anything is made.
 pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     let data_dir = DataDir::new(params.data_dir);
-    let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
+    let spec = params.key_source.unwrap_or_else(|| KeySourceSpec::File(data_dir.default_key_file()));
     FreshDirectory::check(&data_dir)?;
     check_recovery_file(&params.recovery)?;
+    let upstream = params.upstream.map(|asked| FirstUpstream::read(&asked, params.clock.now().wall)).transpose()?;
+    let upstream_name = upstream.as_ref().map(FirstUpstream::name);
+
+    let (keys, token) = keys(&params.signing_keys).await?;
+    keys.refuse(params.jwt_algorithm)?;
 
     let directory = FreshDirectory::take(&data_dir)?;
-    let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
+    let key_source = seal::open_source(&spec, Opening::New).await?;
     let recovery = recovery_key(&params.recovery)?;
     directory.begin()?;
 
@@ -180,8 +207,12 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
         &params.trust_domain,
         params.jwt_algorithm,
         &data_dir,
-        &key_source,
-        recovery.as_ref(),
+        (&keys, token),
+        SealedBy {
+            source: key_source.as_ref(),
+            recovery: recovery.as_ref(),
+        },
+        upstream,
         params.clock,
     )
     .await?;
@@ -194,10 +225,22 @@ pub async fn init(params: InitParams) -> Result<InitReport, InitError> {
     Ok(InitReport {
         trust_domain: params.trust_domain,
         data_dir: data_dir.path().to_owned(),
-        key_file,
+        key_source: spec,
         recovery_key,
         root_sha256,
+        upstream: upstream_name,
     })
+}
+
+/// Opens where the keys of authorities are made. Nothing is made yet.
+async fn keys(place: &SigningKeysPlace) -> Result<(KeyStore, Option<&Pkcs11Uri>), InitError> {
+    match place {
+        SigningKeysPlace::Store => Ok((KeyStore::default(), None)),
+        SigningKeysPlace::Token(uri) => {
+            let hardware = Hardware::open(uri).await.map_err(KeyError::from)?;
+            Ok((KeyStore::with_token(hardware, NewKeys::InToken), Some(uri)))
+        }
+    }
 }
 
 fn check_recovery_file(choice: &RecoveryChoice) -> Result<(), InitError> {
@@ -222,20 +265,27 @@ fn recovery_key(choice: &RecoveryChoice) -> Result<Option<RecoveryKey>, InitErro
     Ok(Some(key))
 }
 
+/// What opens the secrets of a trust domain again.
+struct SealedBy<'a> {
+    source: &'a dyn KeySource,
+    recovery: Option<&'a RecoveryKey>,
+}
+
 async fn make(
     trust_domain: &TrustDomain,
     jwt_algorithm: TokenAlgorithm,
     data_dir: &DataDir,
-    key_source: &FileKeySource,
-    recovery: Option<&RecoveryKey>,
+    (keys, token): (&KeyStore, Option<&Pkcs11Uri>),
+    sealed_by: SealedBy<'_>,
+    upstream: Option<FirstUpstream>,
     clock: SharedClock,
 ) -> Result<RootHash, InitError> {
     let epoch = u64::from_be_bytes(platform::random::array()?);
     let store = SledStore::create(&data_dir.store(), epoch, Disk::real())?;
     let (journal, _) = Journal::open(&data_dir.journal(), Arc::clone(&clock), Disk::real())?;
-    let First { root, issuing, jwt } = First::make(trust_domain, &KeyStore::default(), jwt_algorithm, &journal, clock.now().wall).await?;
+    let First { root, issuing, jwt } = First::make(trust_domain, keys, jwt_algorithm, &journal, clock.now().wall).await?;
 
-    let (data_key, records) = seal::new_data_key(trust_domain, key_source, recovery.map(RecoveryKey::public))?;
+    let (data_key, records) = seal::new_data_key(trust_domain, sealed_by.source, sealed_by.recovery.map(RecoveryKey::public))?;
     let mut commit = Commit::new("trust_domain_made").absent(data_key.key().clone());
     commit.writes.push(data_key);
     for authority in [&root, &issuing] {
@@ -243,12 +293,18 @@ async fn make(
         commit.writes.push(records.put(key, &authority.record)?);
     }
     commit.writes.push(records.put(authority_key(&jwt.id), &jwt.record)?);
+    commit.writes.extend(token.map(|token| remember_keys(&records, token)).transpose()?);
+    if let Some(upstream) = upstream {
+        let cross = upstream.certify(trust_domain, &root.issuer, &journal, clock.now().wall).await?;
+        commit.writes.push(cross.write(&records)?);
+    }
     store.commit(commit).await?;
     Ok(RootHash::of_der(root.issuer.certificate()))
 }
 
 #[cfg(test)]
 mod tests {
+    use platform::sealing::FileKeySource;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
@@ -263,9 +319,11 @@ mod tests {
         InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: directory.join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: SigningKeysPlace::Store,
             recovery,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock,
         }
     }
@@ -279,13 +337,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let report = init(params(directory.path(), RecoveryChoice::Print)).await.unwrap();
         let data_dir = DataDir::new(&report.data_dir);
-        assert_eq!(report.key_file, directory.path().join("server.seal.key"));
+        assert_eq!(report.key_source.key_file().unwrap(), directory.path().join("server.seal.key"));
         assert!(report.recovery_key.as_ref().unwrap().starts_with("troth-recovery-1-"));
-        assert_eq!((mode(&report.data_dir), mode(&report.key_file)), (0o700, 0o600));
+        assert_eq!((mode(&report.data_dir), mode(report.key_source.key_file().unwrap())), (0o700, 0o600));
         assert!(!data_dir.unfinished().exists());
 
         let store = SledStore::open(&data_dir.store(), Disk::real()).unwrap();
-        let opened = open_store(&store, &FileKeySource::open(&report.key_file).unwrap()).await.unwrap();
+        let opened = open_store(&store, &FileKeySource::open(report.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(opened.trust_domain, report.trust_domain);
         let (other, _) = FileKeySource::create_or_open(&directory.path().join("other.key")).unwrap();
         let refused = open_store(&store, &other).await.unwrap_err();
@@ -326,7 +386,9 @@ mod tests {
         let error = init(params(directory.path(), RecoveryChoice::None)).await.unwrap_err();
         assert!(matches!(error, InitError::Fresh(FreshError::NotEmpty { .. })), "{error}");
         let store = SledStore::open(&DataDir::new(&first.data_dir).store(), Disk::real()).unwrap();
-        open_store(&store, &FileKeySource::open(&first.key_file).unwrap()).await.unwrap();
+        open_store(&store, &FileKeySource::open(first.key_source.key_file().unwrap()).unwrap())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -374,9 +436,10 @@ mod tests {
         let report = InitReport {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: PathBuf::new(),
-            key_file: PathBuf::new(),
+            key_source: KeySourceSpec::File(PathBuf::new()),
             recovery_key: Some(Zeroizing::new("secret".to_owned())),
             root_sha256: RootHash::of_der(b""),
+            upstream: None,
         };
         assert!(!format!("{report:?}").contains("secret"));
     }

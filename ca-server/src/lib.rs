@@ -15,6 +15,8 @@ pub mod journal;
 pub mod limits;
 pub mod metrics;
 pub mod registry;
+pub mod rekey;
+pub mod revocation;
 pub mod seal;
 pub mod server;
 pub mod store;

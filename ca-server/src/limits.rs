@@ -7,6 +7,9 @@ use trust_domains::bundle::MAX_BUNDLE_BYTES;
 /// The longest body of the node API: a batch of 500 keys is about 115 KiB, and agents of later versions may say a little more of each.
 pub const NODE_BODY: usize = 256 * 1024;
 
+/// The longest body of revocation lists that a node hands back: the largest set that may be configured, in base64.
+pub const HANDED_BACK_BODY: usize = 12 * 1024 * 1024;
+
 /// The longest body of the admin API's bulk calls: 200,000 entries at the 650 bytes of a generous one. Only the local operator gets this far.
 pub const BULK_BODY: usize = 128 * 1024 * 1024;
 

@@ -3,10 +3,13 @@
 //! One data key per store seals them. It is in the store itself, wrapped by the key source (and, for a lost key file, sealed to the recovery key), in
 //! one record beside the name of the trust domain that it belongs to.
 
+mod open;
+mod rewrap;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use platform::sealing::{DataKey, KeySource, KeySourceError, RecoveryKey, RecoveryPublicKey, Sealer, UnsealError};
+use platform::sealing::{DataKey, KeySource, KeySourceError, KeySourceKind, RecoveryKey, RecoveryPublicKey, Sealer, UnsealError, WrappedKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -17,8 +20,14 @@ use zeroize::Zeroizing;
 
 use crate::store::{Item, Key, Prefix, Store, StoreError, Write};
 
-/// The version of the record that holds the wrapped data key.
-const FORMAT: u32 = 1;
+/// The oldest version of the record that holds the wrapped data key: a key file wraps it.
+const FORMAT_OF_FILE: u32 = 1;
+
+/// The newest: it says which kind of source wraps it. One that a key file wraps is still written as it was.
+const FORMAT: u32 = 2;
+
+pub use open::{open_source, open_with};
+pub use rewrap::{RewrapError, rewrap};
 
 /// Seals and opens records; cheap to clone.
 #[derive(Debug, Clone)]
@@ -69,7 +78,7 @@ impl SealedRecords {
     /// # Errors
     /// When the cipher fails.
     pub fn seal<T: Serialize>(&self, key: &Key, value: &T) -> Result<Bytes, SealError> {
-        let json = Zeroizing::new(serde_json::to_vec(value).map_err(|error| malformed(key, &error))?);
+        let json = platform::sealing::plaintext(value).map_err(|error| malformed(key, &error))?;
         Ok(self.sealer.seal(key.as_str(), &json)?.into())
     }
 
@@ -164,6 +173,9 @@ struct DataKeyRecord {
     format: u32,
     trust_domain: TrustDomain,
     key_id: String,
+    /// Which kind of source opens it; absent for a key file.
+    #[serde(default, skip_serializing_if = "KeySourceKind::is_file")]
+    source: KeySourceKind,
     wrapped: Base64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recovery: Option<Recovery>,
@@ -217,10 +229,12 @@ pub fn new_data_key(
     let data_key = DataKey::from_slice(&*octets).ok_or(NewDataKeyError::Cipher)?;
     let key_id = hex::encode(platform::random::array::<8>().map_err(|_| NewDataKeyError::Cipher)?);
     let recovery = recovery.map(|public_key| to_recovery(trust_domain, public_key, &*octets)).transpose()?;
+    let wrapped = key_source.wrap_key(trust_domain.as_str(), &data_key)?;
     let record = DataKeyRecord {
-        format: FORMAT,
+        format: format_of(wrapped.kind),
         trust_domain: trust_domain.clone(),
-        wrapped: Base64(key_source.wrap(trust_domain.as_str(), &data_key)?),
+        source: wrapped.kind,
+        wrapped: Base64(wrapped.octets),
         key_id,
         recovery,
     };
@@ -244,11 +258,8 @@ fn to_recovery(trust_domain: &TrustDomain, public_key: &RecoveryPublicKey, data_
 /// # Errors
 /// When the store was never initialised, cannot be read, or the key source does not fit.
 pub async fn open_store(store: &dyn Store, key_source: &dyn KeySource) -> Result<OpenedStore, OpenStoreError> {
-    let place = data_key_place();
-    let snapshot = store.snapshot(Prefix::META).await?;
-    let item = snapshot.items.iter().find(|item| item.key == place).ok_or(OpenStoreError::NotInitialised)?;
-    let record = DataKeyRecord::read(&item.value)?;
-    let data_key = key_source.unwrap(record.trust_domain.as_str(), &record.wrapped.0)?;
+    let (record, _) = read_record(store).await?;
+    let data_key = key_source.unwrap_key(record.trust_domain.as_str(), &record.wrapped())?;
     let records = SealedRecords::new(Sealer::new(&record.trust_domain, &record.key_id, data_key));
     Ok(OpenedStore {
         trust_domain: record.trust_domain,
@@ -276,11 +287,8 @@ pub fn rewrap_recovered(value: &[u8], recovery: &RecoveryKey, key_source: &dyn K
     let sealed = record.recovery.as_ref().ok_or(RecoverError::NotSealedToIt)?;
     let data_key = recovery.open_key(&recovery_context(&record.trust_domain), &sealed.data_key.0);
     let data_key = data_key.map_err(|_| RecoverError::NotSealedToIt)?;
-    let wrapped = key_source.wrap(record.trust_domain.as_str(), &data_key).map_err(RecoverError::KeySource)?;
-    let rewrapped = DataKeyRecord {
-        wrapped: Base64(wrapped),
-        ..record
-    };
+    let wrapped = key_source.wrap_key(record.trust_domain.as_str(), &data_key).map_err(RecoverError::KeySource)?;
+    let rewrapped = record.wrapped_as(wrapped);
     let stored = serde_json::to_vec(&rewrapped).map_err(|_| OpenStoreError::Damaged)?;
     let records = SealedRecords::new(Sealer::new(&rewrapped.trust_domain, &rewrapped.key_id, data_key));
     Ok((Write::Put(data_key_place(), stored.into()), records))
@@ -315,6 +323,50 @@ impl DataKeyRecord {
         check_format(value)?;
         serde_json::from_slice(value).map_err(|_| OpenStoreError::Damaged)
     }
+
+    fn wrapped(&self) -> WrappedKey {
+        WrappedKey {
+            kind: self.source,
+            octets: self.wrapped.0.clone(),
+        }
+    }
+
+    fn wrapped_as(self, wrapped: WrappedKey) -> Self {
+        Self {
+            format: format_of(wrapped.kind),
+            source: wrapped.kind,
+            wrapped: Base64(wrapped.octets),
+            ..self
+        }
+    }
+}
+
+/// Returns the version of the record: the oldest that can tell what it says.
+fn format_of(kind: KeySourceKind) -> u32 {
+    match kind {
+        KeySourceKind::File => FORMAT_OF_FILE,
+        KeySourceKind::Credential | KeySourceKind::Passphrase | KeySourceKind::Pkcs11 => FORMAT,
+    }
+}
+
+/// Returns which kind of source opens the data key of a store, so that no other is asked.
+///
+/// # Errors
+/// When the store was never initialised, or cannot be read.
+pub async fn kind_of_source(store: &dyn Store) -> Result<KeySourceKind, OpenStoreError> {
+    Ok(read_record(store).await?.0.source)
+}
+
+/// Reads the record of the data key, with the item it is in.
+async fn read_record(store: &dyn Store) -> Result<(DataKeyRecord, Item), OpenStoreError> {
+    let place = data_key_place();
+    let snapshot = store.snapshot(Prefix::META).await?;
+    let item = snapshot
+        .items
+        .into_iter()
+        .find(|item| item.key == place)
+        .ok_or(OpenStoreError::NotInitialised)?;
+    Ok((DataKeyRecord::read(&item.value)?, item))
 }
 
 /// The format is read by itself first: a newer version may have changed everything else.
@@ -324,7 +376,7 @@ fn check_format(value: &[u8]) -> Result<(), OpenStoreError> {
         format: u32,
     }
     let Version { format } = serde_json::from_slice(value).map_err(|_| OpenStoreError::Damaged)?;
-    if format == FORMAT {
+    if (FORMAT_OF_FILE..=FORMAT).contains(&format) {
         Ok(())
     } else {
         Err(OpenStoreError::FormatUnknown { found: format })
@@ -382,7 +434,7 @@ mod tests {
             (
                 "a newer format",
                 key.clone(),
-                r#"{"format":2,"all":"new"}"#.to_owned(),
+                r#"{"format":3,"all":"new"}"#.to_owned(),
                 Code::StoreFormatUnknown,
             ),
             ("junk", key.clone(), "junk".to_owned(), Code::StoreFormatUnknown),

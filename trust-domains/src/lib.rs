@@ -17,6 +17,7 @@ pub mod plan;
 pub mod problem;
 pub mod public_key;
 pub mod revision;
+pub mod revocation;
 pub mod selector;
 pub mod serial;
 pub mod spiffe_id;

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 mod name;
+mod name_template;
 mod record;
 
 pub use name::{NodeName, ParseNodeNameError};
+pub use name_template::{Fact, NameRefused, NodeNameTemplate, ParseNodeNameTemplateError};
 pub use record::{KeyStanding, NodeRecord, NodeSvid, NotAnAgentId, ProofTime};
 
 /// How a node proves itself when it joins.
@@ -16,17 +18,21 @@ pub use record::{KeyStanding, NodeRecord, NodeSvid, NotAnAgentId, ProofTime};
 pub enum NodeAttestor {
     /// By a join token that an operator made for it.
     JoinToken,
+    /// By the key of a certificate of an authority that the operator named.
+    #[serde(rename = "x509pop")]
+    X509Pop,
 }
 
 impl NodeAttestor {
     /// Every attestor.
-    pub const ALL: [Self; 1] = [Self::JoinToken];
+    pub const ALL: [Self; 2] = [Self::JoinToken, Self::X509Pop];
 
     /// Returns the word in node IDs and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::JoinToken => "join_token",
+            Self::X509Pop => "x509pop",
         }
     }
 

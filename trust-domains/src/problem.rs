@@ -50,10 +50,10 @@ macro_rules! codes {
 codes! {
     AttestationRefused "attestation_refused" 403 1 false "The node's proof was not accepted." "make a new join link on the server: troth token create";
     AudienceUnacceptable "audience_unacceptable" 400 1 false "The audience of a token is empty, too long, or names something twice." "name whom the token is for, once each: --audience spiffe://TD/service";
-    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
-    AuthorityInUse "authority_in_use" 409 1 false "The authority signs, and nothing would take its place." "replace it, and its successor comes first: troth authority replace --kind KIND --compromised --because TEXT";
+    AuthorityInUse "authority_in_use" 409 1 false "The authority signs, and nothing would take its place." "put a successor in its place first: troth authority replace --kind KIND --compromised --because TEXT";
     AuthorityNotFound "authority_not_found" 404 3 false "There is no such authority." "list what there is: troth authority list";
     AuthorityState "authority_state" 409 1 false "The authority is in a state in which that cannot be done." "look at its state: troth authority list";
+    BackupInvalid "backup_invalid" 400 1 false "The file is not a backup, or was changed or cut off." "take another backup; the file is of no use";
     BatchTooLarge "batch_too_large" 400 1 false "One request asked for more keys than a batch may hold." "split the request into batches of at most 500 keys";
     BodyTooLarge "body_too_large" 413 1 false "The request body is larger than this call accepts." "send a smaller request; docs/operations.md lists the limits";
     BundleInUse "bundle_in_use" 409 1 false "Entries federate with that trust domain." "take it out of them with --dissociate, or delete the bundle and leave them as they are with --force";
@@ -61,6 +61,7 @@ codes! {
     BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
     BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
+    CertificateNotFound "certificate_not_found" 404 3 false "This server signed no unexpired certificate with that serial." "compare the serial with what was signed: troth audit export";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
@@ -69,6 +70,7 @@ codes! {
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
     DiskFull "disk_full" 507 1 true "The disk has too little free space to go on safely." "free space on the file system of the data directory; nothing is lost, and work goes on by itself";
+    DnsNotAllowed "dns_not_allowed" 400 1 false "This server gives no certificate for that DNS name." "name one that the server's allow_dns and permit_dns list, or write the entry without it";
     EntryExists "entry_exists" 409 1 false "An entry with the same SPIFFE ID, parent and selectors exists with other fields." "change it: troth entry update ID";
     EntryExpired "entry_expired" 403 1 false "The entry has ended." "give it a later end: troth entry update ID --expires-at TIME";
     EntryNotFound "entry_not_found" 404 3 false "There is no such entry." "list what there is: troth entry list";
@@ -84,17 +86,19 @@ codes! {
     JoinLinkRequired "join_link_required" 400 2 false "The agent has no identity yet and was given no join link." "make one on the server with troth token create, then: troth agent run --join LINK";
     JournalUnavailable "journal_unavailable" 503 1 true "The issuance journal cannot be written, so nothing is signed." "look at the server's log and its disk: troth health server";
     JwtSvidInvalid "jwt_svid_invalid" 400 1 false "The token is not a JWT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token made for this audience";
-    KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file";
+    KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file; any other source with --key-source";
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
+    NodeConnected "node_connected" 409 1 true "A node of that identity is connected, with another key." "look at who is connected: troth node list; stop that agent, or give each machine a certificate of its own";
     NodeExpired "node_expired" 401 1 false "The node's SVID has ended." "join again with a new link: troth token create on the server, then troth agent run --join LINK";
-    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
+    NodeIssuerTainted "node_issuer_tainted" 401 1 true "The node's SVID was signed by an authority that is being replaced, and is good for one renewal only." "look again in a moment: the agent renews its SVID and connects again by itself";
     NodeNotFound "node_not_found" 404 3 false "There is no such node." "list what there is: troth node list";
     NodeNotRestored "node_not_restored" 403 1 false "The server was restored from a backup that does not know this node." "join again with a new link: troth token create on the server, then troth agent run --join LINK; until then the agent serves what it holds";
     NodeParentAmbiguous "node_parent_ambiguous" 400 2 false "The entry names no parent and there is not exactly one node." "name one: --parent NODE";
-    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "nothing: the agent renews its SVID and connects again by itself";
+    NodeRecordOutdated "node_record_outdated" 401 1 true "The server was restored from a backup that is older than the node's SVID, which is good for one renewal only." "look again in a moment: the agent renews its SVID and connects again by itself";
     NodeRequired "node_required" 401 1 false "This call needs the certificate of a node." "connect as an attested agent";
+    NodeRevoked "node_revoked" 403 1 false "The node's SVID was revoked." "join again with a new link: troth token create on the server";
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
@@ -102,7 +106,7 @@ codes! {
     Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
     Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
-    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "backups are sealed to one: a trust domain gets it from troth server init without --no-recovery";
+    RecoveryKeyMissing "recovery_key_missing" 409 1 false "The trust domain was made without a recovery key." "make trust domains with a recovery key, to which backups are sealed: troth server init without --no-recovery";
     RecoveryKeyWrong "recovery_key_wrong" 403 1 false "The recovery key is another one than the backup is sealed to." "use the recovery key that troth server init printed for this trust domain";
     ReplacementRunning "replacement_running" 409 1 true "A replacement of these authorities goes on." "look how far it is, or wait for its end: troth authority list";
     ReservedPath "reserved_path" 400 1 false "Paths under /troth/ belong to the trust domain's own servers and agents." "choose another path";
@@ -120,8 +124,11 @@ codes! {
     TokenUsed "token_used" 403 1 false "The join token was used with another key." "make a new join link for each node: troth token create";
     TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
-    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "answer y, or give --yes";
+    Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "give --yes, or answer y";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
+    UpstreamInUse "upstream_in_use" 409 1 false "The server's configuration names the files of that upstream authority." "run the server without --upstream-cert and --upstream-key, then remove it";
+    UpstreamNotFound "upstream_not_found" 404 3 false "There is no such cross-certificate." "list what there is: troth authority upstream list";
+    UpstreamRefused "upstream_refused" 400 1 false "The upstream authority cannot certify the root of this trust domain, or what it returned is not a cross-certificate of that root." "look at the reason that is named; docs/upstream.md lists what an upstream authority must be";
     Usage "usage" 400 2 false "The command line is not complete or has a mistake." "look at the examples: troth COMMAND --help";
     WaitTimedOut "wait_timed_out" 408 1 true "Not every connected node showed the change in time; the change is kept." "look at the nodes that are named: troth node show NAME";
     WitDisabled "wit_disabled" 403 1 false "This server does not issue WIT-SVIDs." "run the server with --enable wit, or leave it out on the agent";

@@ -9,9 +9,11 @@ use crate::text::serde_as_text;
 
 mod set;
 mod unix;
+mod x509pop;
 
 pub use set::SelectorSet;
 pub use unix::UnixKey;
+pub use x509pop::X509PopKey;
 
 /// A selector: always `KIND:VALUE`, a kind of `a-z 0-9 _` and a value of 1 to 1,024 bytes of printable text.
 ///
@@ -114,6 +116,47 @@ impl fmt::Debug for Selector {
 }
 
 serde_as_text!(Selector, "a selector, type:value");
+
+/// What a selector of a known kind is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectorKey {
+    /// A process, proved by the unix attestor.
+    Unix(UnixKey),
+    /// A node, proved by the x509pop attestor.
+    X509Pop(X509PopKey),
+}
+
+impl SelectorKey {
+    /// Says how a value is written.
+    #[must_use]
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::Unix(key) => key.form(),
+            Self::X509Pop(key) => key.form(),
+        }
+    }
+}
+
+impl From<UnixKey> for SelectorKey {
+    fn from(key: UnixKey) -> Self {
+        Self::Unix(key)
+    }
+}
+
+impl From<X509PopKey> for SelectorKey {
+    fn from(key: X509PopKey) -> Self {
+        Self::X509Pop(key)
+    }
+}
+
+impl fmt::Display for SelectorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(key) => key.fmt(f),
+            Self::X509Pop(key) => key.fmt(f),
+        }
+    }
+}
 
 /// The text is not a selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -151,6 +151,12 @@ impl SpiffeId {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Returns whether the ID is that of the trust domain's server: the parent of node aliases.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.path().strip_prefix(Self::RESERVED_PATH) == Some("/server")
+    }
+
     /// Returns how the node proved itself and its name, when the ID is that of a node's agent.
     #[must_use]
     pub fn as_agent(&self) -> Option<(NodeAttestor, NodeName)> {

@@ -1,5 +1,6 @@
 //! The agent's configuration: [`RawAgentConfig`] is what people write, [`AgentConfig`] is what the program uses.
 
+mod attest;
 mod broker;
 mod configured_id;
 mod feature;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::{self, Environment};
+use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use trust_domains::duration::{format_duration, parse_duration};
@@ -26,6 +28,7 @@ pub use raw::{RawAgentConfig, RawBroker, RawSink};
 pub use sink::{ParseSinkError, SinkConfig};
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
+use crate::node::CertificateAdmission;
 
 /// Where metrics and probes are served when nothing is said (design section 7).
 pub const DEFAULT_TELEMETRY: &str = "127.0.0.1:9465";
@@ -36,18 +39,21 @@ pub const MOST_STREAMS_PER_UID: u64 = 100_000;
 /// The longest leeway for the clocks of those who issue tokens: with more, a token of usual life would be believed for twice as long.
 pub const LONGEST_JWT_LEEWAY: Duration = Duration::from_secs(300);
 
-/// Where the join link comes from.
+/// What the node joins by.
 #[derive(Clone)]
 pub enum JoinSource {
-    /// A file that holds it.
+    /// A certificate.
+    Certificate(CertificateAdmission),
+    /// A file that holds a join link.
     File(PathBuf),
-    /// The text itself, not read yet: a secret.
+    /// The text of a join link, not read yet: a secret.
     Link(Zeroizing<String>),
 }
 
 impl std::fmt::Debug for JoinSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Certificate(admission) => f.debug_tuple("Certificate").field(admission).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Link(_) => f.write_str("Link(..)"),
         }
@@ -59,9 +65,9 @@ impl std::fmt::Debug for JoinSource {
 pub struct AgentConfig {
     /// Where the agent keeps its data: an absolute path.
     pub data_dir: PathBuf,
-    /// The key file that seals it.
-    pub key_file: PathBuf,
-    /// The join link, for the first start.
+    /// What opens the key that seals it.
+    pub key_source: KeySourceSpec,
+    /// What the node joins by at the first start.
     pub join: Option<JoinSource>,
     /// The Workload API socket.
     pub workload_socket: SocketPath,
@@ -125,19 +131,21 @@ impl AgentConfig {
         let other_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).chain(&admin_socket).collect();
         let broker = BrokerConfig::check(&raw, &features, &other_sockets, mistakes);
         let sinks = sinks(mistakes, &raw);
+        let certificate = attest::certificate(&raw, mistakes);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
             (None, Some(file)) => Some(JoinSource::File(file.into())),
-            (None, None) => None,
+            (None, None) => certificate.clone().flatten().map(JoinSource::Certificate),
         };
 
         let data_dir = data_dir?;
-        let key_file = match raw.key_file {
-            Some(file) => mistakes.check("key_file", std::path::absolute(file)),
-            None => Some(paths::default_key_file(&data_dir)),
-        };
+        certificate?;
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || paths::default_key_file(&data_dir));
+        let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         Some(Self {
-            key_file: key_file?,
+            key_source: key_source?,
             join,
             workload_socket: workload_socket?,
             sds_socket: sds_socket?,
@@ -241,7 +249,7 @@ mod tests {
     fn nothing_said_gives_the_users_own_places() {
         let config = AgentConfig::new(RawAgentConfig::default(), &environment()).unwrap();
         assert_eq!(config.data_dir, Path::new("/home/ada/.local/state/troth/agent"));
-        assert_eq!(config.key_file, Path::new("/home/ada/.local/state/troth/agent.seal.key"));
+        assert_eq!(config.key_source.to_string(), "file:/home/ada/.local/state/troth/agent.seal.key");
         assert_eq!(config.admin_socket.path(), Path::new("/home/ada/.local/state/troth/agent/agent-admin.sock"));
         assert_eq!(config.workload_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sock"));
         assert_eq!(config.sds_socket.path(), Path::new("/home/ada/.local/state/troth/run/workload.sds.sock"));

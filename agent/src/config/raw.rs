@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
+use trust_domains::TrustDomain;
 use trust_domains::duration::TextDuration;
+use trust_domains::join_link::{RootHash, ServerAddress};
 
 use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
@@ -25,11 +28,27 @@ pub struct RawAgentConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
     /// The join link: a secret, so it is no key of the file.
     #[serde(skip)]
     pub join: Option<String>,
     /// A file that holds the join link; it is read only while the agent has no identity.
     pub join_file: Option<String>,
+    /// How the node joins other than by a link: `x509pop`, by a certificate. Default: by a link.
+    pub attest: Option<String>,
+    /// The file with the certificate chain that it joins by, in PEM, leaf first; read at each attempt.
+    pub attest_cert: Option<String>,
+    /// The file with the private key of that certificate, in PEM.
+    pub attest_key: Option<String>,
+    /// The server, `HOST:PORT`, when the node joins by a certificate; a join link names it itself.
+    pub server: Option<String>,
+    /// The trust domain, when the node joins by a certificate.
+    pub trust_domain: Option<String>,
+    /// The file with the roots by which the server proves itself, when the node joins by a certificate: a SPIFFE bundle, or PEM.
+    pub trust_bundle: Option<String>,
+    /// The SHA-256 of each of those roots instead of a file.
+    pub root_sha256: Option<Vec<String>>,
     /// The Workload API socket, a path or `unix://`. Default: `/run/troth/workload.sock` as root, else under the XDG directories.
     pub workload_socket: Option<String>,
     /// The secret discovery socket, a path or `unix://`. Default: the name of the workload socket with `.sds.sock` in place of `.sock`.
@@ -110,7 +129,15 @@ impl RawAgentConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
         KnownKey::text::<PathBuf>("join_file"),
+        KnownKey::text::<String>("attest"),
+        KnownKey::text::<PathBuf>("attest_cert"),
+        KnownKey::text::<PathBuf>("attest_key"),
+        KnownKey::text::<ServerAddress>("server"),
+        KnownKey::text::<TrustDomain>("trust_domain"),
+        KnownKey::text::<PathBuf>("trust_bundle"),
+        KnownKey::new("root_sha256", KeyValue::Texts(as_text::<RootHash>)),
         KnownKey::text::<SocketPath>("workload_socket"),
         KnownKey::text::<SocketPath>("sds_socket"),
         KnownKey::text::<TelemetryListen>("telemetry_listen"),
@@ -142,11 +169,21 @@ impl RawAgentConfig {
     #[must_use]
     pub fn over(self, under: Self) -> Self {
         let joins = self.join.is_some() || self.join_file.is_some();
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
             join: if joins { self.join } else { under.join },
             join_file: if joins { self.join_file } else { under.join_file },
+            attest: self.attest.or(under.attest),
+            attest_cert: self.attest_cert.or(under.attest_cert),
+            attest_key: self.attest_key.or(under.attest_key),
+            server: self.server.or(under.server),
+            trust_domain: self.trust_domain.or(under.trust_domain),
+            trust_bundle: self.trust_bundle.or(under.trust_bundle),
+            root_sha256: self.root_sha256.or(under.root_sha256),
             workload_socket: self.workload_socket.or(under.workload_socket),
             sds_socket: self.sds_socket.or(under.sds_socket),
             telemetry_listen: self.telemetry_listen.or(under.telemetry_listen),

@@ -98,6 +98,8 @@ mod tests {
             x509_ttl_s: 60,
             hint: None,
             federates_with: Vec::new(),
+            dns_names: Vec::new(),
+            subject_cn: None,
             created_at: trust_domains::Timestamp::from_unix(0),
             expires_at: None,
             revision: Revision { epoch: 1, counter: 1 },

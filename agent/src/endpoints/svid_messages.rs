@@ -10,7 +10,7 @@ use super::partner_room::with_room;
 use super::workload_api::messages::{X509BundlesResponse, X509svid, X509svidResponse};
 use crate::svids::{IdentityView, IssuedSvid};
 
-/// Returns the full state: every SVID in its order, each with the bundle of its trust domain.
+/// Returns the full state: every SVID in its order, each with the bundle of its trust domain, and the revocation lists of that trust domain.
 ///
 /// A hint that an earlier SVID has already is left out (WAPI-10): the identity is still served, under no name of its own.
 pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
@@ -25,15 +25,16 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
     });
     X509svidResponse {
         svids: svids.collect(),
-        crl: Vec::new(),
+        crl: view.crls.ders().to_vec(),
         federated_bundles: federated(view).into_iter().collect(),
     }
 }
 
-/// Returns the bundles that the workload verifies its peers with: one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14).
+/// Returns the bundles that the workload verifies its peers with, one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14); and the revocation
+/// lists of its own.
 pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
     X509BundlesResponse {
-        crl: Vec::new(),
+        crl: view.crls.ders().to_vec(),
         bundles: federated(view).into_iter().chain([x509_bundle(&view.bundle)]).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! Joining: from a link to an identity (design section 4, "Bootstrap").
+//! Joining: from a link, or a certificate, to an identity (design section 4, "Bootstrap").
 //!
 //! 1. The key is made here, or taken up again when an earlier attempt with the same link got lost: the token is bound to the first key that used it.
 //! 2. The key is sealed on disk before it is shown to anybody.
@@ -9,17 +9,16 @@
 
 use std::sync::Arc;
 
-use platform::tls::{ServerTrust, ServerVerifier, client_config, connect};
+use platform::tls::{ClientKeyError, ServerTrust, ServerVerifier, client_config, connect};
 use serde::{Deserialize, Serialize};
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded};
-use trust_domains::wire::encoding::Base64;
-use trust_domains::wire::node::{AttestRequest, Evidence, NodeCredential, possession_message};
-use zeroize::{Zeroize, Zeroizing};
+use trust_domains::wire::encoding::{Base64, SecretBase64};
+use trust_domains::wire::node::{AttestRequest, NodeCredential, possession_message};
 
+use super::admission::{Admission, AdmissionError, Credentials};
 use super::call::{CALL_DEADLINE, CONNECT_DEADLINE, CallError};
 use super::identity::{IdentityRefused, NodeIdentity};
 use super::key::{KeyError, KeyPair};
@@ -37,6 +36,12 @@ pub enum JoinError {
         #[source]
         source: Box<CallError>,
     },
+    /// What is in the files by which the node joins.
+    #[error("this node cannot prove itself")]
+    Admission(#[from] AdmissionError),
+    /// The key of the node's certificate.
+    #[error("the key of the node's certificate did not prove anything")]
+    CertificateKey(#[from] ClientKeyError),
     /// The server's answer cannot be used.
     #[error("the server's answer is not a usable identity")]
     Identity(#[from] IdentityRefused),
@@ -52,13 +57,20 @@ impl JoinError {
     /// Returns whether the same link may work later without anybody's help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Call { source, .. } if source.is_passing())
+        match self {
+            // Whoever keeps the files may be writing them.
+            Self::Admission(_) => true,
+            Self::Call { source, .. } => source.is_passing(),
+            Self::CertificateKey(_) | Self::Identity(_) | Self::Key(_) | Self::Sealed(_) => false,
+        }
     }
 }
 
 impl Coded for JoinError {
     fn code(&self) -> Code {
         match self {
+            Self::Admission(error) => error.code(),
+            Self::CertificateKey(_) => Code::FileUnavailable,
             Self::Call { source, .. } => source.code(),
             Self::Identity(error) => error.code(),
             Self::Key(error) => error.code(),
@@ -68,6 +80,7 @@ impl Coded for JoinError {
 
     fn hint(&self) -> String {
         match self {
+            Self::Admission(_) | Self::CertificateKey(_) => "look at the files of --attest-cert, --attest-key and --trust-bundle".to_owned(),
             Self::Call { source, .. } => source.hint(),
             Self::Sealed(error) => error.hint(),
             Self::Identity(_) | Self::Key(_) => self.code().facts().hint.to_owned(),
@@ -75,15 +88,16 @@ impl Coded for JoinError {
     }
 }
 
-/// Joins by the link. The identity is sealed on disk when this returns.
+/// Joins by the link or the certificate. The identity is sealed on disk when this returns.
 ///
 /// # Errors
 /// [`JoinError`]. After one that passes, the same call takes up where this one ended.
-pub async fn join(link: &JoinLink, records: &SealedRecords, clock: &SharedClock, jitter: Jitter) -> Result<(NodeIdentity, TrustBundle), JoinError> {
-    let key = begin(link, records)?;
+pub async fn join(admission: &Admission, records: &SealedRecords, clock: &SharedClock, jitter: Jitter) -> Result<(NodeIdentity, TrustBundle), JoinError> {
+    let credentials = admission.credentials()?;
+    let key = begin(&credentials.tag(), records)?;
     let asked = clock.now();
-    let credential = attest(link, &key, clock).await?;
-    let (identity, bundle) = NodeIdentity::accept(credential, key, link.server.clone(), &link.trust_domain, asked, jitter)?;
+    let credential = attest(admission, &credentials, &key, clock).await?;
+    let (identity, bundle) = NodeIdentity::accept(credential, key, admission.server().clone(), admission.trust_domain(), asked, jitter)?;
     identity.save(records, &bundle)?;
     records.remove(Record::Joining)?;
     Ok((identity, bundle))
@@ -92,30 +106,28 @@ pub async fn join(link: &JoinLink, records: &SealedRecords, clock: &SharedClock,
 /// What an unfinished join leaves on disk.
 #[derive(Serialize, Deserialize)]
 struct Begun {
-    /// SHA-256 of the token that the key may have been bound to.
+    /// SHA-256 of the token that the key may have been bound to, or of the certificate.
     token_sha256: Base64,
-    key: Base64,
+    key: SecretBase64,
 }
 
-/// Takes up the key of an earlier attempt with the same link, or makes one; it is on disk when this returns.
-fn begin(link: &JoinLink, records: &SealedRecords) -> Result<KeyPair, JoinError> {
+/// Takes up the key of an earlier attempt with the same link or certificate, or makes one; it is on disk when this returns.
+fn begin(tag: &[u8], records: &SealedRecords) -> Result<KeyPair, JoinError> {
     if let Some(plaintext) = records.read(Record::Joining)? {
         let begun: Begun = serde_json::from_slice(&plaintext).map_err(|source| SealedError::Unknown {
             record: Record::Joining,
             source,
         })?;
-        let key = Zeroizing::new(begun.key.0);
-        if begun.token_sha256.0 == link.token.hash() {
-            return Ok(KeyPair::from_pkcs8(&key)?);
+        if begun.token_sha256.0 == tag {
+            return Ok(KeyPair::from_pkcs8(&begun.key.0)?);
         }
     }
     let key = KeyPair::generate()?;
-    let mut begun = Begun {
-        token_sha256: Base64(link.token.hash().to_vec()),
-        key: Base64(key.pkcs8().to_vec()),
+    let begun = Begun {
+        token_sha256: Base64(tag.to_vec()),
+        key: SecretBase64(key.pkcs8().clone()),
     };
-    let plaintext = serde_json::to_vec(&begun).map(Zeroizing::new);
-    begun.key.0.zeroize();
+    let plaintext = platform::sealing::plaintext(&begun);
     records.write(
         Record::Joining,
         &plaintext.map_err(|source| SealedError::Unknown {
@@ -126,20 +138,22 @@ fn begin(link: &JoinLink, records: &SealedRecords) -> Result<KeyPair, JoinError>
     Ok(key)
 }
 
-async fn attest(link: &JoinLink, key: &KeyPair, clock: &SharedClock) -> Result<NodeCredential, JoinError> {
+async fn attest(admission: &Admission, credentials: &Credentials, key: &KeyPair, clock: &SharedClock) -> Result<NodeCredential, JoinError> {
     let failed = |source: CallError| JoinError::Call {
-        server: link.server.to_string(),
+        server: admission.server().to_string(),
         source: source.into(),
     };
     let trust = ServerTrust::Roots {
-        trust_domain: link.trust_domain.clone(),
-        roots: link.roots().to_vec(),
+        trust_domain: admission.trust_domain().clone(),
+        roots: admission.roots()?,
     };
     let config = client_config(None, Arc::new(ServerVerifier::new(trust, clock.clone()))).map_err(|error| failed(error.into()))?;
-    let connection = connect(&link.server, config, CONNECT_DEADLINE).await.map_err(|error| failed(error.into()))?;
-    let message = possession_message(connection.exporter(), key.public().spki(), link.token.expose().as_bytes());
+    let connection = connect(admission.server(), config, CONNECT_DEADLINE)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let message = possession_message(connection.exporter(), key.public().spki(), credentials.evidence());
     let request = AttestRequest {
-        evidence: Evidence::JoinToken { token: link.token.clone() },
+        evidence: credentials.prove(&message)?,
         public_key: Base64(key.public().spki().to_vec()),
         proof: Base64(key.sign(&message)?),
     };

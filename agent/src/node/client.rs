@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::crl::CrlSet;
 use trust_domains::problem::Code;
 
 use super::call::{CALL_DEADLINE, CONNECT_DEADLINE, CallError};
@@ -33,10 +34,10 @@ struct Inner {
 }
 
 impl ServerClient {
-    /// Returns a client that follows the node's identity and the trust bundle.
+    /// Returns a client that follows the node's identity and the trust bundle, and refuses a server that is on one of the revocation lists.
     #[must_use]
-    pub fn new(identity: watch::Receiver<CurrentIdentity>, bundle: Arc<ArcSwap<TrustBundle>>, clock: SharedClock) -> Self {
-        let verifier = Arc::new(ServerVerifier::new(ServerTrust::Bundle(bundle), clock));
+    pub fn new(identity: watch::Receiver<CurrentIdentity>, bundle: Arc<ArcSwap<TrustBundle>>, lists: watch::Receiver<Arc<CrlSet>>, clock: SharedClock) -> Self {
+        let verifier = Arc::new(ServerVerifier::new(ServerTrust::Bundle(bundle), clock).with_lists(lists));
         Self(Arc::new(Inner {
             identity,
             verifier,

@@ -23,6 +23,12 @@ pub enum MembershipEnded {
     /// It never became one.
     #[error("this node could not join")]
     Join(#[from] JoinError),
+    /// The node's SVID was revoked, and there is no join link that works.
+    #[error("the SVID of this node, {spiffe_id}, was revoked; everything that it delivered is withdrawn")]
+    Revoked {
+        /// Who the node was.
+        spiffe_id: SpiffeId,
+    },
 }
 
 impl Coded for MembershipEnded {
@@ -31,6 +37,7 @@ impl Coded for MembershipEnded {
             Self::Banned { .. } => Code::NodeBanned,
             Self::Evicted { .. } => Code::NodeUnknown,
             Self::Join(error) => error.code(),
+            Self::Revoked { .. } => Code::NodeRevoked,
         }
     }
 
@@ -42,7 +49,7 @@ impl Coded for MembershipEnded {
                     "to lift the ban, on the server: troth node evict {name}; then troth token create --node-id {name}, and here troth agent run --join LINK"
                 )
             }
-            Self::Evicted { spiffe_id } => {
+            Self::Evicted { spiffe_id } | Self::Revoked { spiffe_id } => {
                 let name = name(spiffe_id);
                 format!("to let it join again, on the server: troth token create --node-id {name}; then here troth agent run --join LINK")
             }
@@ -64,10 +71,12 @@ mod tests {
     fn whoever_is_banned_or_evicted_is_told_the_next_commands_by_name() {
         let spiffe_id: SpiffeId = "spiffe://td.example/troth/agent/join_token/web-1".parse().unwrap();
         let banned = MembershipEnded::Banned { spiffe_id: spiffe_id.clone() };
+        let revoked = MembershipEnded::Revoked { spiffe_id: spiffe_id.clone() };
         let evicted = MembershipEnded::Evicted { spiffe_id };
         assert_eq!((banned.code(), evicted.code()), (Code::NodeBanned, Code::NodeUnknown));
         assert!(banned.hint().contains("troth node evict web-1;"), "{}", banned.hint());
-        for ended in [banned, evicted] {
+        assert_eq!(revoked.code(), Code::NodeRevoked);
+        for ended in [banned, evicted, revoked] {
             assert!(ended.hint().contains("troth token create --node-id web-1"), "{}", ended.hint());
             assert_eq!(ended.code().facts().exit, 1);
         }

@@ -10,11 +10,10 @@ use trust_domains::join_link::ServerAddress;
 use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
-use trust_domains::wire::encoding::Base64;
+use trust_domains::wire::encoding::{Base64, SecretBase64};
 use trust_domains::wire::node::NodeCredential;
 use trust_domains::x509::{VerifyError, verify_svid};
 use trust_domains::{SpiffeId, Timestamp, TrustDomain};
-use zeroize::Zeroizing;
 
 use super::key::{KeyError, KeyPair};
 use super::sealed::{Record, SealedError, SealedRecords};
@@ -136,7 +135,7 @@ impl NodeIdentity {
         if stored.format != FORMAT {
             return Err(IdentityUnreadable::Format { found: stored.format });
         }
-        let key = KeyPair::from_pkcs8(&Zeroizing::new(stored.key.0))?;
+        let key = KeyPair::from_pkcs8(&stored.key.0)?;
         let identity = Self {
             server: stored.server,
             spiffe_id: stored.spiffe_id,
@@ -159,16 +158,15 @@ impl NodeIdentity {
             server: self.server.clone(),
             spiffe_id: self.spiffe_id.clone(),
             chain: self.chain.iter().map(|certificate| Base64(certificate.clone())).collect(),
-            key: Base64(self.key.pkcs8().to_vec()),
+            key: SecretBase64(self.key.pkcs8().clone()),
             issued_at: self.issued_at,
             expires_at: self.expires_at,
             bundle: bundle.into(),
         };
-        let plaintext = serde_json::to_vec(&stored).map(Zeroizing::new).map_err(|source| SealedError::Unknown {
+        let plaintext = platform::sealing::plaintext(&stored).map_err(|source| SealedError::Unknown {
             record: Record::Identity,
             source,
         });
-        zeroize::Zeroize::zeroize(&mut { stored.key.0 });
         records.write(Record::Identity, &plaintext?)
     }
 }
@@ -223,7 +221,7 @@ struct Stored {
     server: ServerAddress,
     spiffe_id: SpiffeId,
     chain: Vec<Base64>,
-    key: Base64,
+    key: SecretBase64,
     issued_at: Timestamp,
     expires_at: Timestamp,
     bundle: SpiffeBundle,

@@ -2,7 +2,7 @@
 //!
 //! - A sealed identity wins over a join link. The link is used when there is no identity, or once the server has refused the identity for good.
 //! - A ban is never overridden by a link.
-//! - A node that was banned, or evicted and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
+//! - A node that was banned, or evicted or revoked and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
 //! - A node whose identity merely ended goes on asking, slowly. What it holds is served until it ends by itself.
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Coded, with_causes};
 
+use super::admission::Admission;
 use super::bootstrap::{JoinError, join};
 use super::client::ServerClient;
 use super::ended::MembershipEnded;
@@ -73,8 +73,8 @@ pub(crate) struct Membership {
     pub(crate) cache: SvidCache,
     pub(crate) standing: Standing,
     pub(crate) health: HealthHandle,
-    /// The link that is still to be used.
-    pub(crate) link: Option<JoinLink>,
+    /// The link that is still to be used, or the certificate.
+    pub(crate) link: Option<Admission>,
     /// What went wrong with the last renewal of the node's SVID.
     pub(crate) trouble: watch::Sender<Option<String>>,
 }
@@ -96,7 +96,7 @@ impl Membership {
         let first = match (sealed, self.link.clone()) {
             (Some(sealed), link) => {
                 if link.is_some() {
-                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; the join link is not used unless the server refuses the identity for good");
+                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; what it joins by is not used unless the server refuses the identity for good");
                 }
                 Some(sealed)
             }
@@ -105,7 +105,7 @@ impl Membership {
         };
         let Some((identity, bundle)) = first else { return Ok(()) };
         if !known {
-            self.link = None;
+            self.use_up();
         }
         let (mut identity, mut bundle) = (Arc::new(identity), bundle);
         loop {
@@ -120,7 +120,7 @@ impl Membership {
     }
 
     /// Joins, however long the server takes to be there. `None` when stopped meanwhile.
-    async fn join_patiently(&self, link: &JoinLink, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, MembershipEnded> {
+    async fn join_patiently(&self, link: &Admission, stop: &CancellationToken) -> Result<Option<(NodeIdentity, TrustBundle)>, MembershipEnded> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let joined = tokio::select! {
@@ -145,7 +145,7 @@ impl Membership {
         }
     }
 
-    async fn join(&self, link: &JoinLink) -> Result<(NodeIdentity, TrustBundle), JoinError> {
+    async fn join(&self, link: &Admission) -> Result<(NodeIdentity, TrustBundle), JoinError> {
         let joined = join(link, &self.records, &self.clock, Jitter::new(jitter())).await?;
         self.health.clear(HEALTH_KEY);
         tracing::info!(spiffe_id = %joined.0.spiffe_id, server = %joined.0.server, until = %joined.0.expires_at, "the node joined");
@@ -155,7 +155,7 @@ impl Membership {
     /// Is a member until the server refuses the identity, or `stop`.
     async fn serve(&self, identity: CurrentIdentity, bundle: TrustBundle, stop: &CancellationToken) -> Over {
         let keeper = Arc::new(IdentityKeeper::new(self.records.clone(), identity.clone(), bundle));
-        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.clock.clone());
+        let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.cache.lists(), self.clock.clone());
         let mut refusals = client.refusals();
         self.standing.identity.send_replace(Some(identity));
         self.standing.client.send_replace(Some(client.clone()));
@@ -231,23 +231,22 @@ impl Membership {
         if self.health.set_problem(HEALTH_KEY, text) {
             tracing::error!(spiffe_id = %identity.spiffe_id, code = %problem.code, detail = %problem.detail, hint = %problem.hint, "the server refuses this node's identity");
         }
-        if verdict == Verdict::Banned {
-            return Err(self.end(MembershipEnded::Banned {
-                spiffe_id: identity.spiffe_id.clone(),
-            }));
-        }
+        let spiffe_id = identity.spiffe_id.clone();
+        let taken = match verdict {
+            Verdict::Banned => return Err(self.end(MembershipEnded::Banned { spiffe_id })),
+            Verdict::Gone => Some(MembershipEnded::Evicted { spiffe_id }),
+            Verdict::Revoked => Some(MembershipEnded::Revoked { spiffe_id }),
+            Verdict::Expired | Verdict::Passing | Verdict::Renew => None,
+        };
         if let Some(next) = self.join_again(&identity).await {
             return Ok(Some(next));
         }
-        if verdict == Verdict::Gone {
-            let evicted = MembershipEnded::Evicted {
-                spiffe_id: identity.spiffe_id.clone(),
-            };
+        if let Some(taken) = taken {
             if self.link.is_none() {
-                return Err(self.end(evicted));
+                return Err(self.end(taken));
             }
             // The link may work later. What the node delivered counts for nothing already.
-            self.cache.withdraw(&evicted.to_string());
+            self.cache.withdraw(&taken.to_string());
         }
         Ok(tokio::select! {
             () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some((identity, bundle)),
@@ -266,12 +265,17 @@ impl Membership {
         why
     }
 
+    /// A link is good once. A certificate is good for as long as the server accepts it.
+    fn use_up(&mut self) {
+        self.link = self.link.take().filter(Admission::is_repeatable);
+    }
+
     /// Uses the link, if there is one that may still work.
     async fn join_again(&mut self, before: &NodeIdentity) -> Option<(CurrentIdentity, TrustBundle)> {
         let link = self.link.clone()?;
         match self.join(&link).await {
             Ok((identity, bundle)) => {
-                self.link = None;
+                self.use_up();
                 if identity.spiffe_id != before.spiffe_id {
                     self.cache.start_anew();
                 }
@@ -280,7 +284,7 @@ impl Membership {
             }
             Err(error) => {
                 if !error.is_passing() {
-                    self.link = None;
+                    self.use_up();
                 }
                 tracing::error!(error = %with_causes(&error), code = %error.code(), hint = %error.hint(), "the join link was not accepted either");
                 None

@@ -1,8 +1,10 @@
 //! Who this node is: how it joins, what it keeps on disk, how it talks to its server and renews itself.
 
+mod admission;
 mod bootstrap;
 mod call;
 mod client;
+mod data_key;
 mod ended;
 mod identity;
 mod keeper;
@@ -13,6 +15,7 @@ mod refusal;
 mod renewal;
 mod sealed;
 
+pub use admission::{Admission, AdmissionError, CertificateAdmission, RootsSource};
 pub use bootstrap::{JoinError, join};
 pub use call::CallError;
 pub use client::ServerClient;

@@ -15,6 +15,8 @@ pub enum Verdict {
     Passing,
     /// The identity is good for one thing only: to be renewed, now.
     Renew,
+    /// The identity was revoked: a join link may be used.
+    Revoked,
 }
 
 impl Verdict {
@@ -26,8 +28,15 @@ impl Verdict {
             Code::NodeExpired | Code::NodeNotRestored => Self::Expired,
             Code::NodeIssuerTainted | Code::NodeRecordOutdated => Self::Renew,
             Code::NodeNotFound | Code::NodeUnknown => Self::Gone,
+            Code::NodeRevoked => Self::Revoked,
             _ => Self::Passing,
         }
+    }
+
+    /// Returns whether the server has no further use for the identity.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Banned | Self::Expired | Self::Gone | Self::Revoked)
     }
 
     /// Returns what a code says about an identity that had ended when it was presented: if its proof is not accepted, it never will be.
@@ -40,7 +49,7 @@ impl Verdict {
 /// The server refused this node's identity.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// [`Verdict::Banned`] or [`Verdict::Gone`].
+    /// One of those that [`Verdict::is_final`] for the identity.
     pub verdict: Verdict,
     /// What the server said.
     pub problem: Problem,
@@ -58,6 +67,7 @@ mod tests {
                 "node_expired" | "node_not_restored" => Verdict::Expired,
                 "node_issuer_tainted" | "node_record_outdated" => Verdict::Renew,
                 "node_not_found" | "node_unknown" => Verdict::Gone,
+                "node_revoked" => Verdict::Revoked,
                 _ => Verdict::Passing,
             };
             assert_eq!(Verdict::of(*code), expected, "{code}");

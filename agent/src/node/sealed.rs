@@ -10,18 +10,17 @@
 use std::path::{Path, PathBuf};
 
 use platform::files::{self, FileError};
-use platform::sealing::{DataKey, FileKeySource, KeySource, KeySourceError, Provenance, Sealer, UnsealError};
+use platform::sealing::{KeySourceError, KeySourceSpec, Sealer, UnsealError};
 use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
+use super::data_key;
+
 /// What binds the data key and every record to the agent's own directory; the trust domain is not known before the first join.
-const SCOPE: &str = "agent";
+pub(super) const SCOPE: &str = "agent";
 
 /// Names the data key in sealed records; a later `rekey` counts on.
 const DATA_KEY_ID: &str = "1";
-
-/// The longest wrapped data key that is read.
-const LONGEST_WRAPPED_KEY: usize = 4_096;
 
 /// A sealed record of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,28 +103,15 @@ impl Coded for SealedError {
 }
 
 impl SealedRecords {
-    /// Opens the records of a data directory. The key file is made with the first record and never replaced afterwards.
+    /// Opens the records of a data directory. The data key is made with the first record and never replaced afterwards. Opening may wait for a person or a token,
+    /// and blocks its thread meanwhile.
     ///
     /// # Errors
     /// [`SealedError`].
-    pub fn open(directory: &Path, key_file: &Path) -> Result<Self, SealedError> {
-        let wrapped_at = directory.join("data-key");
-        let key = match files::read_limited(&wrapped_at, LONGEST_WRAPPED_KEY) {
-            Ok(wrapped) => FileKeySource::open(key_file)?.unwrap(SCOPE, &wrapped)?,
-            Err(error) if error.is_not_found() => {
-                let (source, provenance) = FileKeySource::create_or_open(key_file)?;
-                if provenance == Provenance::Created {
-                    tracing::info!(key_file = %key_file.display(), "made the key file that seals this agent's data directory");
-                }
-                let key = DataKey::generate().map_err(KeySourceError::from)?;
-                files::write_durable(&wrapped_at, &source.wrap(SCOPE, &key)?, 0o600)?;
-                key
-            }
-            Err(error) => return Err(error.into()),
-        };
+    pub fn open(directory: &Path, key_source: &KeySourceSpec) -> Result<Self, SealedError> {
         Ok(Self {
             directory: directory.to_owned(),
-            sealer: Sealer::for_scope(SCOPE, DATA_KEY_ID, key),
+            sealer: Sealer::for_scope(SCOPE, DATA_KEY_ID, data_key::open(directory, key_source)?),
         })
     }
 
@@ -188,7 +174,7 @@ mod tests {
         }
 
         fn open(&self) -> Result<SealedRecords, SealedError> {
-            SealedRecords::open(&self.data(), &self.dir.path().join("agent.seal.key"))
+            SealedRecords::open(&self.data(), &KeySourceSpec::File(self.dir.path().join("agent.seal.key")))
         }
     }
 
@@ -210,6 +196,16 @@ mod tests {
         std::fs::remove_file(&key_file).unwrap();
         assert_eq!(place.open().unwrap_err().code(), Code::KeySourceUnavailable);
         assert!(!key_file.exists());
+    }
+
+    #[test]
+    fn a_directory_that_a_key_file_opens_names_the_option_when_a_passphrase_is_offered_and_nobody_is_asked_for_one() {
+        let place = Place::new();
+        place.open().unwrap().write(Record::Identity, b"secret").unwrap();
+        let passphrase = "passphrase:/nonexistent".parse().unwrap();
+        let refused = SealedRecords::open(&place.data(), &passphrase).unwrap_err();
+        assert!(matches!(refused, SealedError::KeySource(KeySourceError::OtherKind { .. })), "{refused:?}");
+        assert!(refused.hint().contains("--key-source file:PATH"));
     }
 
     #[test]

@@ -305,7 +305,9 @@ impl Seen {
 }
 
 async fn attest(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Arc<ConnectionInfo>>, Json(request): Json<AttestRequest>) -> Response {
-    let Evidence::JoinToken { token } = &request.evidence;
+    let Evidence::JoinToken { token } = &request.evidence else {
+        panic!("these nodes join by a link")
+    };
     let key = PublicKey::from_spki(&request.public_key.0).unwrap();
     let message = possession_message(&connection.exporter, key.spki(), token.expose().as_bytes());
     if *token != seen.token || key.verify(&message, &request.proof.0).is_err() {
@@ -420,6 +422,7 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
     let results = results.collect();
     Json(IssueResponse {
         issuers: vec![Base64(seen.ca.issuing_der.clone())],
+        above: Vec::new(),
         results,
     })
 }

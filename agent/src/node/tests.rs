@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::sealing::KeySourceSpec;
 use platform::telemetry::{HealthHandle, Metrics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,7 +16,7 @@ use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{SelectorSet, TrustBundle};
 
 use super::testing::{NODE_TTL, TD, TestServer};
-use super::{JoinError, Membership, MembershipEnded, NodeIdentity, Record, SealedRecords, Standing, join};
+use super::{Admission, JoinError, Membership, MembershipEnded, NodeIdentity, Record, SealedRecords, Standing, join};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::metrics::AgentMetrics;
 use crate::svids::testing::{entry, revision};
@@ -38,12 +39,12 @@ impl Disk {
     fn records(&self) -> Arc<SealedRecords> {
         let data = self.dir.path().join("agent");
         platform::files::ensure_private_dir(&data, 0o700).unwrap();
-        Arc::new(SealedRecords::open(&data, &self.dir.path().join("key")).unwrap())
+        Arc::new(SealedRecords::open(&data, &KeySourceSpec::File(self.dir.path().join("key"))).unwrap())
     }
 }
 
 async fn join_by(link: &JoinLink, disk: &Disk, server: &TestServer) -> Result<(NodeIdentity, TrustBundle), JoinError> {
-    join(link, &disk.records(), &server.clock.shared(), Jitter::NONE).await
+    join(&Admission::Link(link.clone()), &disk.records(), &server.clock.shared(), Jitter::NONE).await
 }
 
 #[tokio::test]
@@ -145,7 +146,7 @@ impl Member {
             cache: cache.clone(),
             standing: standing.clone(),
             health: health.clone(),
-            link,
+            link: link.map(Admission::Link),
             trouble: watch::Sender::new(None),
         };
         let life = tokio::spawn(membership.run(sealed, stop.clone()));
@@ -275,6 +276,24 @@ async fn the_node_renews_itself_with_a_new_key_and_goes_on_with_it() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the new key was never used");
+}
+
+#[tokio::test]
+async fn a_node_whose_svid_is_good_for_a_renewal_only_renews_at_once_and_is_not_refused() {
+    let (server, disk) = (TestServer::start().await, Disk::new());
+    let member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
+    member.until_synced(1).await;
+    let first = server.seen.synced.lock().unwrap()[0];
+    let mut identity = member.standing.identity.subscribe();
+    server.refuse("/v1/node/sync", Code::NodeIssuerTainted);
+    server.hang_up();
+    let renewed = identity.wait_for(|identity| identity.as_ref().is_some_and(|identity| identity.key.public().hash() != first));
+    soon(renewed).await.unwrap();
+    assert!(member.standing.client.borrow().is_some(), "its identity was not given up");
+    server.allow_everything();
+    *server.seen.revision.lock().unwrap() = 2;
+    member.until_synced(2).await;
+    assert_ne!(server.seen.synced.lock().unwrap().last(), Some(&first));
 }
 
 #[tokio::test]

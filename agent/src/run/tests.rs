@@ -7,6 +7,7 @@ use platform::paths::Environment;
 use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
 use tokio::task::JoinHandle;
+use trust_domains::join_link::JoinLink;
 use trust_domains::wire::admin::{Health, HealthState};
 use trust_domains::wire::agent::{AgentStatus, Explanation};
 

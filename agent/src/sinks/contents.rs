@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use trust_domains::TrustBundle;
 use zeroize::Zeroizing;
 
-use crate::svids::{IdentityView, IssuedSvid};
+use crate::svids::{IdentityView, IssuedSvid, RevocationLists};
 
 /// One file of a set.
 pub(super) struct File {
@@ -19,17 +19,20 @@ pub(super) struct File {
 pub(super) const FEDERATED: &str = "federated";
 
 /// The names of everything that a sink makes.
-pub(super) const NAMES: [&str; 4] = [SVID, KEY, BUNDLE, FEDERATED];
+pub(super) const NAMES: [&str; 5] = [SVID, KEY, BUNDLE, CRL, FEDERATED];
 
 const SVID: &str = "svid.pem";
 const KEY: &str = "svid_key.pem";
 const BUNDLE: &str = "bundle.pem";
+const CRL: &str = "crl.pem";
 
 /// The longest name of a file on Linux (limits.h, NAME_MAX).
 const LONGEST_NAME: usize = 255;
 
-/// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with, and those for peers of each partner in a file of its own.
+/// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with, the revocation lists that go with them, and the certificates
+/// for peers of each partner in a file of its own.
 ///
+/// There is no file of lists where none are delivered: programs that check revocation refuse everybody over an empty one.
 /// A partner without roots has no file: programs refuse to start over an empty one, and nothing of it is trusted either way.
 pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
     let own = [
@@ -46,7 +49,10 @@ pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
         bundle(BUNDLE.into(), &view.bundle),
     ];
     let partners = view.federated.values().filter(|partner| !partner.x509_authorities().is_empty());
-    own.into_iter().chain(partners.filter_map(|partner| of_partner(partner))).collect()
+    own.into_iter()
+        .chain(lists(&view.crls))
+        .chain(partners.filter_map(|partner| of_partner(partner)))
+        .collect()
 }
 
 fn bundle(name: Cow<'static, str>, bundle: &TrustBundle) -> File {
@@ -55,6 +61,14 @@ fn bundle(name: Cow<'static, str>, bundle: &TrustBundle) -> File {
         secret: false,
         content: Zeroizing::new(bundle.to_pem().into_bytes()),
     }
+}
+
+fn lists(crls: &RevocationLists) -> Option<File> {
+    (!crls.is_empty()).then(|| File {
+        name: CRL.into(),
+        secret: false,
+        content: Zeroizing::new(crls.to_pem().into_bytes()),
+    })
 }
 
 fn of_partner(partner: &TrustBundle) -> Option<File> {
@@ -78,6 +92,23 @@ mod tests {
     use crate::svids::testing::{self, bundle_of, entry, held, revision};
 
     #[test]
+    fn revocation_lists_are_a_file_and_without_any_there_is_none() {
+        let svid = held(&entry("web", 1), ManualClock::new(Timestamp::from_unix(1_000)).now()).svid;
+        let (_, set) = testing::with_empty_list("td.example");
+        let view = |crls| IdentityView {
+            svids: vec![Arc::clone(&svid)],
+            bundle: Arc::new(testing::bundle()),
+            federated: BTreeMap::new(),
+            crls: Arc::new(crls),
+            revision: revision(1),
+        };
+        let file = |view: &IdentityView| files(&svid, view).into_iter().find(|file| file.name == CRL);
+        let pem = file(&view(RevocationLists::of(&set))).unwrap();
+        assert!(!pem.secret && pem.content.starts_with(b"-----BEGIN X509 CRL-----\n"));
+        assert!(file(&view(RevocationLists::default())).is_none());
+    }
+
+    #[test]
     fn each_partner_with_roots_has_a_file_whose_name_a_file_can_have() {
         let long = "a".repeat(TrustDomain::MAX_LEN);
         let empty = TrustBundle::new("empty.test".parse().unwrap());
@@ -87,6 +118,7 @@ mod tests {
             svids: vec![Arc::clone(&svid)],
             bundle: Arc::new(testing::bundle()),
             federated: BTreeMap::from(partners.clone().map(|partner| (partner.trust_domain().clone(), Arc::new(partner)))),
+            crls: Arc::default(),
             revision: revision(1),
         };
         let files = files(&svid, &view);

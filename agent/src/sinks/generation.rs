@@ -55,7 +55,7 @@ pub(super) fn publish(directory: &Directory, files: &[File], ownership: &Ownersh
         let _left_behind = remove(directory, next);
         return Err(error);
     }
-    make_links(directory)?;
+    make_links(directory, files)?;
     sync(directory)?;
     clean(directory, &[Some(next), before])
 }
@@ -157,11 +157,16 @@ fn check_links(directory: &Directory) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// Makes the links by which readers find single files; they lead through [`CURRENT`] and never change.
-fn make_links(directory: &Directory) -> Result<(), SinkError> {
+/// Makes the links by which readers find single files; they lead through [`CURRENT`] and never change. There is none to a file that the set does not have.
+fn make_links(directory: &Directory, files: &[File]) -> Result<(), SinkError> {
     for name in NAMES {
-        if link_state(directory, name)? == LinkState::Absent {
-            symlinkat(format!("{CURRENT}/{name}"), directory, name).map_err(|errno| SinkError::system("linking", &directory.path_of(name), errno))?;
+        let wanted = name == FEDERATED || files.iter().any(|file| file.name == name);
+        match link_state(directory, name)? {
+            LinkState::Absent if wanted => {
+                symlinkat(format!("{CURRENT}/{name}"), directory, name).map_err(|errno| SinkError::system("linking", &directory.path_of(name), errno))?;
+            }
+            LinkState::Ours if !wanted => unlink(directory, name)?,
+            LinkState::Absent | LinkState::Foreign | LinkState::Ours => {}
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use trust_domains::plan::rotation::{HeldCredential, Jitter};
 use trust_domains::problem::with_causes;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueRequest, IssueResponse, IssueResult, IssuedLeaf, KeyRequest, NodeEntry};
-use trust_domains::x509::{VerifyError, verify_svid};
+use trust_domains::x509::{MAX_CHAIN_LEN, VerifyError, verify_svid};
 use trust_domains::{Serial, SpiffeId};
 
 use super::slot::Held;
@@ -64,8 +64,8 @@ pub(super) struct Issuer {
 pub(crate) struct SharedIssuers(Vec<Bytes>);
 
 impl SharedIssuers {
-    /// The most that are remembered: an issuing CA and its successor, twice.
-    const MOST: usize = 4;
+    /// The most that are remembered: an issuing CA and its successor, twice, and what upstream authorities add.
+    const MOST: usize = 12;
 
     pub(crate) fn share(&mut self, der: &[u8]) -> Bytes {
         if let Some(known) = self.0.iter().find(|known| ***known == *der) {
@@ -80,6 +80,27 @@ impl SharedIssuers {
     }
 }
 
+/// What one answer puts above its leaves.
+struct Above {
+    issuers: Vec<Bytes>,
+    crosses: Vec<Bytes>,
+}
+
+impl Above {
+    /// The most that follows an issuer: more would make chains that verifiers do not read.
+    const MOST_CROSSES: usize = MAX_CHAIN_LEN - 3;
+
+    fn of(answer: &IssueResponse, shared: &mut SharedIssuers) -> Self {
+        let mut share = |ders: &[Base64]| ders.iter().map(|der| shared.share(&der.0)).collect::<Vec<_>>();
+        let mut crosses = share(&answer.above);
+        crosses.truncate(Self::MOST_CROSSES);
+        Self {
+            issuers: share(&answer.issuers),
+            crosses,
+        }
+    }
+}
+
 /// An outcome for each entry that was asked for.
 type Outcomes = issuing::Outcomes<Arc<NodeEntry>, Held>;
 
@@ -88,7 +109,7 @@ impl Issuer {
     pub(super) async fn issue(self, entries: Vec<Arc<NodeEntry>>, issuers: &mut SharedIssuers) -> Outcomes {
         match self.ask(&entries).await {
             Ok((keys, asked, answer)) => {
-                let shared: Vec<Bytes> = answer.issuers.iter().map(|der| issuers.share(&der.0)).collect();
+                let shared = Above::of(&answer, issuers);
                 let phase = crate::sync::jitter();
                 let judge = move |entry: &Arc<NodeEntry>, key, result| self.outcome(entry, &key, result, &shared, asked, phase);
                 judged(entries, keys, answer.results, judge).await
@@ -111,9 +132,9 @@ impl Issuer {
         Ok((keys, asked, self.server.client.post("/v1/node/issue", &request).await?))
     }
 
-    fn outcome(&self, entry: &NodeEntry, key: &KeyPair, result: IssueResult, issuers: &[Bytes], asked: Reading, phase: f64) -> Outcome {
+    fn outcome(&self, entry: &NodeEntry, key: &KeyPair, result: IssueResult, above: &Above, asked: Reading, phase: f64) -> Outcome {
         match result {
-            IssueResult::Issued(leaf) => match self.held(entry, key, leaf, issuers, asked, phase) {
+            IssueResult::Issued(leaf) => match self.held(entry, key, leaf, above, asked, phase) {
                 Ok(held) => Outcome::Issued(held),
                 Err(error) => {
                     tracing::warn!(spiffe_id = %entry.spiffe_id, error = %error, "an issued SVID is not passed on");
@@ -127,8 +148,8 @@ impl Issuer {
         }
     }
 
-    fn held(&self, entry: &NodeEntry, key: &KeyPair, leaf: IssuedLeaf, issuers: &[Bytes], asked: Reading, phase: f64) -> Result<Held, LeafRefused> {
-        let issuer = issuers.get(leaf.issuer).ok_or(LeafRefused::NoIssuer)?;
+    fn held(&self, entry: &NodeEntry, key: &KeyPair, leaf: IssuedLeaf, above: &Above, asked: Reading, phase: f64) -> Result<Held, LeafRefused> {
+        let issuer = above.issuers.get(leaf.issuer).ok_or(LeafRefused::NoIssuer)?;
         let der = Bytes::from(leaf.leaf.0.into_boxed_slice());
         // By the server's time of issue: whether this machine's clock is right is no matter of the certificate.
         let peer = verify_svid(&[(&*der).into(), (&**issuer).into()], &self.server.bundle, leaf.issued_at).map_err(LeafRefused::Unverified)?;
@@ -161,7 +182,7 @@ impl Issuer {
             entry_id: entry.id.clone(),
             spiffe_id: entry.spiffe_id.clone(),
             hint: entry.hint.clone(),
-            chain: vec![der, issuer.clone()],
+            chain: [der, issuer.clone()].into_iter().chain(above.crosses.iter().cloned()).collect(),
             key_pkcs8: key.pkcs8().clone(),
             serial: leaf.serial,
             issued_at: leaf.issued_at,

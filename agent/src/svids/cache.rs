@@ -190,7 +190,7 @@ impl SvidCache {
 
     /// Returns the commit to resume the sync stream after; `None` where only a snapshot tells everything.
     pub(crate) fn resume_after(&self) -> Option<Revision> {
-        self.read(|state| state.shown.filter(|_| !state.incomplete))
+        self.read(|state| state.shown.filter(|_| !state.incomplete && state.lists.are_the_servers()))
     }
 
     /// Returns the newest commit that may be acknowledged, as it changes.
@@ -228,6 +228,7 @@ impl SvidCache {
     pub(crate) fn restore(&self, restored: Restored) {
         self.change(|state, now| {
             state.apply(restored.update, now);
+            state.lists.restore_epoch(restored.lists_epoch);
             state.incomplete = !restored.is_complete;
             state.restore(restored.held, now);
         });

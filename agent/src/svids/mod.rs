@@ -6,6 +6,7 @@ mod batch;
 mod cache;
 mod index;
 mod issuing;
+mod lists;
 mod partners;
 mod pem;
 mod recency;
@@ -19,6 +20,7 @@ mod view;
 mod views;
 
 pub use cache::{EntryReport, SinkTicket, SvidCache};
+pub use lists::RevocationLists;
 pub use subscription::Subscription;
 pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
 

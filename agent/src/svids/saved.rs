@@ -13,6 +13,7 @@ use trust_domains::{Revision, TrustBundle};
 use self::form::write;
 pub(crate) use self::form::{Restored, load};
 use super::cache::SvidCache;
+use super::lists::KeptLists;
 use super::slot::Held;
 use super::state::State;
 use crate::node::{Record, SealedError, SealedRecords};
@@ -30,6 +31,7 @@ pub(super) struct Kept {
     bundle: Arc<TrustBundle>,
     /// Nothing while it is not known: what was taken up is an older version's.
     federated: Option<Vec<Arc<TrustBundle>>>,
+    lists: KeptLists,
     entries: Vec<Arc<NodeEntry>>,
     svids: Vec<Held>,
 }
@@ -50,6 +52,7 @@ impl State {
             revision,
             bundle,
             federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
+            lists: self.lists.worth_keeping(),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),
             svids: svids.collect(),
         })

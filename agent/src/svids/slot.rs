@@ -157,6 +157,8 @@ pub(super) fn differs(one: &NodeEntry, two: &NodeEntry) -> bool {
         || one.class != two.class
         || one.x509_ttl_s != two.x509_ttl_s
         || one.hint != two.hint
+        || one.dns_names != two.dns_names
+        || one.subject_cn != two.subject_cn
         || one.created_at != two.created_at
         || one.expires_at != two.expires_at
 }

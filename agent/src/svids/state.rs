@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::clock::Reading;
+use trust_domains::crl::CrlSet;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::plan::tainted::Tainted;
@@ -16,6 +17,7 @@ use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle};
 
 use super::index::SelectorIndex;
+use super::lists::{Lists, Presented};
 use super::partners::PartnerBundles;
 use super::recency::Recency;
 use super::settlement::{Matter, Settlement};
@@ -45,6 +47,8 @@ pub(crate) struct Update {
     pub(crate) federated: Option<Vec<TrustBundle>>,
     /// All authorities whose credentials are to be replaced, if the list changed.
     pub(crate) tainted: Option<Vec<AuthorityId>>,
+    /// All revocation lists that the server delivers, if one of them changed.
+    pub(crate) crls: Option<CrlSet>,
 }
 
 /// Which entries are gone.
@@ -68,6 +72,7 @@ pub(crate) struct State {
     pub(super) shown: Option<Revision>,
     pub(super) bundle: Option<Arc<TrustBundle>>,
     pub(super) partners: PartnerBundles,
+    pub(super) lists: Lists,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
     /// Why everything was taken back, until the next sync.
@@ -88,6 +93,8 @@ pub(crate) struct State {
     /// The authorities whose credentials are being replaced.
     pub(super) tainted: Tainted,
     pub(super) tainted_sender: watch::Sender<Tainted>,
+    /// The revocation lists that are held.
+    pub(super) lists_sender: watch::Sender<Arc<CrlSet>>,
     pub(super) wanted: Arc<WantedFacts>,
 }
 
@@ -97,6 +104,7 @@ impl State {
             shown: None,
             bundle: None,
             partners: PartnerBundles::default(),
+            lists: Lists::default(),
             incomplete: false,
             withdrawn: None,
             slots: HashMap::new(),
@@ -111,6 +119,7 @@ impl State {
             shown_sender: watch::Sender::new(None),
             tainted: Tainted::default(),
             tainted_sender: watch::Sender::default(),
+            lists_sender: watch::Sender::default(),
             wanted: Arc::default(),
         }
     }
@@ -129,8 +138,16 @@ impl State {
             self.upsert(Arc::new(entry), update.revision);
         }
         self.prefetch(update.revision);
+        let presented = match update.removed {
+            Removed::Others => Presented::WithSnapshot,
+            Removed::These(_) => Presented::WithDelta,
+        };
+        let lists_may_change = update.bundle.is_some() || update.crls.is_some();
         if let Some(bundle) = update.bundle {
             self.replace_bundle(bundle);
+        }
+        if lists_may_change {
+            self.replace_lists(update.crls.map(presented), update.revision, now);
         }
         if let Some(federated) = update.federated {
             self.replace_partners(federated);
@@ -226,6 +243,8 @@ impl State {
                 Outcome::Issued(_) if !slot.kept => continue,
                 Outcome::Issued(held) => {
                     let stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
+                    // What was revoked while it was on its way is replaced again.
+                    let stale = stale || self.lists.revoke(&held);
                     slot.put(Some(held), stale, &self.tainted);
                     slot.retry_now();
                     if slot.tainted {
@@ -264,7 +283,7 @@ impl State {
             let Some(slot) = self.slots.get_mut(&id).filter(|slot| !held.times.has_ended(now) && slot.held.is_none()) else {
                 continue;
             };
-            let stale = held.entry_revision != slot.entry.revision;
+            let stale = held.entry_revision != slot.entry.revision || self.lists.revoke(&held);
             slot.put(Some(held), stale, &self.tainted);
             slot.kept = true;
             if !slot.is_behind() {
@@ -289,12 +308,14 @@ impl State {
         }
         (self.shown, self.bundle) = (None, None);
         self.partners = PartnerBundles::default();
+        self.lists = Lists::default();
         self.incomplete = false;
         self.settlement.forget();
         self.changes += 1;
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.publish(now);
         self.bundle_sender.send_replace(None);
+        self.lists_sender.send_replace(Arc::default());
         self.trust_sender.send_replace(());
         self.shown_sender.send_replace(None);
     }

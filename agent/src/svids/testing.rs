@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SanType};
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::Reading;
+use trust_domains::crl::{Crl, CrlIssuer, CrlSet};
 use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, Serial, Timestamp, TrustBundle};
@@ -36,6 +37,8 @@ pub(crate) fn entry(id: &str, at: u64) -> NodeEntry {
         x509_ttl_s: TTL.as_secs(),
         hint: None,
         federates_with: Vec::new(),
+        dns_names: Vec::new(),
+        subject_cn: None,
         created_at: Timestamp::from_unix(at.cast_signed()),
         expires_at: None,
         revision: revision(at),
@@ -72,12 +75,35 @@ pub(crate) fn bundle() -> TrustBundle {
 /// A bundle of a trust domain with one root: another each time.
 pub(crate) fn bundle_of(trust_domain: &str) -> TrustBundle {
     let key = KeyPair::generate().unwrap();
+    let root = root_params(trust_domain).self_signed(&key).unwrap();
+    TrustBundle::new(trust_domain.parse().unwrap()).with_x509_authority(root.der()).unwrap()
+}
+
+fn root_params(trust_domain: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into().unwrap())];
+    params
+}
+
+/// A bundle of a trust domain with one root, and the set with the root's empty list.
+pub(crate) fn with_empty_list(trust_domain: &str) -> (TrustBundle, CrlSet) {
+    let key = KeyPair::generate().unwrap();
+    let params = root_params(trust_domain);
     let root = params.self_signed(&key).unwrap();
-    TrustBundle::new(trust_domain.parse().unwrap()).with_x509_authority(root.der()).unwrap()
+    let bundle = TrustBundle::new(trust_domain.parse().unwrap()).with_x509_authority(root.der()).unwrap();
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        next_update: rcgen::date_time_ymd(2036, 1, 1),
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(&Issuer::new(params, key)).unwrap();
+    let list = Crl::parse(list.der().to_vec()).unwrap();
+    (bundle, CrlSet::new([(CrlIssuer::parse(root.der().to_vec()).unwrap(), list)]).unwrap())
 }
 
 /// A snapshot with these entries.
@@ -89,6 +115,7 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         bundle: Some(bundle()),
         federated: Some(Vec::new()),
         tainted: Some(Vec::new()),
+        crls: Some(CrlSet::default()),
     }
 }
 
@@ -102,6 +129,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         bundle: None,
         federated: None,
         tainted: None,
+        crls: None,
     }
 }
 

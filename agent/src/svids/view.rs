@@ -9,6 +9,8 @@ use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
+use super::lists::RevocationLists;
+
 /// One X509-SVID with its private key.
 pub struct IssuedSvid {
     /// The entry it was issued for.
@@ -50,6 +52,8 @@ pub struct IdentityView {
     pub bundle: Arc<TrustBundle>,
     /// The bundles of the partners that the subscriber's own entries federate with, as far as there are any: one for each trust domain, never pooled.
     pub federated: BTreeMap<TrustDomain, Arc<TrustBundle>>,
+    /// The revocation lists of the own trust domain: complete, or none.
+    pub crls: Arc<RevocationLists>,
     /// The commit that the view shows.
     pub revision: Revision,
 }
@@ -60,6 +64,7 @@ impl IdentityView {
     pub fn same_contents(&self, other: &Self) -> bool {
         self.same_svids(other)
             && Arc::ptr_eq(&self.bundle, &other.bundle)
+            && Arc::ptr_eq(&self.crls, &other.crls)
             && self.federated.len() == other.federated.len()
             && self
                 .federated

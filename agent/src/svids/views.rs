@@ -148,6 +148,7 @@ impl State {
                 svids,
                 bundle: bundle.clone(),
                 federated: self.partners.of(slots.iter().map(|slot| slot.entry.as_ref())),
+                crls: Arc::clone(&self.lists.delivered),
                 revision,
             }));
         }

@@ -1,8 +1,10 @@
 //! From the lines of the sync stream to changes of the cache: snapshots whole, deltas one commit at a time, nothing else believed.
 
 use trust_domains::bundle::TrustBundle;
+use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
@@ -46,6 +48,9 @@ pub(crate) enum SyncFault {
         /// The commit of the message.
         presented: Revision,
     },
+    /// The revocation lists are not believed, or not those that a change of them is about.
+    #[error("the revocation lists in the sync stream cannot be used: {0}")]
+    Lists(#[from] CrlSetRefused),
     /// A snapshot was mixed with something else.
     #[error("the sync stream broke off in a snapshot")]
     Interrupted,
@@ -71,6 +76,7 @@ struct Trust {
     bundle: Option<SpiffeBundle>,
     federated: Vec<TrustBundle>,
     tainted: Vec<AuthorityId>,
+    crls: Option<CrlsWhole>,
 }
 
 /// A snapshot that has not arrived whole, and the commit shown so far.
@@ -79,15 +85,18 @@ pub(crate) struct Assembly {
     trust_domain: TrustDomain,
     shown: Option<Revision>,
     partial: Option<(Revision, Vec<NodeEntry>)>,
+    /// The revocation lists as the server told them.
+    lists: CrlSet,
 }
 
 impl Assembly {
-    /// Starts a stream that resumes after `shown`.
-    pub(crate) fn new(trust_domain: TrustDomain, shown: Option<Revision>) -> Self {
+    /// Starts a stream that resumes after `shown`, by when the server had told these lists.
+    pub(crate) fn new(trust_domain: TrustDomain, shown: Option<Revision>, lists: CrlSet) -> Self {
         Self {
             trust_domain,
             shown,
             partial: None,
+            lists,
         }
     }
 
@@ -100,11 +109,16 @@ impl Assembly {
                 bundle,
                 federated,
                 tainted,
-                crls: _,
+                crls,
                 last,
             } => {
                 let federated = self.federated(federated)?;
-                let trust = Trust { bundle, federated, tainted };
+                let trust = Trust {
+                    bundle,
+                    federated,
+                    tainted,
+                    crls,
+                };
                 self.snapshot(revision, entries, trust, last)
             }
             SyncMessage::Delta {
@@ -114,7 +128,7 @@ impl Assembly {
                 bundle,
                 federated,
                 tainted,
-                crls: _,
+                crls,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
@@ -126,6 +140,7 @@ impl Assembly {
                     bundle,
                     federated,
                     tainted,
+                    crls: crls.map(|change| self.changed(&change)).transpose()?,
                 }))
             }
             SyncMessage::Current { revision } => {
@@ -137,6 +152,7 @@ impl Assembly {
                     bundle: None,
                     federated: None,
                     tainted: None,
+                    crls: None,
                 }))
             }
             // Between the parts of a snapshot a heartbeat says no more than that the server lives.
@@ -164,6 +180,7 @@ impl Assembly {
             return Ok(Step::More);
         }
         let bundle = self.bundle(trust.bundle.ok_or(SyncFault::NoBundle)?)?;
+        self.lists = trust.crls.map(|whole| CrlSet::read(&whole)).transpose()?.unwrap_or_default();
         self.shown = Some(revision);
         Ok(Step::Apply(Update {
             revision,
@@ -172,7 +189,14 @@ impl Assembly {
             bundle: Some(bundle),
             federated: Some(trust.federated),
             tainted: Some(trust.tainted),
+            crls: Some(self.lists.clone()),
         }))
+    }
+
+    /// Follows a change of the lists; none are left when they are withdrawn.
+    fn changed(&mut self, change: &CrlsChange) -> Result<CrlSet, SyncFault> {
+        self.lists = self.lists.changed(change)?.unwrap_or_default();
+        Ok(self.lists.clone())
     }
 
     /// Goes on to a commit of the same history, never back.
@@ -221,7 +245,7 @@ mod tests {
     use crate::svids::testing::{bundle, bundle_of, entry, revision};
 
     fn assembly(shown: Option<u64>) -> Assembly {
-        Assembly::new("td.example".parse().unwrap(), shown.map(revision))
+        Assembly::new("td.example".parse().unwrap(), shown.map(revision), CrlSet::default())
     }
 
     fn part(at: u64, id: &str, last: bool) -> SyncMessage {
@@ -293,7 +317,7 @@ mod tests {
             last: true,
         };
         assert_eq!(assembly(None).take(without).unwrap_err(), SyncFault::NoBundle);
-        let mut foreign = Assembly::new("other.example".parse().unwrap(), None);
+        let mut foreign = Assembly::new("other.example".parse().unwrap(), None, CrlSet::default());
         assert!(matches!(foreign.take(part(1, "a", true)), Err(SyncFault::ForeignBundle { .. })));
         let empty = TrustBundle::new("td.example".parse().unwrap());
         let message = SyncMessage::Snapshot {

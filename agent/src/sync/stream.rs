@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::problem::with_causes;
+use trust_domains::wire::crls::{CrlsWhole, HandedBack};
 use trust_domains::wire::node::{HEARTBEAT_S, SyncMessage};
 
 use super::acknowledge::acknowledge;
@@ -60,7 +61,7 @@ enum SyncError {
 impl SyncError {
     /// Returns whether the server refused the identity itself.
     fn is_refusal(&self) -> bool {
-        matches!(self, Self::Call(error) if error.problem().is_some_and(|problem| matches!(Verdict::of(problem.code()), Verdict::Banned | Verdict::Gone)))
+        matches!(self, Self::Call(error) if error.problem().is_some_and(|problem| Verdict::of(problem.code()).is_final()))
     }
 
     /// Returns whether resuming would only lead to the same: a snapshot is asked for instead.
@@ -116,7 +117,8 @@ impl Sync {
             Ok(opened) => opened,
             Err(error) => return error.into(),
         };
-        let mut assembly = Assembly::new(identity.trust_domain(), resume);
+        let held = self.cache.lists().borrow().as_ref().clone();
+        let mut assembly = Assembly::new(identity.trust_domain(), resume, held);
         let mut acknowledging = None;
         loop {
             let taken = match next_message(&mut lines).await {
@@ -142,12 +144,31 @@ impl Sync {
                 // First the link: whoever issues for the new entries may call at once.
                 self.opened();
                 self.cache.apply(update);
+                self.hand_back();
             }
             Step::Advance(revision) => self.cache.advance(revision),
             Step::End(problem) => return Err(self.client.refused(identity, Unanswered::Refused(Box::new(problem)).into()).into()),
             Step::More => {}
         }
         Ok(())
+    }
+
+    /// Hands the revocation lists back to a server that knows of fewer than this agent: it was restored from an old backup.
+    fn hand_back(&self) {
+        let Some(CrlsWhole { lists }) = self.cache.lists_to_hand_back() else { return };
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let count = lists.len();
+            match client.post::<()>("/v1/node/crls", &HandedBack { lists }).await {
+                Ok(()) => tracing::warn!(
+                    lists = count,
+                    "the server knew of fewer revocations than this agent; it was handed the lists back"
+                ),
+                Err(error) => {
+                    tracing::error!(error = %with_causes(&error), "the server knows of fewer revocations than this agent, and did not take the lists back");
+                }
+            }
+        });
     }
 
     fn opened(&self) {

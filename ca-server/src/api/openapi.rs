@@ -13,13 +13,16 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use trust_domains::SpiffeBundle;
 use trust_domains::wire::admin::{
     ApplyEntries, ApplyOutcome, Count, CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryView, Health, MintJwtRequest, MintWitRequest,
-    MintedToken, NodeView, Page, TokenCreated, TokenRequest, TokenView, WaitOutcome, WaitRequest, WitChallenge,
+    MintedToken, NodeView, Page, RekeyRequest, Rekeyed, RevocationView, RevokeRequest, Revoked, TokenCreated, TokenRequest, TokenView, WaitOutcome,
+    WaitRequest, WitChallenge,
 };
 use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::authorities::{AuthorityView, Because, ClockAccepted, OrderAnswer, PrepareRequest, ReplaceRequest, ReplacementView};
 use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
+use trust_domains::wire::crls::HandedBack;
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
 use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssueWitRequest};
+use trust_domains::wire::upstreams::{CrossSign, CrossView, Csr, CsrRequest};
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use document::{Call, Document};
@@ -83,6 +86,7 @@ fn node_calls(document: Document) -> Document {
             .takes::<IssueWitRequest>()
             .gives::<IssueTokensResponse>(),
         )
+        .node(Call::new(Post, "/v1/node/crls", "Hands back revocation lists that the server has forgotten.").takes::<HandedBack>())
         .node(Call::new(Post, "/v1/node/leave", "Takes the node out of the trust domain."))
 }
 
@@ -136,6 +140,16 @@ fn admin_calls(document: Document) -> Document {
         .admin(Call::new(Get, "/v1/admin/nodes/{name}", "Shows a node.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/ban", "Bans a node: its streams end.").gives::<NodeView>())
         .admin(Call::new(Post, "/v1/admin/nodes/{name}/evict", "Forgets a node: it may join again.").gives::<NodeView>())
+        .admin(
+            Call::new(Post, "/v1/admin/revocations", "Revokes X509-SVIDs.")
+                .takes::<RevokeRequest>()
+                .gives::<Revoked>(),
+        )
+        .admin(
+            Call::new(Get, "/v1/admin/revocations", "Lists what is revoked and has not ended.")
+                .query(&["limit", "after"])
+                .gives::<Page<RevocationView>>(),
+        )
         .admin(
             Call::new(Post, "/v1/admin/mint-jwt", "Mints a JWT-SVID for an operator.")
                 .takes::<MintJwtRequest>()
@@ -212,10 +226,31 @@ fn admin_calls(document: Document) -> Document {
             .takes::<Because>()
             .gives::<OrderAnswer>(),
         )
+        .admin(Call::new(Get, "/v1/admin/upstreams", "Lists the cross-certificates by upstream authorities.").gives::<Page<CrossView>>())
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/upstreams/csr",
+                "Makes a certificate request by a root, for an upstream authority.",
+            )
+            .takes::<CsrRequest>()
+            .gives::<Csr>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/upstreams", "Takes a cross-certificate that an upstream authority returned.")
+                .takes::<CrossSign>()
+                .gives::<CrossView>(),
+        )
+        .admin(Call::new(Delete, "/v1/admin/upstreams/{id}", "Removes a cross-certificate."))
         .admin(
             Call::new(Get, "/v1/admin/audit", "Reads the journal, and follows it.")
                 .query(&["after", "last", "follow", "limit"])
                 .streams::<AuditRecord>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/rekey", "Wraps the data key of the store by another key source.")
+                .takes::<RekeyRequest>()
+                .gives::<Rekeyed>(),
         )
         .admin(Call::new(Post, "/v1/admin/backup", "Makes a backup of the store, sealed to the recovery key.").gives_octets())
         .admin(Call::new(Get, "/v1/admin/health", "Says how the server is.").gives::<Health>())

@@ -6,7 +6,7 @@ use platform::sealing::Sealer;
 use tokio::sync::watch;
 use trust_domains::clock::SharedClock;
 use trust_domains::join_link::JoinToken;
-use trust_domains::node::{NodeAttestor, NodeRecord, NodeSvid};
+use trust_domains::node::{NodeAttestor, NodeName, NodeRecord, NodeSvid};
 use trust_domains::problem::Coded as _;
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::encoding::Base64;
@@ -17,8 +17,10 @@ use super::error::{AttestError, TokenError};
 use super::identity::NodeRefused;
 use super::promotions::Promotions;
 use super::renew::RenewalGrace;
+use super::repeated::RepeatedRefusals;
 use super::restored::RestoreWindow;
 use super::token::{Admission, TokenId, TokenRecord};
+use super::x509pop::{Presented, X509PopPolicy};
 use crate::decisions::{Cause, DecisionLog};
 use crate::issuance::{Issuance, IssuedSvid, PreparedSvid};
 use crate::registry::{HeldNode, Registry, records};
@@ -45,6 +47,10 @@ pub struct Attestation {
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
     /// How long after its end a node SVID may be renewed.
     pub renewal_grace: RenewalGrace,
+    /// Which certificates admit nodes, if any do.
+    pub x509pop: Option<X509PopPolicy>,
+    /// Which refusals of certificates were recorded lately.
+    pub certificate_refusals: RepeatedRefusals,
     /// When nodes gave up keys.
     pub promotions: Promotions,
     /// Whether this store was restored a short while ago.
@@ -62,12 +68,22 @@ struct Admitted {
 }
 
 impl Attestation {
-    /// Admits a node that holds a join token and the key it presents.
+    /// Admits a node that holds a join token, or the key of a certificate, and the key it presents.
     ///
     /// # Errors
     /// Possession is not proved, the token is not good for this key, the node is banned, or the SVID cannot be recorded or issued.
     pub async fn attest(&self, exporter: &[u8; EXPORTER_LEN], request: &AttestRequest, trace_id: &str) -> Result<NodeCredential, AttestError> {
-        let Evidence::JoinToken { token } = &request.evidence;
+        let token = match &request.evidence {
+            Evidence::JoinToken { token } => token,
+            Evidence::X509Pop { chain, algorithm, signature } => {
+                let presented = Presented {
+                    chain,
+                    algorithm: *algorithm,
+                    signature: &signature.0,
+                };
+                return self.attest_by_certificate(&presented, exporter, request, trace_id).await;
+            }
+        };
         let cause = Cause {
             actor: format!("token:{}", TokenId::of(token)),
             trace_id: trace_id.to_owned(),
@@ -102,6 +118,7 @@ impl Attestation {
     async fn admit(&self, token: &JoinToken, public_key: &PublicKey, cause: &Cause) -> Result<NodeCredential, AttestError> {
         let admitted = self.token(token, public_key)?;
         let node = SpiffeId::agent(&self.trust_domain, NodeAttestor::JoinToken, &admitted.record.node);
+        self.refuse_taken(&admitted.record.node, &node)?;
         let known = self.known_node(&node)?;
         let prepared = self.issuance.prepare_node_svid(&node, public_key, &cause.actor, &cause.trace_id)?;
         let commit = match admitted.admission {
@@ -124,6 +141,17 @@ impl Attestation {
             modified: held.modified,
             admission,
         })
+    }
+
+    /// A join token names its node when it is made; meanwhile one of that name may have joined otherwise.
+    fn refuse_taken(&self, name: &NodeName, node: &SpiffeId) -> Result<(), AttestError> {
+        match self.registry.view(|state| state.nodes.named(name).cloned()) {
+            Some(held) if held.record.spiffe_id() != node => Err(AttestError::NameTaken {
+                name: name.clone(),
+                by: held.record.attestation(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the node of this name if there is one; a ban is not lifted by a link.

@@ -1,12 +1,13 @@
 //! Why a node is not admitted.
 
+use platform::files::FileError;
 use platform::random::RandomError;
 use thiserror::Error;
-use trust_domains::Timestamp;
-use trust_domains::node::NotAnAgentId;
+use trust_domains::node::{NameRefused, NodeAttestor, NodeName, NotAnAgentId};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::{PublicKeyError, SignatureInvalid};
-use trust_domains::x509::{ParseCertificateError, VerifyError};
+use trust_domains::x509::{ParseCertificateError, PopAuthoritiesRefused, PopRefused, VerifyError};
+use trust_domains::{SpiffeId, Timestamp};
 
 use super::identity::NodeRefused;
 use super::token::SealedTokenError;
@@ -45,6 +46,22 @@ impl Coded for TokenError {
 /// Why a node gets no node SVID.
 #[derive(Debug, Error)]
 pub enum AttestError {
+    /// The files of the authorities of nodes' certificates do not hold what they should.
+    #[error("the authorities of nodes' certificates (--x509pop-ca, --x509pop-crl) cannot be used")]
+    Authorities(#[from] PopAuthoritiesRefused),
+    /// A file of the authorities of nodes' certificates cannot be read.
+    #[error("the authorities of nodes' certificates (--x509pop-ca, --x509pop-crl) cannot be read")]
+    AuthoritiesFile {
+        /// Why.
+        #[source]
+        source: FileError,
+    },
+    /// The certificate admits no node.
+    #[error("the node's certificate is not accepted: {0}")]
+    Certificate(#[source] PopRefused),
+    /// No certificate admits a node here.
+    #[error("this server admits no node by a certificate")]
+    CertificatesOff,
     /// The change was not committed.
     #[error("the node cannot be recorded")]
     Commit(#[from] CommitError),
@@ -74,6 +91,23 @@ pub enum AttestError {
     /// The new key is the old one: renewing it would prolong what may have leaked.
     #[error("the new key is the node's current one")]
     KeyUnchanged,
+    /// The certificate gives the node no name.
+    #[error(transparent)]
+    Name(#[from] NameRefused),
+    /// A node that joined otherwise has the name.
+    #[error("the name {name} is that of a node that joined by {by}")]
+    NameTaken {
+        /// The name.
+        name: NodeName,
+        /// How that one joined.
+        by: NodeAttestor,
+    },
+    /// The node is there, with another key.
+    #[error("node {node} is connected with another key")]
+    NodeConnected {
+        /// The node.
+        node: SpiffeId,
+    },
     /// The connection, or the SVID in the body, does not speak for a node.
     #[error(transparent)]
     Node(#[from] NodeRefused),
@@ -121,10 +155,21 @@ pub enum AttestError {
     },
 }
 
+impl From<PopRefused> for AttestError {
+    fn from(refused: PopRefused) -> Self {
+        Self::Certificate(refused)
+    }
+}
+
 impl Coded for AttestError {
     fn code(&self) -> Code {
         match self {
+            Self::Authorities(_) | Self::AuthoritiesFile { .. } => Code::FileUnavailable,
+            Self::Certificate(refused) => refused.code(),
+            Self::CertificatesOff | Self::NameTaken { .. } => Code::AttestationRefused,
             Self::Commit(error) => error.code(),
+            Self::Name(refused) => refused.code(),
+            Self::NodeConnected { .. } => Code::NodeConnected,
             Self::GraceOff { .. } | Self::GraceOver { .. } => Code::NodeExpired,
             Self::Issue(error) => error.code(),
             Self::Journal(error) => error.code(),
@@ -142,7 +187,12 @@ impl Coded for AttestError {
 
     fn hint(&self) -> String {
         match self {
+            Self::Authorities(_) | Self::AuthoritiesFile { .. } => "on the server, look at the files of --x509pop-ca and --x509pop-crl".to_owned(),
+            Self::Certificate(refused) => refused.hint(),
+            Self::CertificatesOff => "start the server with --x509pop-ca FILE, or join by a link: troth token create".to_owned(),
             Self::Issue(error) => error.hint(),
+            Self::Name(_) => "use a certificate that the server's --x509pop-name fits, or another template".to_owned(),
+            Self::NameTaken { name, .. } => format!("evict that node (troth node evict {name}), or let --x509pop-name make other names"),
             Self::NotEnded { .. } => "connect with the SVID and renew it there".to_owned(),
             Self::TooManyTokens { .. } => "delete some: troth token list, troth token delete ID".to_owned(),
             Self::Ttl { .. } => "choose a life in these bounds: troth token create --ttl 10m".to_owned(),

@@ -10,7 +10,7 @@ use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::KeyHash;
 use trust_domains::x509::VerifiedPeer;
-use trust_domains::{SpiffeId, Timestamp};
+use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use crate::issuance::AuthenticatedCaller;
 use crate::registry::Registry;
@@ -65,6 +65,14 @@ pub enum NodeRefused {
         /// The node.
         node: SpiffeId,
     },
+    /// The SVID of the connection was revoked.
+    #[error("the SVID of node {node} with serial {serial} was revoked")]
+    Revoked {
+        /// The node.
+        node: SpiffeId,
+        /// The serial.
+        serial: Serial,
+    },
     /// There is no such node; a workload's SVID lands here too.
     #[error("there is no node {presented}")]
     Unknown {
@@ -84,6 +92,7 @@ impl Coded for NodeRefused {
             Self::NoCertificate => Code::NodeRequired,
             Self::NotRestored { .. } => Code::NodeNotRestored,
             Self::RecordOutdated { .. } => Code::NodeRecordOutdated,
+            Self::Revoked { .. } => Code::NodeRevoked,
         }
     }
 }
@@ -109,6 +118,7 @@ pub struct AuthenticatedNode {
     spiffe_id: SpiffeId,
     key: KeyHash,
     ends_at: Timestamp,
+    serial: Serial,
     issuer: Option<AuthorityId>,
 }
 
@@ -129,6 +139,7 @@ impl AuthenticatedNode {
             spiffe_id: peer.spiffe_id().clone(),
             key: *peer.key_hash(),
             ends_at: peer.not_after(),
+            serial: *peer.serial(),
             issuer: peer.issuer_key_id().and_then(|id| id.parse().ok()),
         }
     }
@@ -141,7 +152,15 @@ impl AuthenticatedNode {
         if now >= self.ends_at {
             return Err(NodeRefused::ConnectionExpired { ended_at: self.ends_at });
         }
-        registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))
+        registry.view(|state| judge(&self.spiffe_id, state.nodes.find(&self.spiffe_id).map(|held| &*held.record), &self.key))?;
+        // After the record: a banned node hears that it is banned.
+        if registry.is_revoked(&self.serial) {
+            return Err(NodeRefused::Revoked {
+                node: self.spiffe_id.clone(),
+                serial: self.serial,
+            });
+        }
+        Ok(())
     }
 
     /// Refuses a node whose SVID one of these authorities signed: it may renew it, and nothing else. A stream that is open goes on until the node uses the

@@ -150,6 +150,12 @@ impl Attestation {
 
     /// Says whether a proved key may renew, by the node's record as it is now; returns the SVID that the record is too old to know.
     fn judge_renewal<'a>(&self, proved: &Proved<'a>, record: &NodeRecord) -> Result<Option<&'a VerifiedPeer>, NodeRefused> {
+        if let Some(peer) = proved.peer.filter(|peer| self.registry.refuses_renewal(peer)) {
+            return Err(NodeRefused::Revoked {
+                node: proved.node.clone(),
+                serial: *peer.serial(),
+            });
+        }
         match (self.judge_proof(proved.node, record, &proved.key, proved.accepted_at), proved.peer) {
             (Err(refused @ NodeRefused::KeyReplaced { .. }), Some(peer)) => match self.after_restore(refused, peer) {
                 NodeRefused::RecordOutdated { .. } => Ok(Some(peer)),

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, Notify, watch};
 use trust_domains::clock::SharedClock;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, AuthorityPolicy, AuthorityProblem};
 use trust_domains::plan::clock_evidence::ClockVerdict;
 use trust_domains::public_key::KeyHash;
+use trust_domains::x509::PermittedNames;
 use trust_domains::{Reading, TrustBundle, TrustDomain};
 
 use super::clock_guard::ClockGuard;
 use super::issuer::Issuer;
+use super::key::KeyError;
 use super::key_store::{KeyStore, Vault};
 use super::loading::{LoadAuthoritiesError, read_set, stored_time};
 use super::set::AuthoritySet;
@@ -25,7 +27,7 @@ use crate::seal::SealedRecords;
 use crate::store::SharedStore;
 
 /// How the authorities of this server live.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AuthoritySettings {
     /// The bounds of the plan.
     pub policy: AuthorityPolicy,
@@ -33,6 +35,8 @@ pub struct AuthoritySettings {
     pub skew: Duration,
     /// How often relying parties shall fetch the bundle.
     pub refresh_hint: Duration,
+    /// What issuing CAs that are made from now on are constrained to.
+    pub permitted: PermittedNames,
 }
 
 /// The authorities of a running server.
@@ -47,6 +51,8 @@ pub struct Authorities {
     pub(super) witness: Arc<dyn BundleWitness>,
     pub(super) guard: ClockGuard,
     pub(super) set: ArcSwap<AuthoritySet>,
+    /// The upstream authority whose files the configuration names, by its key, once they could be read.
+    pub(super) configured_upstream: ArcSwapOption<AuthorityId>,
     pub(super) bundle: watch::Sender<Arc<TrustBundle>>,
     pub(super) tainted: watch::Sender<Arc<[AuthorityId]>>,
     pub(super) problems: watch::Sender<Arc<[AuthorityProblem]>>,
@@ -55,6 +61,8 @@ pub struct Authorities {
     pub(super) looking: Mutex<()>,
     /// Wakes the loop: an operator ordered something.
     pub(super) wake: Notify,
+    /// Wakes the loop of the cross-certificates: the authorities changed.
+    pub(super) wake_upstream: Notify,
 }
 
 impl Authorities {
@@ -89,12 +97,14 @@ impl Authorities {
             witness,
             guard,
             set: ArcSwap::from_pointee(set),
+            configured_upstream: ArcSwapOption::empty(),
             bundle,
             tainted,
             problems,
             crls_in_use: AtomicBool::new(false),
             looking: Mutex::new(()),
             wake: Notify::new(),
+            wake_upstream: Notify::new(),
         }))
     }
 
@@ -155,14 +165,19 @@ impl Authorities {
         self.guard.judge(now).allows_destroying()
     }
 
-    /// Returns the root above the issuing CA that signs now, in DER; `None` when no root is active and valid.
+    /// Returns the root above an issuing CA, both in DER; `None` when either is not held any more.
     #[must_use]
-    pub fn active_root(&self) -> Option<Arc<[u8]>> {
+    pub fn root_above(&self, issuing: &[u8]) -> Option<Arc<[u8]>> {
+        self.set.load().root_above(issuing)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn active_root(&self) -> Option<Arc<[u8]>> {
         self.set.load().root(self.clock.now().wall).map(|root| Arc::clone(root.certificate()))
     }
 
-    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, and the one that will. One that is on its way out is not
-    /// among them, however long members still believe it.
+    /// Returns the roots that a new node shall believe the server by, in DER: the one that signs, the one that will, and one under which the server's own
+    /// SVID may still be. One that is tainted is not among them, however long members still believe it.
     #[must_use]
     pub fn join_roots(&self) -> Vec<Arc<[u8]>> {
         self.set.load().join_roots()
@@ -209,6 +224,27 @@ impl Authorities {
     #[must_use]
     pub fn problems(&self) -> watch::Receiver<Arc<[AuthorityProblem]>> {
         self.problems.subscribe()
+    }
+
+    /// Looks whether every key that signs from now on is where it should be: keys in this process are.
+    ///
+    /// # Errors
+    /// When the token with the keys is away, or has not got one of them.
+    pub async fn check_keys(&self) -> Result<(), KeyError> {
+        let (set, now) = (self.set(), self.clock.now().wall);
+        self.keys.check(&set.needed_keys(now)).await
+    }
+
+    /// Names the authorities whose keys are in a token: a backup does not have them.
+    #[must_use]
+    pub fn keys_in_token(&self) -> Vec<String> {
+        self.set.load().keys_in_token()
+    }
+
+    /// Returns what is wrong with the token of the keys, and each change of it; `None` where none is used.
+    #[must_use]
+    pub fn key_trouble(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.keys.trouble()
     }
 }
 

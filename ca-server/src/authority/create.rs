@@ -8,12 +8,13 @@ use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
+use trust_domains::x509::PermittedNames;
 use trust_domains::{Timestamp, TrustDomain};
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::{AuthorityKey, KeyError};
 use super::key_store::KeyStore;
-use super::record::{AuthorityRecord, FORMAT, Notes, TokenKeyRecord, token_format};
+use super::record::{AuthorityRecord, Notes, TokenKeyRecord, ca_format, token_format};
 use super::shape;
 use super::stored_key::StoredKey;
 use crate::issuance::Recorder;
@@ -64,7 +65,16 @@ impl Coded for CreateError {
         match self {
             Self::Journal(error) => error.code(),
             Self::Prepare(error) => error.code(),
-            Self::Encode(_) | Self::Issuer(_) | Self::Key(_) | Self::Sign(_) => Code::Internal,
+            Self::Key(error) => error.code(),
+            Self::Sign(error) => error.code(),
+            Self::Encode(_) | Self::Issuer(_) => Code::Internal,
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Key(error) => error.hint(),
+            _ => self.code().facts().hint.to_owned(),
         }
     }
 }
@@ -77,13 +87,15 @@ pub(crate) struct Making<'a> {
     pub(crate) now: Timestamp,
     pub(crate) skew: Duration,
     pub(crate) not_after: Timestamp,
+    /// What an issuing CA is constrained to.
+    pub(crate) permitted: &'a PermittedNames,
     pub(crate) actor: &'a str,
 }
 
 impl Making<'_> {
     /// Makes a root: it certifies itself.
     pub(crate) async fn root(&self, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, stored) = self.keys.make().await?;
+        let (key, stored) = self.keys.make(self.trust_domain, AuthorityKind::X509Root).await?;
         let params = shape::root(self.trust_domain, key.public().key_id(), self.not_before(), self.not_after)?;
         let signer = Arc::new(Issuer::self_signing(&params, key.clone())?);
         let certificate = self.certify(&signer, params, &key).await?;
@@ -92,19 +104,19 @@ impl Making<'_> {
 
     /// Makes an issuing CA under a root. It ends with the root at the latest, and starts no sooner.
     pub(crate) async fn issuing(&self, root: &Arc<Issuer>, phase: Phase) -> Result<NewAuthority, CreateError> {
-        let (key, stored) = self.keys.make().await?;
+        let (key, stored) = self.keys.make(self.trust_domain, AuthorityKind::X509Issuing).await?;
         let not_before = self.not_before().max(root.not_before());
         let not_after = self.not_after.min(root.not_after());
-        let params = shape::issuing(self.trust_domain, key.public().key_id(), not_before, not_after)?;
+        let params = shape::issuing(self.trust_domain, key.public().key_id(), self.permitted, not_before, not_after)?;
         let certificate = self.certify(root, params, &key).await?;
         self.finish(AuthorityKind::X509Issuing, phase, Some(root.id().clone()), certificate, key, stored)
     }
 
     /// Makes a key that signs tokens; one that is active is published from the start.
     pub(crate) async fn token_key(&self, kind: AuthorityKind, algorithm: TokenAlgorithm, phase: Phase) -> Result<NewTokenKey, CreateError> {
-        let (key, stored) = self.keys.make_token_key(algorithm).await?;
+        let (key, stored) = self.keys.make_token_key(self.trust_domain, kind, algorithm).await?;
         let record = TokenKeyRecord {
-            format: token_format(algorithm),
+            format: token_format(algorithm, &stored),
             kind,
             phase,
             created_at: self.now,
@@ -150,7 +162,7 @@ impl Making<'_> {
         stored: StoredKey,
     ) -> Result<NewAuthority, CreateError> {
         let record = AuthorityRecord {
-            format: FORMAT,
+            format: ca_format(&stored),
             kind,
             phase,
             created_at: self.now,

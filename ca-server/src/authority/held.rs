@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
-use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Phase, Publication};
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Missing, Phase, Publication};
 use trust_domains::public_key::KeyHash;
 use trust_domains::{Timestamp, TrustBundle};
 
@@ -13,6 +13,7 @@ use super::issuer::{Issuer, IssuerError};
 use super::key::KeyError;
 use super::key_store::KeyStore;
 use super::record::{AuthorityRecord, FORMAT, Header, Notes, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
+use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::witness::BundleWitness;
 use crate::seal::{SealError, SealedRecords};
@@ -215,6 +216,14 @@ impl Held {
         }
     }
 
+    /// Returns the stored form of its key.
+    pub(super) fn stored_key(&self) -> &StoredKey {
+        match &self.authority {
+            Authority::Ca(record, _) => &record.private_key,
+            Authority::Token(record, _) => &record.private_key,
+        }
+    }
+
     /// Returns it as a CA, if it is one.
     pub(super) fn ca(&self) -> Option<(&AuthorityRecord, &Arc<Issuer>)> {
         match &self.authority {
@@ -291,17 +300,25 @@ impl Held {
         }
     }
 
-    /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them.
-    pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp) -> AuthorityState {
+    /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them: to know one that comes, or to give up one that an order
+    /// takes away.
+    pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp, is_going: bool) -> AuthorityState {
         let is_waited_for = match self.phase() {
-            Phase::Prepared | Phase::Revoked | Phase::Tainted => true,
+            Phase::Prepared => true,
+            Phase::Revoked | Phase::Tainted => is_going,
             Phase::Active | Phase::Old => false,
         };
+        // An issuing CA is published when its empty list is out, which may be a moment later than the commit that says so.
+        let shown_since = match self.kind() {
+            AuthorityKind::X509Issuing if self.phase() == Phase::Prepared => witness.list_out_since(self.id()).unwrap_or(u64::MAX).max(self.modified),
+            AuthorityKind::Jwt | AuthorityKind::Wit | AuthorityKind::X509Issuing | AuthorityKind::X509Root => self.modified,
+        };
+        let ask = |witness: &dyn Fn() -> Missing| if is_waited_for { witness() } else { Missing::default() };
         let publication = self.published().map(|(at, refreshes)| Publication {
             at,
             refreshes,
-            missing: is_waited_for.then(|| witness.missing(self.modified, now)).unwrap_or_default(),
-            missing_connected: is_waited_for.then(|| witness.missing_connected(self.modified, now)).unwrap_or_default(),
+            missing: ask(&|| witness.missing(shown_since, now)),
+            missing_connected: ask(&|| witness.missing_connected(shown_since, now)),
         });
         AuthorityState {
             id: self.id().clone(),

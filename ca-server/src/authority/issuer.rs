@@ -7,7 +7,9 @@ use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use trust_domains::Timestamp;
 use trust_domains::plan::authority::AuthorityId;
+use trust_domains::x509::PermittedNames;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::key::AuthorityKey;
@@ -22,6 +24,7 @@ pub struct Issuer {
     name: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
+    permitted: PermittedNames,
     certificate: Arc<[u8]>,
     key: AuthorityKey,
 }
@@ -59,7 +62,8 @@ impl Issuer {
             name,
             not_before,
             not_after,
-            certificate,
+            permitted: permitted(&parsed)?,
+            certificate: Arc::clone(&certificate),
             key,
         })
     }
@@ -73,6 +77,15 @@ impl Issuer {
         Self::new(Arc::from(unsigned.der().as_ref()), key)
     }
 
+    /// The same issuer without a thought for its constraints.
+    #[cfg(test)]
+    pub(crate) fn unconstrained_for_test(&self) -> Self {
+        Self {
+            permitted: PermittedNames::default(),
+            ..Self::for_test(self, self.key.clone())
+        }
+    }
+
     /// The same name with another key: for tests that watch the key.
     #[cfg(test)]
     pub(crate) fn for_test(like: &Self, key: AuthorityKey) -> Self {
@@ -84,6 +97,7 @@ impl Issuer {
             name,
             not_before: like.not_before,
             not_after: like.not_after,
+            permitted: like.permitted.clone(),
             certificate,
             key,
         }
@@ -119,6 +133,12 @@ impl Issuer {
         self.not_after
     }
 
+    /// Returns what its certificate constrains it to.
+    #[must_use]
+    pub fn permitted(&self) -> &PermittedNames {
+        &self.permitted
+    }
+
     /// Returns the subject name in DER.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
@@ -133,6 +153,23 @@ impl Issuer {
     pub(crate) fn key(&self) -> &AuthorityKey {
         &self.key
     }
+}
+
+/// Reads the domains that the certificate is constrained to: those count, whatever the configuration says now. Leaves here have no addresses.
+fn permitted(parsed: &X509Certificate<'_>) -> Result<PermittedNames, IssuerError> {
+    let Some(constraints) = parsed.name_constraints().map_err(|_| IssuerError::Unreadable)? else {
+        return Ok(PermittedNames::default());
+    };
+    let trees = constraints.value.permitted_subtrees.iter().flatten();
+    let domains = trees.filter_map(|tree| {
+        if let GeneralName::DNSName(name) = tree.base {
+            Some(name.parse())
+        } else {
+            None
+        }
+    });
+    let domains = domains.collect::<Result<_, _>>().map_err(|_| IssuerError::Unreadable)?;
+    Ok(PermittedNames::new(domains, Vec::new()))
 }
 
 impl std::fmt::Debug for Issuer {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use platform::pkcs11::Pkcs11Error;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use thiserror::Error;
-use trust_domains::jws::Es256Signature;
+use trust_domains::jws::{Es256Signature, TokenAlgorithm};
+use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
 use zeroize::Zeroizing;
 
@@ -35,9 +37,41 @@ pub enum KeyError {
     /// The system gave no key.
     #[error("the system makes no key")]
     Generate,
+    /// The key is in a token, and none was named.
+    #[error("the key is in a PKCS#11 token, and none is configured")]
+    NoToken,
+    /// No key for this algorithm is made in a token.
+    #[error("keys for {algorithm} are not made in a PKCS#11 token")]
+    NotInToken {
+        /// What was asked for.
+        algorithm: TokenAlgorithm,
+    },
+    /// The token does not do its part.
+    #[error("the token of the signing keys cannot be used")]
+    Token(#[from] Pkcs11Error),
     /// The stored octets are not a P-256 key in PKCS#8.
     #[error("the stored key is not a P-256 key")]
     Unreadable,
+}
+
+impl Coded for KeyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Generate | Self::Unreadable => Code::Internal,
+            Self::NoToken => Code::SigningKeyUnavailable,
+            Self::NotInToken { .. } => Code::ConfigInvalid,
+            Self::Token(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NoToken => "name the token: --signing-keys 'pkcs11:token=LABEL?module-path=MODULE.so&pin-source=FILE'".to_owned(),
+            Self::NotInToken { .. } => "sign with ES256 (--jwt-algorithm ES256), or make new keys in the store (--signing-keys store)".to_owned(),
+            Self::Token(error) => error.hint(),
+            Self::Generate | Self::Unreadable => self.code().facts().hint.to_owned(),
+        }
+    }
 }
 
 impl AuthorityKey {

@@ -11,6 +11,7 @@ use super::held::{Held, ReadAuthorityError};
 use super::key_store::KeyStore;
 use super::order_record::OrderRecord;
 use super::set::AuthoritySet;
+use super::upstream::{Cross, CrossSet};
 use crate::seal::{SealError, SealedRecords};
 use crate::store::{Item, Key, Prefix, SharedStore, StoreError};
 
@@ -44,8 +45,16 @@ impl Coded for LoadAuthoritiesError {
         match self {
             Self::Authority(ReadAuthorityError::Seal { source, .. }) | Self::Order(source) | Self::Time(source) => source.code(),
             Self::Authority(ReadAuthorityError::FormatUnknown { .. }) | Self::OrderFormatUnknown { .. } => Code::StoreFormatUnknown,
-            Self::Authority(ReadAuthorityError::Issuer { .. } | ReadAuthorityError::Key { .. } | ReadAuthorityError::Root { .. }) => Code::Internal,
+            Self::Authority(ReadAuthorityError::Key { source, .. }) => source.code(),
+            Self::Authority(ReadAuthorityError::Issuer { .. } | ReadAuthorityError::Root { .. }) => Code::Internal,
             Self::Store(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Authority(ReadAuthorityError::Key { source, .. }) => source.hint(),
+            _ => self.code().facts().hint.to_owned(),
         }
     }
 }
@@ -92,7 +101,9 @@ pub(super) async fn read_set(
     let held = authorities.items.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let orders = store.snapshot(Prefix::ORDERS).await?;
     let orders = orders.items.iter().map(|item| read_order(records, item)).collect::<Result<Vec<_>, _>>()?;
-    Ok(AuthoritySet::new(held, orders, turn))
+    let crosses = store.snapshot(Prefix::UPSTREAMS).await?;
+    let crosses = crosses.items.iter().map(|item| Cross::open(records, item)).collect::<Result<Vec<_>, _>>()?;
+    Ok(AuthoritySet::new(held, orders, CrossSet::new(crosses), turn))
 }
 
 fn read_order(records: &SealedRecords, item: &Item) -> Result<OrderRecord, LoadAuthoritiesError> {

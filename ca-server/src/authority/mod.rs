@@ -7,6 +7,8 @@
 mod authorities;
 mod clock_guard;
 pub(crate) mod create;
+mod crl_signing;
+mod hardware;
 mod held;
 mod issuer;
 mod key;
@@ -20,6 +22,7 @@ mod restored;
 mod running;
 mod set;
 mod shape;
+mod signing_keys;
 mod steps;
 mod stored_key;
 #[cfg(test)]
@@ -28,11 +31,13 @@ mod token_key;
 mod token_signer;
 pub(crate) mod trial;
 mod unavailable;
+pub mod upstream;
 mod views;
 mod witness;
 
 pub use authorities::{Authorities, AuthoritySettings};
 pub use create::CreateError;
+pub use crl_signing::CrlSignError;
 pub use issuer::{Issuer, IssuerError};
 pub use key::{AuthorityKey, KeyError, KeyPlace};
 pub use key_store::{KeyStore, Vault};
@@ -44,11 +49,17 @@ pub use trial::TrialError;
 pub use unavailable::IssuerUnavailable;
 pub use witness::BundleWitness;
 
+pub use signing_keys::SigningKeysError;
+
+pub(crate) use crl_signing::ListingCa;
+pub(crate) use hardware::Hardware;
 pub(crate) use held::authority_key;
+pub(crate) use key_store::NewKeys;
 pub(crate) use public_half::Subject;
 #[cfg(test)]
 pub(crate) use restored::phases;
 pub(crate) use restored::restored;
 pub(crate) use shape::fresh_serial;
+pub(crate) use signing_keys::{open as open_keys, remember as remember_keys};
 #[cfg(test)]
 pub(crate) use tests::forget_token_keys;

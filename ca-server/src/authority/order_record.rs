@@ -65,11 +65,19 @@ impl OrderRecord {
         }
     }
 
-    /// Returns the record of the order at its end.
+    /// Returns the record of the order at its end; what was noted on the way is its outcome where there is nothing else to say.
     pub(super) fn finished(&self, at: Timestamp, outcome: Option<String>) -> Self {
         Self {
             finished_at: Some(at),
-            outcome,
+            outcome: outcome.or_else(|| self.outcome.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the record of an order that went on without somebody.
+    pub(super) fn noting(&self, outcome: String) -> Self {
+        Self {
+            outcome: Some(outcome),
             ..self.clone()
         }
     }

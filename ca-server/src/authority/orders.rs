@@ -3,7 +3,7 @@
 use thiserror::Error;
 use trust_domains::Timestamp;
 use trust_domains::plan::authority::{
-    Asked, AuthorityId, AuthorityKind, AuthorityProblem, AuthorityState, Beside, Extent, Order, OrderId, OrderRefused, Phase,
+    Asked, AuthorityId, AuthorityKind, AuthorityProblem, AuthorityState, Beside, Extent, Order, OrderId, OrderRefused, Phase, TokenPolicy,
 };
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::authorities::{ClockAccepted, MAX_BECAUSE, ReplaceRequest};
@@ -111,33 +111,27 @@ impl Authorities {
 
     async fn make(&self, kind: AuthorityKind, because: String) -> Result<(), OrderError> {
         let (policy, now) = (&self.settings.policy, self.clock.now().wall);
-        match kind {
-            AuthorityKind::X509Root => self.prepare_root(now + policy.root().life().life(), because).await?,
+        let token_life = match kind {
+            AuthorityKind::X509Root => return Ok(self.prepare_root(now + policy.root().life().life(), because).await?),
             AuthorityKind::X509Issuing => {
                 let root = self
                     .set()
                     .root(now)
                     .map(|root| root.id().clone())
                     .ok_or(IssuerUnavailable::NoneActive { now })?;
-                self.prepare_issuing(root, now + policy.issuing().life(), because).await?;
+                return Ok(self.prepare_issuing(root, now + policy.issuing().life(), because).await?);
             }
-            AuthorityKind::Jwt => {
-                self.prepare_token(kind, self.algorithm_of(kind), now + policy.jwt().life().life(), because)
-                    .await?
-            }
-            AuthorityKind::Wit => {
-                let wit = policy.wit().ok_or(IssuerUnavailable::WitDisabled)?;
-                self.prepare_token(kind, self.algorithm_of(kind), now + wit.life().life(), because).await?;
-            }
-        }
-        Ok(())
+            AuthorityKind::Jwt => policy.jwt().life().life(),
+            AuthorityKind::Wit => policy.wit().ok_or(IssuerUnavailable::WitDisabled)?.life().life(),
+        };
+        Ok(self.prepare_token(kind, self.algorithm_of(kind), now + token_life, because).await?)
     }
 
     /// Returns what a new token key signs with: what is configured, or what the one that signs does.
     fn algorithm_of(&self, kind: AuthorityKind) -> trust_domains::jws::TokenAlgorithm {
         let policy = &self.settings.policy;
         let configured = match kind {
-            AuthorityKind::Wit => policy.wit().and_then(|wit| wit.algorithm()),
+            AuthorityKind::Wit => policy.wit().and_then(TokenPolicy::algorithm),
             AuthorityKind::Jwt | AuthorityKind::X509Issuing | AuthorityKind::X509Root => policy.jwt().algorithm(),
         };
         let signs = || self.set().token_key(kind, self.clock.now().wall).map(|key| key.algorithm());

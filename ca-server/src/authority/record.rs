@@ -8,11 +8,12 @@ use trust_domains::wire::encoding::Base64;
 
 use super::stored_key::StoredKey;
 
-/// The version of a CA's record.
-pub(super) const FORMAT: u32 = 1;
+/// The newest version of a CA's record: its key is in a PKCS#11 token. The version before knows keys in the record alone, and one of those is still written
+/// as it was.
+pub(super) const FORMAT: u32 = 2;
 
-/// The newest version of a token key's record: with an algorithm. The version before knows ES256 alone, and one of those is still written as it was.
-pub(super) const TOKEN_FORMAT: u32 = 2;
+/// The newest version of a token key's record: the key is in a PKCS#11 token. The one before has an algorithm, the first knows ES256 alone.
+pub(super) const TOKEN_FORMAT: u32 = 3;
 
 /// The oldest version of any record that is read.
 pub(super) const OLDEST_FORMAT: u32 = 1;
@@ -81,10 +82,19 @@ fn is_none(seconds: &u64) -> bool {
 }
 
 /// Returns the version of a token key's record: the oldest that can tell what it says.
-pub(super) fn token_format(algorithm: TokenAlgorithm) -> u32 {
-    match algorithm {
-        TokenAlgorithm::Es256 => OLDEST_FORMAT,
-        TokenAlgorithm::Rs256 => TOKEN_FORMAT,
+pub(super) fn token_format(algorithm: TokenAlgorithm, key: &StoredKey) -> u32 {
+    match (key, algorithm) {
+        (StoredKey::Token(_), _) => TOKEN_FORMAT,
+        (StoredKey::Pkcs8(_), TokenAlgorithm::Rs256) => TOKEN_FORMAT - 1,
+        (StoredKey::Pkcs8(_), TokenAlgorithm::Es256) => OLDEST_FORMAT,
+    }
+}
+
+/// Returns the version of a CA's record, in the same way.
+pub(super) fn ca_format(key: &StoredKey) -> u32 {
+    match key {
+        StoredKey::Pkcs8(_) => OLDEST_FORMAT,
+        StoredKey::Token(_) => FORMAT,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trust_domains::Timestamp;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityAction, AuthorityKind, AuthorityPlan, AuthorityProblem, AuthorityState, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityPlan, AuthorityProblem, AuthorityState, plan};
 use trust_domains::problem::Coded as _;
 
 use super::authorities::Authorities;
@@ -28,8 +28,9 @@ const LOOK_SOON: Duration = Duration::from_secs(1);
 /// How soon it is asked again in an emergency: three acknowledgements of connected nodes follow each other, and each may come within milliseconds.
 const LOOK_AT_ONCE: Duration = Duration::from_millis(100);
 
-/// How many times the plan is asked in one look. An emergency that waits for nobody takes a dozen steps; a plan that never rests must not spin.
-const MOST_ROUNDS: usize = 24;
+/// How many steps one look takes. An emergency that waits for nobody takes a dozen, and a start after months forgets as many; a plan that never rests must
+/// not spin.
+const MOST_STEPS: usize = 64;
 
 impl Authorities {
     /// Performs the plan whenever there is something to do, until shutdown.
@@ -54,31 +55,21 @@ impl Authorities {
         let _one_at_a_time = self.looking.lock().await;
         // Another replica may have gone on meanwhile.
         self.reload().await?;
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MOST_STEPS {
             let due = self.plan();
             self.publish_problems(due.problems);
-            if due.actions.is_empty() {
-                break;
-            }
-            self.perform_all(due.actions).await?;
-        }
-        self.store_time().await
-    }
-
-    /// Performs what the plan said. Where another replica went first, the plan is asked again about what is there now.
-    async fn perform_all(&self, actions: Vec<AuthorityAction>) -> Result<(), StepError> {
-        for action in actions {
-            match self.perform(action).await {
+            // One at a time: another replica may have committed since, and then the rest of the plan was about something else.
+            let Some(next) = due.actions.into_iter().next() else { break };
+            match self.perform(next).await {
                 Ok(()) => {}
                 Err(error) if error.is_conflict() => {
                     tracing::info!("another replica went first with the authorities");
                     self.reload().await?;
-                    return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.store_time().await
     }
 
     fn pause(&self) -> Duration {
@@ -150,6 +141,7 @@ impl Authorities {
             }
             changed
         });
+        self.wake_upstream.notify_one();
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! What the certificates of the authorities look like (X509-SVID sections 3.2 and 4; RFC 5280 section 4.2.1).
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyIdMethod, KeyUsagePurpose, NameConstraints, SanType,
+};
+use trust_domains::x509::{IpRange, PermittedNames};
 use trust_domains::{Serial, Timestamp, TrustDomain};
 
 use super::public_half::KeyId;
@@ -14,10 +17,31 @@ pub(crate) fn root(trust_domain: &TrustDomain, key: KeyId, not_before: Timestamp
 }
 
 /// Returns the shape of an issuing CA: leaves only below it.
-pub(crate) fn issuing(trust_domain: &TrustDomain, key: KeyId, not_before: Timestamp, not_after: Timestamp) -> Result<CertificateParams, rcgen::Error> {
+pub(crate) fn issuing(
+    trust_domain: &TrustDomain,
+    key: KeyId,
+    permitted: &PermittedNames,
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<CertificateParams, rcgen::Error> {
     let mut params = signing(trust_domain, "Troth issuing CA", key, BasicConstraints::Constrained(0), not_before, not_after)?;
     params.use_authority_key_identifier_extension = true;
+    params.name_constraints = (!permitted.is_empty()).then(|| constraints(permitted));
     Ok(params)
+}
+
+/// The constraints to these names (RFC 5280 section 4.2.1.10). Never to URIs: webpki refuses every chain with such a constraint.
+fn constraints(permitted: &PermittedNames) -> NameConstraints {
+    let dns = permitted.dns().iter().map(|name| GeneralSubtree::DnsName(name.domain().to_owned()));
+    let ip = permitted.ip().iter().map(|range| GeneralSubtree::IpAddress(subnet(*range)));
+    NameConstraints {
+        permitted_subtrees: dns.chain(ip).collect(),
+        excluded_subtrees: Vec::new(),
+    }
+}
+
+fn subnet(range: IpRange) -> CidrSubnet {
+    CidrSubnet::from_addr_prefix(range.address(), range.prefix())
 }
 
 /// keyCertSign and cRLSign from the first day, so that revocation needs no new authority; no extended key usage, which would narrow what is below.

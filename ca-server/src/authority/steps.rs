@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, ForgetReason, Missing, OrderId, Phase, PrepareReason};
+use trust_domains::plan::authority::{AuthorityAction, AuthorityId, AuthorityKind, Extent, ForgetReason, Missing, OrderId, Phase, PrepareReason};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::audit::{AuditEvent, Decision};
 use trust_domains::{SpiffeId, Timestamp};
@@ -71,9 +71,9 @@ impl Coded for StepError {
 }
 
 impl StepError {
-    /// Returns whether another replica went first: then it is looked at again.
+    /// Returns whether another replica went first: it wrote since this one looked, or what the plan named is gone. Then it is looked at again.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Commit(CommitError::Conflict { .. }))
+        matches!(self, Self::Commit(CommitError::Conflict { .. }) | Self::Gone { .. })
     }
 
     /// Returns the text of the lowest cause, for the log.
@@ -176,6 +176,7 @@ impl Authorities {
             true => prepare_text(reason),
             false => format!("{}; without the acknowledgement of {left_behind}", prepare_text(reason)),
         };
+        self.note_left_behind(held.kind(), left_behind).await?;
         let replaced = format!("replaced by {id}");
         self.decide("authority_activated", &id, because.clone()).await?;
         let mut changes = vec![(held, Change::to(Phase::Active, because))];
@@ -185,6 +186,22 @@ impl Authorities {
             changes.push((other, Change::to(Phase::Old, replaced.clone())));
         }
         self.change("authority_activated", changes).await
+    }
+
+    /// Notes in the planned orders about a kind who did not acknowledge the successor in time: it is their outcome. Noted before the successor signs, so that
+    /// a crash between the two leaves nobody out.
+    async fn note_left_behind(&self, kind: AuthorityKind, left_behind: &Missing) -> Result<(), StepError> {
+        if left_behind.is_empty() {
+            return Ok(());
+        }
+        let set = self.set();
+        for record in set.running().filter(|order| order.extent == Extent::Replace && order.kind == kind) {
+            let noted = record.noting(format!("{left_behind} did not acknowledge it"));
+            let mut commit = Commit::new("replacement_noted");
+            commit.writes.push(self.records.put(order_key(&record.id), &noted)?);
+            self.committed(commit).await?;
+        }
+        Ok(())
     }
 
     async fn retire(&self, id: &AuthorityId, replaced_by: &AuthorityId) -> Result<(), StepError> {
@@ -265,6 +282,7 @@ impl Authorities {
             now: self.clock.now().wall,
             skew: self.settings.skew,
             not_after,
+            permitted: &self.settings.permitted,
             actor,
         }
     }
@@ -274,6 +292,8 @@ impl Authorities {
         let set = self.set();
         let held = set.find(&id).ok_or(StepError::Gone { id: id.clone() })?;
         self.decide("authority_forgotten", &id, forget_text(reason)).await?;
+        // Before the record goes, which is the last to know where the key is. After a crash in between it is destroyed already, and the record goes then.
+        self.keys.destroy(held.stored_key()).await;
         let key = authority_key(&id);
         let mut commit = Commit::new("authority_forgotten").unmodified(key.clone(), held.modified).delete(key);
         if let Some(another) = set.another_published(&[&id]).filter(|_| held.is_published()) {
@@ -310,7 +330,7 @@ impl Authorities {
         self.decide_about(action, id, reason).await
     }
 
-    async fn decide_about(&self, action: &'static str, subject: impl std::fmt::Display, reason: String) -> Result<(), StepError> {
+    pub(super) async fn decide_about(&self, action: &'static str, subject: impl std::fmt::Display, reason: String) -> Result<(), StepError> {
         tracing::info!(action, %subject, reason, "an authority changes");
         let decision = Decision {
             action: action.to_owned(),
@@ -324,7 +344,7 @@ impl Authorities {
     }
 
     /// Who acts when nobody asked: the server itself.
-    fn actor(&self) -> String {
+    pub(super) fn actor(&self) -> String {
         SpiffeId::server(&self.trust_domain).as_str().to_owned()
     }
 }

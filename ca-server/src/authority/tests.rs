@@ -8,7 +8,7 @@ use conformance::covers;
 use futures_util::future::BoxFuture;
 use trust_domains::clock::Clock;
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::authority::{AuthoritiesState, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
+use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, AuthorityProblem, Missing, Phase, Signing, plan};
 use trust_domains::plan::clock_evidence::ClockEvidence;
 use trust_domains::problem::{Code, Coded as _};
 use trust_domains::wire::audit::AuditEvent;
@@ -19,6 +19,12 @@ use super::{Authorities, BundleWitness, KeyStore, LoadAuthoritiesError};
 use crate::issuance::tests::world::{NobodyAway, World, settings, trust_domain, with_wit};
 use crate::seal::SealedRecords;
 use crate::store::{Commit, CommitError, Prefix, SharedStore, Snapshot, Store, StoreError, WatchStream};
+
+mod clock;
+mod crashes;
+mod orders;
+mod replicas;
+mod roots;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -187,6 +193,7 @@ async fn a_failure_at_any_commit_of_a_handover_is_made_good_at_the_next_look() {
         let flaky = Arc::new(Flaky {
             store: Arc::clone(&world.store),
             until_failure: AtomicUsize::new(failing),
+            loses_the_answer: false,
         });
         let authorities = load(&world, flaky.clone()).await.unwrap();
         for _ in 0..10 {
@@ -215,10 +222,11 @@ async fn load(world: &World, store: SharedStore) -> Result<Arc<Authorities>, Loa
     .await
 }
 
-/// A store whose commits fail once, after so many.
+/// A store whose commits fail once, after so many: before it is performed, or after, when its answer is lost.
 struct Flaky {
     store: SharedStore,
     until_failure: AtomicUsize,
+    loses_the_answer: bool,
 }
 
 impl Store for Flaky {
@@ -228,9 +236,14 @@ impl Store for Flaky {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {
         match self.until_failure.fetch_sub(1, Ordering::SeqCst) {
-            0 => Box::pin(std::future::ready(Err(CommitError::Unavailable {
-                source: Arc::new(StoreError::Stopped),
-            }))),
+            0 => Box::pin(async move {
+                if self.loses_the_answer {
+                    self.store.commit(commit).await?;
+                }
+                Err(CommitError::Unavailable {
+                    source: Arc::new(StoreError::Stopped),
+                })
+            }),
             _ => self.store.commit(commit),
         }
     }
@@ -281,6 +294,10 @@ struct OneNode {
 impl BundleWitness for OneNode {
     fn concerned(&self, _now: Timestamp) -> usize {
         1
+    }
+
+    fn list_out_since(&self, _: &AuthorityId) -> Option<u64> {
+        Some(0)
     }
 
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {
@@ -354,7 +371,7 @@ async fn a_key_of_rsa_takes_over_where_that_is_configured_and_comes_back_from_th
         authorities.look().await.unwrap();
         authorities
     };
-    let authorities = load(rs256).await;
+    let authorities = load(rs256.clone()).await;
     let made = authorities.jwt_key(world.clock.now()).unwrap();
     assert_eq!(made.algorithm(), TokenAlgorithm::Rs256);
     let signature = made.sign(b"message").unwrap();

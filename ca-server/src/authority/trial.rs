@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
+use trust_domains::entry::CertificateNames;
 use trust_domains::plan::validity::SHORTEST_LIFE;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 use trust_domains::x509::{VerifyError, verify_svid};
@@ -65,6 +66,7 @@ pub(crate) async fn stand(
         public_key: subject.public_key(),
         ttl: SHORTEST_LIFE,
         ends_with: None,
+        names: &CertificateNames::default(),
     };
     let cause = Cause {
         entry: None,

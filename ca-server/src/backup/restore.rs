@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use platform::files::{self, FileError};
 use platform::random::RandomError;
-use platform::sealing::{FileKeySource, KeySourceError, ParseRecoveryKeyError, RecoveryKey};
+use platform::sealing::{KeySource, KeySourceError, KeySourceSpec, Opening, ParseRecoveryKeyError, RecoveryKey};
 use thiserror::Error;
 use trust_domains::clock::SharedClock;
 use trust_domains::node::{NodeName, NodeRecord};
@@ -57,8 +57,8 @@ pub struct RestoreParams {
     pub recovery_key_file: PathBuf,
     /// Where: absent or empty.
     pub data_dir: PathBuf,
-    /// The key file; beside the data directory unless said.
-    pub key_file: Option<PathBuf>,
+    /// What opens the sealed data key from now on; a key file beside the data directory unless said.
+    pub key_source: Option<KeySourceSpec>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -70,8 +70,8 @@ pub struct RestoreReport {
     pub header: BackupHeader,
     /// Where it is.
     pub data_dir: PathBuf,
-    /// Where the key file is.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
     /// The registration entries.
     pub entries: usize,
     /// The nodes.
@@ -105,9 +105,9 @@ pub enum RestoreError {
     /// The journal cannot be made.
     #[error("the journal cannot be made")]
     JournalOpen(#[from] JournalOpenError),
-    /// The key file cannot be used.
-    #[error("the key file cannot be used")]
-    KeyFile(#[from] KeySourceError),
+    /// The key source cannot be used.
+    #[error("the key source cannot be used")]
+    KeySource(#[from] KeySourceError),
     /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -142,7 +142,7 @@ impl Coded for RestoreError {
             Self::Fresh(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::JournalOpen(error) => error.code(),
-            Self::KeyFile(error) => error.code(),
+            Self::KeySource(error) => error.code(),
             Self::Random(_) => Code::Internal,
             Self::Recover(error) => error.code(),
             Self::RecoveryKey { source, .. } => source.code(),
@@ -155,7 +155,7 @@ impl Coded for RestoreError {
     fn hint(&self) -> String {
         match self {
             Self::Fresh(error) => error.hint(),
-            Self::KeyFile(error) => error.hint(),
+            Self::KeySource(error) => error.hint(),
             Self::RecoveryKey { source, .. } => source.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
@@ -171,15 +171,15 @@ impl Coded for RestoreError {
 /// directory that no server runs on, and that says so.
 pub async fn restore(params: RestoreParams) -> Result<RestoreReport, RestoreError> {
     let data_dir = DataDir::new(params.data_dir);
-    let key_file = params.key_file.unwrap_or_else(|| data_dir.default_key_file());
+    let spec = params.key_source.unwrap_or_else(|| KeySourceSpec::File(data_dir.default_key_file()));
     FreshDirectory::check(&data_dir)?;
     let recovery = recovery_key(params.recovery_key_file)?;
     let backup = OpenedBackup::open(&params.from, &recovery)?;
 
     let directory = FreshDirectory::take(&data_dir)?;
-    let (key_source, _) = FileKeySource::create_or_open(&key_file)?;
+    let key_source = seal::open_source(&spec, Opening::New).await?;
     let now = params.clock.now().wall;
-    let planned = Planned::of(&backup, &recovery, &key_source, now)?;
+    let planned = Planned::of(&backup, &recovery, key_source.as_ref(), now)?;
     directory.begin()?;
     let revision = write(&data_dir, &backup, &planned.writes).await?;
     note(&data_dir, &params.clock, backup.header()).await?;
@@ -187,7 +187,7 @@ pub async fn restore(params: RestoreParams) -> Result<RestoreReport, RestoreErro
     Ok(RestoreReport {
         header: backup.header().clone(),
         data_dir: data_dir.path().to_owned(),
-        key_file,
+        key_source: spec,
         entries: planned.entries,
         nodes: planned.nodes,
         banned: planned.banned,
@@ -213,7 +213,7 @@ struct Planned {
 }
 
 impl Planned {
-    fn of(backup: &OpenedBackup, recovery: &RecoveryKey, key_source: &FileKeySource, now: Timestamp) -> Result<Self, RestoreError> {
+    fn of(backup: &OpenedBackup, recovery: &RecoveryKey, key_source: &dyn KeySource, now: Timestamp) -> Result<Self, RestoreError> {
         let place = seal::data_key_place();
         let data_key = backup.records.iter().find(|record| record.key == place);
         let data_key = data_key.ok_or(ReadBackupError::Damaged { what: "its data key" })?;

@@ -35,9 +35,11 @@ impl Old {
         init(InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: old.data_dir().path().to_owned(),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::File(old.recovery_file.clone()),
             jwt_algorithm: Default::default(),
+            upstream: None,
             clock: ManualClock::new(NOW).shared(),
         })
         .await
@@ -77,7 +79,7 @@ impl Old {
             from: from.to_owned(),
             recovery_key_file: self.recovery_file.clone(),
             data_dir: self.directory.path().join(to),
-            key_file: None,
+            key_source: None,
             clock: ManualClock::new(NOW).shared(),
         }
     }
@@ -110,7 +112,9 @@ async fn a_trust_domain_is_restored_with_nothing_but_the_backup_and_the_recovery
     assert_eq!(report.header.revision, before.revision);
 
     let new = SledStore::open(&DataDir::new(&report.data_dir).store(), Disk::real()).unwrap();
-    let opened = open_store(&new, &FileKeySource::open(&report.key_file).unwrap()).await.unwrap();
+    let opened = open_store(&new, &FileKeySource::open(&old.directory.path().join("new.seal.key")).unwrap())
+        .await
+        .unwrap();
     assert_eq!(opened.trust_domain.as_str(), "example.org");
     let after = everything(&new).await;
     assert_ne!(after.revision.epoch, before.revision.epoch);
@@ -206,9 +210,11 @@ async fn a_trust_domain_without_a_recovery_key_has_no_backup() {
     let params = InitParams {
         trust_domain: "example.org".parse().unwrap(),
         data_dir: data_dir.clone(),
-        key_file: None,
+        key_source: None,
+        signing_keys: crate::config::SigningKeysPlace::Store,
         recovery: RecoveryChoice::None,
         jwt_algorithm: Default::default(),
+        upstream: None,
         clock: ManualClock::new(NOW).shared(),
     };
     init(params).await.unwrap();

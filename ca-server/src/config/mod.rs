@@ -4,23 +4,28 @@ mod data_dir;
 mod features;
 mod listen;
 mod raw;
+mod signing_keys;
 mod store_kind;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::paths::Environment;
+use platform::sealing::KeySourceSpec;
 use thiserror::Error;
 use trust_domains::bundle::DEFAULT_REFRESH;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::{TextDuration, format_duration};
+use trust_domains::entry::DnsName;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
+use trust_domains::node::NodeNameTemplate;
 use trust_domains::plan::authority::{
     AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_EMERGENCY_ACK_DEADLINE, DEFAULT_ROOT_LIFE, DEFAULT_TOKEN_KEY_LIFE, RootPolicy, RootPolicyRefused,
     TokenPolicy, TokenPolicyRefused,
@@ -28,16 +33,20 @@ use trust_domains::plan::authority::{
 use trust_domains::plan::clock_evidence::ClockPolicy;
 use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
+use trust_domains::x509::PermittedNames;
 
 pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
+pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
 pub use store_kind::{ParseStoreKindError, StoreKind};
+pub use upstream::UpstreamConfig;
 
-use crate::attestation::RenewalGrace;
+use crate::attestation::{RenewalGrace, X509PopPolicy};
 use crate::authority::AuthoritySettings;
 use crate::issuance::IssuancePolicy;
+use crate::revocation::{CrlBytes, CrlSettings, CrlUse};
 
 /// The life of an issuing CA: a week bounds what a stolen one can do, and leaves days to mend a failed handover.
 pub const DEFAULT_ISSUING_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -56,8 +65,10 @@ pub const SHORTEST_REFRESH_HINT: Duration = Duration::from_secs(1);
 pub struct ServerConfig {
     /// Where the server keeps its data.
     pub data_dir: DataDir,
-    /// The key file.
-    pub key_file: PathBuf,
+    /// What opens the sealed data key.
+    pub key_source: KeySourceSpec,
+    /// Where new keys of authorities are made; `None` for where they were made so far.
+    pub signing_keys: Option<SigningKeysPlace>,
     /// The node API's address.
     pub listen: SocketAddr,
     /// The address that join links name, when it is configured.
@@ -70,6 +81,12 @@ pub struct ServerConfig {
     pub node_ttl: Duration,
     /// How long after the end of its SVID a node may renew it.
     pub renewal_grace: RenewalGrace,
+    /// Which certificates admit nodes, if any do.
+    pub x509pop: Option<X509PopPolicy>,
+    /// The DNS names that entries may have; any where there is none here.
+    pub allow_dns: Vec<DnsName>,
+    /// What issuing CAs are constrained to.
+    pub permitted: PermittedNames,
     /// The longest class that entries may have.
     pub max_class: CredentialClass,
     /// The issuer that JWT-SVIDs name.
@@ -78,10 +95,13 @@ pub struct ServerConfig {
     pub jwt_claims: ClaimNames,
     /// Where the bundle is served to those outside, if it is.
     pub bundle: Option<BundleEndpoint>,
+    /// The upstream authority that certifies the root, if one is configured.
+    pub upstream: Option<UpstreamConfig>,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
+    crl: CrlSettings,
     authority_policy: AuthorityPolicy,
 }
 
@@ -133,6 +153,8 @@ enum OutOfBounds {
     HintTooShort { actual: Duration },
     #[error("the bundle endpoint needs {0} as well")]
     Needs(&'static str),
+    #[error("certificates admit nodes only with x509pop_ca")]
+    NeedsAuthorities,
 }
 
 impl ServerConfig {
@@ -158,6 +180,10 @@ impl ServerConfig {
         let issuing_ttl = duration(mistakes, "issuing_ttl", raw.issuing_ttl.as_deref(), DEFAULT_ISSUING_TTL);
         let node_ttl = duration(mistakes, "node_ttl", raw.node_ttl.as_deref(), DEFAULT_NODE_TTL).and_then(|ttl| mistakes.check("node_ttl", long_enough(ttl)));
         let renewal_grace = duration(mistakes, "renewal_grace", raw.renewal_grace.as_deref(), RenewalGrace::default().0);
+        let x509pop = x509pop(raw, mistakes);
+        let allow_dns = texts(mistakes, "allow_dns", raw.allow_dns.as_deref());
+        let permit_dns = texts(mistakes, "permit_dns", raw.permit_dns.as_deref());
+        let permit_ip = texts(mistakes, "permit_ip", raw.permit_ip.as_deref());
         let max_class = parse(mistakes, "max_class", raw.max_class.as_deref(), || CredentialClass::Slow);
         let clock_skew = duration(mistakes, "clock_skew", raw.clock_skew.as_deref(), DEFAULT_CLOCK_SKEW);
         let clock_skew = clock_skew.and_then(|skew| mistakes.check("clock_skew", small_enough(skew)));
@@ -177,6 +203,7 @@ impl ServerConfig {
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
         let bundle = bundle_endpoint(raw, mistakes);
+        let upstream = upstream::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
@@ -195,9 +222,18 @@ impl ServerConfig {
         let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
         let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
 
+        let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
+        let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
+
         let data_dir = DataDir::new(data_dir?);
+        let key_file = raw.key_file.as_deref().map(Path::new);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        let key_source = mistakes.check("key_source", key_source);
+        let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
+        let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
         Some(Self {
-            key_file: raw.key_file.as_ref().map_or_else(|| data_dir.default_key_file(), PathBuf::from),
+            key_source: key_source?,
+            signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
             data_dir,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
@@ -205,12 +241,21 @@ impl ServerConfig {
             telemetry_listen: telemetry_listen?.0,
             node_ttl: node_ttl?,
             renewal_grace: RenewalGrace(renewal_grace?),
+            x509pop: x509pop?,
+            allow_dns: allow_dns?,
+            permitted: PermittedNames::new(permit_dns?, permit_ip?),
             max_class: max_class?,
             clock_skew: clock_skew?,
             jwt_issuer: jwt_issuer.map_or(Some(None), |issuer| issuer.map(Some))?,
             jwt_claims: jwt_claims?,
             bundle: bundle?,
+            upstream: upstream?,
             bundle_refresh_hint: refresh_hint?,
+            crl: CrlSettings {
+                usage: usage?,
+                max_bytes: max_bytes?.get(),
+                renewal_grace: renewal_grace?,
+            },
             authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
         })
     }
@@ -222,7 +267,14 @@ impl ServerConfig {
             policy: self.authority_policy,
             skew: self.clock_skew,
             refresh_hint: self.bundle_refresh_hint,
+            permitted: self.permitted.clone(),
         }
+    }
+
+    /// Returns how revocation lists go out under this configuration.
+    #[must_use]
+    pub const fn crl_settings(&self) -> CrlSettings {
+        self.crl
     }
 
     /// Returns how certificates and tokens are issued under this configuration.
@@ -251,6 +303,28 @@ fn policy(issuing_ttl: Duration, node_ttl: Duration, max_class: CredentialClass,
         skew,
         ..ClockPolicy::default()
     }))
+}
+
+/// Reads the options of nodes' certificates: the others mean nothing without the authorities.
+fn x509pop(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<X509PopPolicy>> {
+    let names = parse(mistakes, "x509pop_name", raw.x509pop_name.as_deref(), NodeNameTemplate::default);
+    let Some(authorities) = &raw.x509pop_ca else {
+        let alone = [("x509pop_crl", &raw.x509pop_crl), ("x509pop_name", &raw.x509pop_name)];
+        return match alone.into_iter().find(|(_, value)| value.is_some()) {
+            Some((name, _)) => mistakes.check(name, Err(OutOfBounds::NeedsAuthorities)),
+            None => Some(None),
+        };
+    };
+    Some(Some(X509PopPolicy {
+        authorities: PathBuf::from(authorities),
+        crls: raw.x509pop_crl.as_ref().map(PathBuf::from),
+        names: names?,
+    }))
+}
+
+fn texts<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut Mistakes, key: &str, texts: Option<&[String]>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = texts.unwrap_or_default().iter().map(|text| mistakes.check(key, text.parse())).collect();
+    read.into_iter().collect()
 }
 
 /// Reads the three options of the bundle endpoint: all of them, or none.

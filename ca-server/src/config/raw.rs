@@ -3,16 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
+use trust_domains::entry::DnsName;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
+use trust_domains::node::NodeNameTemplate;
+use trust_domains::x509::IpRange;
 
 use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
+use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
 ///
@@ -24,6 +30,11 @@ pub struct RawServerConfig {
     pub data_dir: Option<String>,
     /// The file with the key that opens what is sealed. Default: `DATA_DIR.seal.key`.
     pub key_file: Option<String>,
+    /// What opens what is sealed, `key_file` apart: `file:PATH`, `passphrase`, `passphrase:FILE`, `credential:NAME` or a PKCS#11 URI. Default: the key file.
+    pub key_source: Option<String>,
+    /// Where the keys of authorities are made: `store`, sealed, or a PKCS#11 URI, in a token. Default: where they were made so far, at first the store. Keys
+    /// that exist stay where they are; each is replaced in its time.
+    pub signing_keys: Option<String>,
     /// The node API's address. Default: `0.0.0.0:8443`. Port 0 takes a free one.
     pub listen: Option<String>,
     /// The address that join links name, `HOST:PORT`. Default: a concrete `listen` address, else the host's name.
@@ -67,8 +78,35 @@ pub struct RawServerConfig {
     pub bundle_cert: Option<String>,
     /// The file with the private key of that certificate, in PEM.
     pub bundle_key: Option<String>,
+    /// The file with the certificates of an upstream authority in PEM, the one that signs first, its root last if it is there. Default: none. It is looked at again
+    /// when it changes, and certifies the root; it needs `upstream_key`.
+    pub upstream_cert: Option<String>,
+    /// The file with the private key of the first of them, in PEM. It is read only to sign, and never stored.
+    pub upstream_key: Option<String>,
+    /// Whether that upstream authority issues for this trust domain alone: its root comes into the bundle. Default: as at `server init`, there `false`.
+    pub upstream_dedicated: Option<bool>,
+    /// Whether chains carry the cross-certificate of that upstream authority. Default: as at `server init`, there `false`.
+    pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
+    pub crl: Option<String>,
+    /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
+    /// longer is not sent.
+    pub crl_max_bytes: Option<String>,
+    /// The file with the authorities whose certificates admit nodes (`x509pop`), in PEM. Default: none. It is read again at each attestation.
+    pub x509pop_ca: Option<String>,
+    /// The file with the revocation lists of those authorities, in PEM; read as that one. Default: none, and nothing counts as revoked. With it the issuer of a
+    /// certificate must have a list that is not past its next update.
+    pub x509pop_crl: Option<String>,
+    /// How a node is named by its certificate, as `edge-{cn}`, with `{cn}`, `{dns}`, `{fingerprint}` or `{serial}` in it. Default: `{fingerprint}`.
+    pub x509pop_name: Option<String>,
+    /// The DNS names that certificates of entries may have, each with all names below it. Default: any; only an operator on this machine can write one.
+    pub allow_dns: Option<Vec<String>>,
+    /// The DNS domains that issuing CAs are constrained to (RFC 5280 name constraints), each with all names below it. Default: none, and no constraint.
+    pub permit_dns: Option<Vec<String>>,
+    /// The address ranges that issuing CAs are constrained to, as `10.0.0.0/8`. Default: none, and no constraint.
+    pub permit_ip: Option<Vec<String>>,
     /// The longest class that entries may have: `fast`, `medium` or `slow`. Default: `slow`.
     pub max_class: Option<String>,
     /// How far the clocks of verifiers may be behind this server's, as `60s`. Default: 60 seconds. NotBefore lies this much before the moment of issue.
@@ -80,6 +118,8 @@ impl RawServerConfig {
     pub const KNOWN_KEYS: &'static [KnownKey] = &[
         KnownKey::text::<PathBuf>("data_dir"),
         KnownKey::text::<PathBuf>("key_file"),
+        KnownKey::text::<KeySourceSpec>("key_source"),
+        KnownKey::text::<SigningKeysPlace>("signing_keys"),
         KnownKey::text::<Listen>("listen"),
         KnownKey::text::<ServerAddress>("advertise"),
         KnownKey::text::<StoreKind>("store"),
@@ -99,7 +139,19 @@ impl RawServerConfig {
         KnownKey::text::<Listen>("bundle_listen"),
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
+        KnownKey::text::<PathBuf>("upstream_cert"),
+        KnownKey::text::<PathBuf>("upstream_key"),
+        KnownKey::new("upstream_dedicated", KeyValue::Bool),
+        KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::text::<CrlUse>("crl"),
+        KnownKey::text::<CrlBytes>("crl_max_bytes"),
+        KnownKey::text::<PathBuf>("x509pop_ca"),
+        KnownKey::text::<PathBuf>("x509pop_crl"),
+        KnownKey::text::<NodeNameTemplate>("x509pop_name"),
+        KnownKey::new("allow_dns", KeyValue::Texts(as_text::<DnsName>)),
+        KnownKey::new("permit_dns", KeyValue::Texts(as_text::<DnsName>)),
+        KnownKey::new("permit_ip", KeyValue::Texts(as_text::<IpRange>)),
         KnownKey::text::<CredentialClass>("max_class"),
         KnownKey::text::<TextDuration>("clock_skew"),
     ];
@@ -115,9 +167,13 @@ impl RawServerConfig {
     /// Lays these options over others: where one is absent here, the other counts.
     #[must_use]
     pub fn over(self, under: Self) -> Self {
+        // The two are one option: whoever names one here does not mean the other there.
+        let names_source = self.key_file.is_some() || self.key_source.is_some();
         Self {
+            key_source: self.key_source.or(under.key_source.filter(|_| !names_source)),
+            signing_keys: self.signing_keys.or(under.signing_keys),
             data_dir: self.data_dir.or(under.data_dir),
-            key_file: self.key_file.or(under.key_file),
+            key_file: self.key_file.or(under.key_file.filter(|_| !names_source)),
             listen: self.listen.or(under.listen),
             advertise: self.advertise.or(under.advertise),
             store: self.store.or(under.store),
@@ -137,7 +193,19 @@ impl RawServerConfig {
             bundle_listen: self.bundle_listen.or(under.bundle_listen),
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
+            upstream_cert: self.upstream_cert.or(under.upstream_cert),
+            upstream_key: self.upstream_key.or(under.upstream_key),
+            upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
+            send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            crl: self.crl.or(under.crl),
+            crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
+            x509pop_ca: self.x509pop_ca.or(under.x509pop_ca),
+            x509pop_crl: self.x509pop_crl.or(under.x509pop_crl),
+            x509pop_name: self.x509pop_name.or(under.x509pop_name),
+            allow_dns: self.allow_dns.or(under.allow_dns),
+            permit_dns: self.permit_dns.or(under.permit_dns),
+            permit_ip: self.permit_ip.or(under.permit_ip),
             max_class: self.max_class.or(under.max_class),
             clock_skew: self.clock_skew.or(under.clock_skew),
         }

@@ -23,7 +23,8 @@ fn made(text: &str) -> Result<ServerConfig, ConfigMistakes> {
 fn without_a_word_the_defaults_are_those_of_the_manual() {
     let config = made("").unwrap();
     assert_eq!(config.data_dir.path().to_str(), Some("/var/lib/troth/server"));
-    assert_eq!(config.key_file.to_str(), Some("/var/lib/troth/server.seal.key"));
+    assert_eq!(config.key_source.to_string(), "file:/var/lib/troth/server.seal.key");
+    assert_eq!(config.signing_keys, None);
     assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
     assert_eq!(config.telemetry_listen.unwrap().to_string(), "127.0.0.1:9464");
     assert_eq!(
@@ -61,6 +62,9 @@ fn every_option_can_stand_in_the_file() {
         bundle_listen = "127.0.0.1:8444"
         bundle_cert = "/etc/troth/bundle.pem"
         bundle_key = "/etc/troth/bundle.key"
+        upstream_cert = "/etc/troth/corporate.pem"
+        upstream_key = "/etc/troth/corporate.key"
+        upstream_dedicated = true
         bundle_refresh_hint = "10s"
         max_class = "fast"
         clock_skew = "30s"
@@ -68,7 +72,7 @@ fn every_option_can_stand_in_the_file() {
     )
     .unwrap();
     assert_eq!(config.data_dir.path().to_str(), Some("/srv/troth"));
-    assert_eq!(config.key_file.to_str(), Some("/etc/troth/seal.key"));
+    assert_eq!(config.key_source.to_string(), "file:/etc/troth/seal.key");
     assert_eq!(config.listen.to_string(), "[::1]:0");
     assert_eq!(config.advertise.as_ref().unwrap().to_string(), "ca.example.org:8443");
     assert_eq!((config.telemetry_listen, config.store), (None, StoreKind::Sled));
@@ -80,6 +84,9 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!(config.jwt_claims.iter().collect::<Vec<_>>(), ["scope", "tier"]);
     let bundle = config.bundle.as_ref().unwrap();
     assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
+    let upstream = config.upstream.as_ref().unwrap();
+    assert_eq!(upstream.files.key.to_str(), Some("/etc/troth/corporate.key"));
+    assert_eq!((upstream.used.is_dedicated, upstream.used.is_sent), (Some(true), None));
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
     assert_eq!(config.authority_settings().policy.jwt().algorithm(), Some(TokenAlgorithm::Rs256));
@@ -93,6 +100,8 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
     let RawServerConfig {
         data_dir,
         key_file,
+        key_source,
+        signing_keys,
         listen,
         advertise,
         store,
@@ -112,13 +121,27 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         bundle_listen,
         bundle_cert,
         bundle_key,
+        upstream_cert,
+        upstream_key,
+        upstream_dedicated,
+        send_cross_certificate,
         bundle_refresh_hint,
+        crl,
+        crl_max_bytes,
+        x509pop_ca,
+        x509pop_crl,
+        x509pop_name,
+        allow_dns,
+        permit_dns,
+        permit_ip,
         max_class,
         clock_skew,
     } = RawServerConfig::default();
     let fields = [
         data_dir,
         key_file,
+        key_source,
+        signing_keys,
         listen,
         advertise,
         store,
@@ -138,7 +161,19 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         bundle_listen,
         bundle_cert,
         bundle_key,
+        upstream_cert,
+        upstream_key,
+        upstream_dedicated.map(|_| String::new()),
+        send_cross_certificate.map(|_| String::new()),
         bundle_refresh_hint,
+        crl,
+        crl_max_bytes,
+        x509pop_ca,
+        x509pop_crl,
+        x509pop_name,
+        allow_dns.map(|_| String::new()),
+        permit_dns.map(|_| String::new()),
+        permit_ip.map(|_| String::new()),
         max_class,
         clock_skew,
     ];
@@ -148,9 +183,26 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
     }
 }
 
+#[test]
+fn a_key_source_is_named_once_and_one_in_a_flag_stands_for_the_key_file_of_the_file() {
+    let of = |key_source: Option<&str>, key_file: Option<&str>| RawServerConfig {
+        key_source: key_source.map(str::to_owned),
+        key_file: key_file.map(str::to_owned),
+        ..RawServerConfig::default()
+    };
+    let environment = platform::paths::Environment::default();
+    let both = ServerConfig::new(of(Some("passphrase"), Some("/k")), &environment).unwrap_err();
+    assert!(both.to_string().contains("name one of them"), "{both}");
+    let over = ServerConfig::new(of(Some("passphrase"), None).over(of(None, Some("/k"))), &environment).unwrap();
+    assert_eq!(over.key_source.to_string(), "passphrase");
+    let pin = ServerConfig::new(of(Some("pkcs11:token=t;object=o?module-path=/m.so&pin-value=1234"), None), &environment).unwrap_err();
+    assert!(pin.to_string().contains("pin-source"), "{pin}");
+    assert!(!pin.to_string().contains("1234"), "{pin}");
+}
+
 fn toml_accepts(key: &str) {
     let error = read_toml_text::<RawServerConfig>(&format!("{key} = 7"), RawServerConfig::KNOWN_KEYS).unwrap_err();
-    assert!(error.to_string().contains("expected a"), "{error}");
+    assert!(error.to_string().contains("expected "), "{error}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::authority::{AuthorityKind, DEFAULT_TOKEN_KEY_LIFE, Phase};
 use trust_domains::plan::validity::DEFAULT_CLOCK_SKEW;
 use trust_domains::wire::audit::{AuditEvent, Decision};
+use trust_domains::x509::PermittedNames;
 use trust_domains::{SpiffeId, Timestamp, TrustDomain};
 
 use super::{InitError, ROOT_LIFE};
@@ -37,6 +38,7 @@ impl First {
             now,
             skew: DEFAULT_CLOCK_SKEW,
             not_after: now + ROOT_LIFE,
+            permitted: &PermittedNames::default(),
             actor: actor.as_str(),
         };
         let root = making.root(Phase::Active).await?;

@@ -6,8 +6,8 @@ const ECDSA_WITH_SHA256: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
 
-/// Returns the DER of the certificate that an ECDSA P-256 signature over these octets makes.
-pub(super) fn certificate(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
+/// Returns the DER of the certificate, or of the list (section 5.1), that an ECDSA P-256 signature over these octets makes.
+pub(crate) fn certificate(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
     // The first octet of a BIT STRING counts the unused bits of its last one: none.
     let mut bits = Vec::with_capacity(signature.len() + 1);
     bits.push(0);
@@ -21,6 +21,26 @@ pub(super) fn certificate(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
     push_header(&mut der, BIT_STRING, bits.len());
     der.extend_from_slice(&bits);
     der
+}
+
+/// What an encoder without a key leaves at the end of a certificate: a BIT STRING of one zero octet.
+const STAND_IN: [u8; 4] = [BIT_STRING, 2, 0, 0];
+
+/// Returns a certificate whose stand-in for a signature is replaced by a real one, whatever its algorithm; `None` when it ends in no stand-in.
+pub(crate) fn with_signature(unsigned: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+    let header = match *unsigned.get(1)? {
+        short if short < 0x80 => 2,
+        long => 2 + usize::from(long & 0x7f),
+    };
+    let content = unsigned.get(header..)?.strip_suffix(&STAND_IN)?;
+    let bits = signature.len() + 1;
+    let mut der = Vec::with_capacity(content.len() + bits + 2 * MAX_HEADER);
+    push_header(&mut der, SEQUENCE, content.len() + element_len(bits));
+    der.extend_from_slice(content);
+    push_header(&mut der, BIT_STRING, bits);
+    der.push(0);
+    der.extend_from_slice(signature);
+    Some(der)
 }
 
 fn element_len(content: usize) -> usize {
@@ -47,6 +67,14 @@ fn push_header(der: &mut Vec<u8>, tag: u8, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stand_in_is_replaced_and_nothing_else_is_taken_for_one() {
+        let unsigned = [0x30, 8, 0x30, 2, 5, 0, 0x03, 2, 0, 0];
+        assert_eq!(with_signature(&unsigned, &[7, 9]), Some(vec![0x30, 9, 0x30, 2, 5, 0, 0x03, 3, 0, 7, 9]));
+        assert_eq!(with_signature(&unsigned[..9], &[7]), None);
+        assert_eq!(with_signature(&[0x30, 2, 0x03, 0], &[7]), None);
+    }
 
     #[test]
     fn lengths_are_written_in_the_shortest_form() {

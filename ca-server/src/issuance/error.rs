@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::format_duration;
+use trust_domains::entry::DnsName;
 use trust_domains::jwt_svid::{AudienceRefused, ClaimRefused};
 use trust_domains::plan::validity::ValidityRefused;
 use trust_domains::problem::{Code, Coded};
@@ -74,7 +75,7 @@ impl Coded for IssueError {
             Self::NodeExpired { .. } => Code::NodeExpired,
             Self::NodeKeyReplaced { .. } | Self::NodeUnknown { .. } => Code::NodeUnknown,
             Self::Refused(error) => error.code(),
-            Self::Sign(_) => Code::Internal,
+            Self::Sign(error) => error.code(),
         }
     }
 
@@ -202,6 +203,12 @@ pub enum PrepareError {
         /// When the certificate would.
         not_after: Timestamp,
     },
+    /// A name lies outside of what the issuing CA is constrained to: verifiers would refuse the certificate.
+    #[error("the issuing CA is constrained, and {name} lies outside")]
+    NameNotPermitted {
+        /// The name.
+        name: DnsName,
+    },
     /// No randomness for the serial or the token id.
     #[error("the system gives no randomness")]
     Random,
@@ -222,6 +229,7 @@ impl Coded for PrepareError {
     fn code(&self) -> Code {
         match self {
             Self::Encode(_) | Self::OutlivesIssuer { .. } | Self::Random | Self::SelfCheck { .. } => Code::Internal,
+            Self::NameNotPermitted { .. } => Code::DnsNotAllowed,
             Self::Validity(error) => error.code(),
         }
     }
@@ -236,4 +244,13 @@ pub struct SignError {
     /// What the key said.
     #[source]
     pub source: rcgen::Error,
+}
+
+impl Coded for SignError {
+    fn code(&self) -> Code {
+        match self.source {
+            rcgen::Error::RemoteKeyError => Code::SigningKeyUnavailable,
+            _ => Code::Internal,
+        }
+    }
 }

@@ -8,10 +8,10 @@ mod authorize;
 mod batch;
 mod caller;
 mod challenges;
-mod der;
+pub(crate) mod der;
 pub mod error;
 pub mod prepare;
-mod profile;
+pub(crate) mod profile;
 pub mod recorded;
 mod recorder;
 mod server_identity;
@@ -23,6 +23,8 @@ pub(crate) mod tests;
 pub mod token_stages;
 mod tokens;
 mod wits;
+
+pub(crate) use der::certificate as signed_der;
 
 pub use caller::{AuthenticatedCaller, EntryLookup};
 pub use error::{IssueError, RequestRefused};

@@ -201,7 +201,7 @@ async fn issue(issuance: &Issuance, clock: &SharedClock) -> Result<ServerCredent
 
     let asked = clock.now();
     let svid = issuance.issue_prepared(issuance.prepare_server_svid(&public_key)?).await?;
-    let root = issuance.authorities().active_root();
+    let root = issuance.authorities().root_above(&svid.issuer);
     let chain = svid
         .chain()
         .into_iter()

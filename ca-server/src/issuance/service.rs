@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
+use trust_domains::entry::CertificateNames;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
 use trust_domains::problem::Problem;
 use trust_domains::public_key::PublicKey;
@@ -71,9 +72,15 @@ impl Issuance {
     /// When the whole batch is refused: the node may not ask, the batch is too large, or nothing can be recorded or signed now.
     pub async fn issue_batch(&self, caller: &dyn AuthenticatedCaller, trace_id: &str, requests: Vec<KeyRequest>) -> Result<IssueResponse, IssueError> {
         let answered = self.issue(&Certificates, caller, trace_id, &requests).await?;
-        let issuer = answered.has_signed.then(|| Base64(answered.authority.certificate().to_vec()));
+        let (mut issuers, mut above) = (Vec::new(), Vec::new());
+        if answered.has_signed {
+            issuers.push(Base64(answered.authority.certificate().to_vec()));
+            let crosses = self.authorities.above(&answered.authority, self.clock.now().wall);
+            above.extend(crosses.iter().map(|der| Base64(der.to_vec())));
+        }
         Ok(IssueResponse {
-            issuers: issuer.into_iter().collect(),
+            issuers,
+            above,
             results: answered.answers,
         })
     }
@@ -121,6 +128,7 @@ impl Issuance {
             public_key,
             ttl,
             ends_with: None,
+            names: &CertificateNames::default(),
         };
         let certificate = prepare(&issuer, now.wall, self.policy.skew, &leaf, cause).map_err(RequestRefused::Prepare)?;
         Ok(PreparedSvid {
@@ -143,6 +151,7 @@ impl Issuance {
         Ok(IssuedSvid {
             spiffe_id: signed.spiffe_id,
             leaf: signed.der,
+            above: self.authorities.above(&signed.issuer, issued_at),
             issuer: Arc::clone(signed.issuer.certificate()),
             serial: signed.serial,
             issued_at,
@@ -198,6 +207,7 @@ impl Kind for Certificates {
             public_key: &public_key,
             ttl: grant.entry.x509_ttl(),
             ends_with: grant.entry.expires_at(),
+            names: grant.entry.names(),
         };
         let certificate = prepare(issuer, judge.now, issuance.policy.skew, &leaf, cause(judge, &grant))?;
         Ok((certificate, grant))

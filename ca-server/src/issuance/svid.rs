@@ -36,6 +36,8 @@ pub struct IssuedSvid {
     pub leaf: Vec<u8>,
     /// The certificate of the issuing CA in DER.
     pub issuer: Arc<[u8]>,
+    /// What follows it where verifiers know an upstream authority alone: cross-certificates of the root, in DER.
+    pub above: Vec<Arc<[u8]>>,
     /// The serial number.
     pub serial: Serial,
     /// When it was issued, by the server's clock.
@@ -45,9 +47,10 @@ pub struct IssuedSvid {
 }
 
 impl IssuedSvid {
-    /// Returns the chain in DER: the leaf first, then the issuing CA, without the root.
+    /// Returns the chain in DER: the leaf first, then the issuing CA and cross-certificates where there are any, without the root.
     #[must_use]
     pub fn chain(&self) -> Vec<Vec<u8>> {
-        vec![self.leaf.clone(), self.issuer.to_vec()]
+        let above = self.above.iter().map(|der| der.to_vec());
+        [self.leaf.clone(), self.issuer.to_vec()].into_iter().chain(above).collect()
     }
 }

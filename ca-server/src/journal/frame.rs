@@ -1,9 +1,13 @@
 //! One record as it lies in a segment, and its link in the chain.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use trust_domains::wire::audit::{AuditEvent, AuditRecord};
 use trust_domains::{Serial, Timestamp};
+
+use super::serials::Announced;
 
 /// A link of the chain.
 pub(super) type Hash = [u8; 32];
@@ -50,15 +54,37 @@ struct Read {
 
 /// What the index needs of a record: a third of the cost of reading it all.
 #[derive(Debug, Deserialize)]
-pub(super) struct Indexed {
+pub(super) struct Indexed<'a> {
     pub(super) seq: u64,
+    pub(super) at: Timestamp,
     #[serde(default)]
     pub(super) serial: Option<Serial>,
     #[serde(default)]
     pub(super) not_after: Option<Timestamp>,
+    #[serde(default, borrow)]
+    spiffe_id: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    entry: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    node: Option<Cow<'a, str>>,
     /// Who signed what ends then.
-    #[serde(default)]
-    pub(super) issuer: Option<String>,
+    #[serde(default, borrow)]
+    pub(super) issuer: Option<Cow<'a, str>>,
+}
+
+impl Indexed<'_> {
+    /// Returns the certificate that the record announces, if it does.
+    pub(super) fn announced(&self) -> Option<Announced<'_>> {
+        Some(Announced {
+            seq: self.seq,
+            at: self.at,
+            serial: self.serial?,
+            not_after: self.not_after?,
+            spiffe_id: self.spiffe_id.as_deref()?,
+            entry: self.entry.as_deref(),
+            node: self.node.as_deref(),
+        })
+    }
 }
 
 /// The end of the chain, to which the next record is linked.
@@ -102,7 +128,7 @@ impl ChainEnd {
     }
 
     /// Verifies that a record is the next, and moves on to it.
-    pub(super) fn follow(&mut self, frame: &Frame<'_>) -> Option<Indexed> {
+    pub(super) fn follow<'a>(&mut self, frame: &Frame<'a>) -> Option<Indexed<'a>> {
         if link(&self.hash, frame.json) != frame.hash {
             return None;
         }
@@ -142,7 +168,7 @@ impl<'a> Frame<'a> {
         HEADER_LEN + self.json.len()
     }
 
-    pub(super) fn indexed(&self) -> Option<Indexed> {
+    pub(super) fn indexed(&self) -> Option<Indexed<'a>> {
         serde_json::from_slice(self.json).ok()
     }
 

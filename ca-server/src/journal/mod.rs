@@ -4,7 +4,7 @@
 //!   wait share one `fdatasync`.
 //! - Records are chained: each carries SHA-256 over the hash before it and its own octets. The chain is verified at every open.
 //! - Segments are dropped whole once every certificate and token in them has expired; the drop is itself a record.
-//! - An index of the unexpired serials is rebuilt at open, and with it how much each authority has signed.
+//! - An index of the unexpired certificates, for revocation, is rebuilt at open, and with it how much each authority has signed.
 //! - A torn tail, which was never acknowledged, is cut at open and the cut is recorded. Damage to what was acknowledged is an error.
 //! - A failed write or sync latches: nothing more is recorded, and so nothing signed, until a new start has read what is really there.
 //!
@@ -20,8 +20,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use trust_domains::clock::SharedClock;
+use trust_domains::revocation::RevocationRule;
 use trust_domains::wire::audit::{AuditEvent, AuditRecord};
-use trust_domains::{Serial, Timestamp};
+use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use crate::store::disk::Disk;
 
@@ -35,6 +36,7 @@ mod signed;
 mod writer;
 
 pub use error::{JournalError, JournalOpenError};
+pub use serials::Concerned;
 
 use segment::Segments;
 use serials::Serials;
@@ -170,7 +172,25 @@ impl Journal {
     /// Returns whether this replica signed an unexpired certificate with this serial.
     #[must_use]
     pub fn contains(&self, serial: &Serial) -> bool {
-        self.0.shared.serials.contains(serial)
+        self.not_after(serial).is_some()
+    }
+
+    /// Returns the end of the unexpired certificate with this serial, if this replica signed one.
+    #[must_use]
+    pub fn not_after(&self, serial: &Serial) -> Option<Timestamp> {
+        self.0.shared.serials.not_after(serial)
+    }
+
+    /// Returns whether the unexpired certificate with this serial is one of this identity.
+    #[must_use]
+    pub fn is_of(&self, serial: &Serial, spiffe_id: &SpiffeId) -> bool {
+        self.0.shared.serials.is_of(serial, spiffe_id.as_str())
+    }
+
+    /// Returns the unexpired certificates, recorded after a number, that rules concern. `epoch` is the store's: by it a rule knows its journal.
+    #[must_use]
+    pub fn concerned<'a>(&self, rules: impl Iterator<Item = &'a RevocationRule>, epoch: u64, after: u64) -> Vec<Concerned> {
+        self.0.shared.serials.concerned(rules, epoch, after)
     }
 
     /// Returns how many unexpired certificates and tokens this replica signed with an authority, which is named as in the records: by its key identifier in

@@ -99,8 +99,7 @@ impl Recovered {
         while let Some(frame) = octets.get(offset..).and_then(Frame::parse) {
             let Some(record) = self.end.follow(&frame) else { break };
             segment.push(record.seq, frame.len() as u64, record.not_after);
-            let unexpired = record.serial.zip(record.not_after).filter(|(_, not_after)| *not_after >= now);
-            self.serials.add(unexpired);
+            self.serials.add(record.announced().filter(|announced| announced.not_after >= now));
             let signed = record.issuer.as_deref().zip(record.not_after);
             self.signed.add(signed.filter(|(_, not_after)| *not_after >= now));
             self.records += 1;

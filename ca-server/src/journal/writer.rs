@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use trust_domains::clock::SharedClock;
-use trust_domains::wire::audit::{AuditEvent, Decision};
-use trust_domains::{Serial, Timestamp};
+use trust_domains::wire::audit::{AuditEvent, Decision, Issuance};
+use trust_domains::{EntryId, SpiffeId, Timestamp};
 
 use super::frame::{self, ChainEnd, TooLong};
 use super::segment::Segment;
+use super::serials::Announced;
 use super::{JournalError, JournalOpenError, PruneReport, Shared};
 use crate::store::disk::{Disk, sync_directory};
 
@@ -58,6 +59,8 @@ enum State {
 struct Group {
     octets: Vec<u8>,
     records: Vec<Record>,
+    /// The certificates that the records announce: they are found while they may be asked for.
+    announced: Vec<(u64, Timestamp, Issuance)>,
     end: ChainEnd,
     answers: Vec<(oneshot::Sender<Result<u64, JournalError>>, u64)>,
 }
@@ -66,8 +69,6 @@ struct Group {
 struct Record {
     seq: u64,
     len: u64,
-    /// The certificate that it announces: its serial number is kept while it may be asked for.
-    serial: Option<Serial>,
     /// When what it announces ends.
     not_after: Option<Timestamp>,
     /// Who signs that.
@@ -214,7 +215,7 @@ impl Writer {
         self.end = group.end;
         self.shared
             .serials
-            .add(group.records.iter().filter_map(|record| record.serial.zip(record.not_after)));
+            .add(group.announced.iter().map(|(seq, at, issuance)| announced(*seq, *at, issuance)));
         self.shared
             .signed
             .add(group.records.iter().filter_map(|record| record.issuer.as_deref().zip(record.not_after)));
@@ -259,6 +260,7 @@ impl Group {
         Self {
             octets: Vec::new(),
             records: Vec::new(),
+            announced: Vec::new(),
             end,
             answers: Vec::new(),
         }
@@ -276,12 +278,13 @@ impl Group {
 
     /// Links events to the chain: all of them, or none.
     fn add(&mut self, events: &[AuditEvent], durable: u64, now: Timestamp) -> Result<(), JournalError> {
-        let (octets, records, end) = (self.octets.len(), self.records.len(), self.end);
+        let (octets, records, announced, end) = (self.octets.len(), self.records.len(), self.announced.len(), self.end);
         for event in events {
             let start = self.octets.len();
             if let Err(TooLong(actual)) = self.end.append(&mut self.octets, durable, now, event) {
                 self.octets.truncate(octets);
                 self.records.truncate(records);
+                self.announced.truncate(announced);
                 self.end = end;
                 return Err(JournalError::TooLarge { limit: frame::MAX_LEN, actual });
             }
@@ -289,19 +292,26 @@ impl Group {
             self.records.push(Record {
                 seq: self.end.last_seq,
                 len,
-                serial: serial(event),
                 not_after: not_after(event),
                 issuer: issuer(event),
             });
+            if let AuditEvent::Issued(issuance) = event {
+                self.announced.push((self.end.last_seq, now, issuance.clone()));
+            }
         }
         Ok(())
     }
 }
 
-fn serial(event: &AuditEvent) -> Option<Serial> {
-    match event {
-        AuditEvent::Issued(issuance) => Some(issuance.serial),
-        AuditEvent::Decided(_) | AuditEvent::TailCut { .. } | AuditEvent::TokenIssued(_) => None,
+fn announced(seq: u64, at: Timestamp, issuance: &Issuance) -> Announced<'_> {
+    Announced {
+        seq,
+        at,
+        serial: issuance.serial,
+        not_after: issuance.not_after,
+        spiffe_id: issuance.spiffe_id.as_str(),
+        entry: issuance.entry.as_ref().map(EntryId::as_str),
+        node: issuance.node.as_ref().map(SpiffeId::as_str),
     }
 }
 

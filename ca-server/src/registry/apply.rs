@@ -1,20 +1,23 @@
 //! Applying one commit: the indexes, the recent changes, and the streams of the nodes that are concerned.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use trust_domains::bundle::PartnerBundle;
 use trust_domains::node::{NodeName, NodeRecord};
+use trust_domains::revocation::RevocationRule;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
 
+use super::aliases::Move;
 use super::entries::HeldEntry;
 use super::feed::PartnerSet;
 use super::nodes::HeldNode;
 use super::partners::HeldBundle;
 use super::records::{self, RecordError};
-use super::state::{HeldToken, State};
+use super::state::{HeldRule, HeldToken, State};
 use super::{Presence, Registry};
 use crate::attestation::identity;
+use crate::revocation::CrlNumber;
 use crate::store::{Change, Key, Prefix, RecordName};
 
 /// One change of a commit, read.
@@ -23,6 +26,9 @@ pub(super) enum RecordChange {
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
     Token(RecordName, Option<Bytes>),
+    Rule(RecordName, Option<RevocationRule>),
+    /// The number of the newest revocation lists: with its commit they go out.
+    CrlNumber(Option<CrlNumber>),
     /// An authority: what it is, is sealed. Every node hears of the commit, since its acknowledgement is what a new key waits for.
     Authority,
 }
@@ -63,7 +69,12 @@ impl RecordChange {
         } else if Prefix::TOKENS.contains(key) {
             let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
             Self::Token(id, value.cloned())
-        } else if Prefix::AUTHORITIES.contains(key) {
+        } else if Prefix::REVOCATIONS.contains(key) {
+            let Ok(id) = RecordName::new(key.name()) else { return Ok(None) };
+            Self::Rule(id, value.map(|stored| records::decode(key, stored)).transpose()?)
+        } else if *key == CrlNumber::key() {
+            Self::CrlNumber(value.map(|stored| records::decode(key, stored)).transpose()?)
+        } else if Prefix::AUTHORITIES.contains(key) || Prefix::UPSTREAMS.contains(key) {
             Self::Authority
         } else {
             return Ok(None);
@@ -84,12 +95,28 @@ impl Registry {
     /// Applies one commit. A commit that shows already changes nothing.
     pub(super) fn apply(&self, revision: Revision, changes: &[Change]) {
         let changes: Vec<_> = changes.iter().filter_map(RecordChange::read_or_withdraw).collect();
+        let concerns_rules = changes.iter().any(|change| matches!(change, RecordChange::Rule(..)));
         let mut state = self.write();
         state.counter = state.counter.max(revision.counter);
         for change in changes {
-            state.apply(revision.counter, change, &self.presence);
+            match change {
+                RecordChange::CrlNumber(Some(CrlNumber { number })) => {
+                    // What waits for another number goes on waiting.
+                    let staged = self
+                        .staged
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take_if(|staged| staged.number == number);
+                    state.crls.publish(revision.counter, number, staged);
+                    self.presence.mark_all(revision.counter);
+                }
+                change => state.apply(revision.counter, change, &self.presence),
+            }
         }
         drop(state);
+        if concerns_rules {
+            self.rules.send_replace(revision.counter);
+        }
         self.progress.send_modify(|progress| progress.counter = progress.counter.max(revision.counter));
     }
 }
@@ -101,23 +128,30 @@ impl State {
             RecordChange::Bundle(_, Some(stored)) => self.partners.insert(stored.held(modified)),
             RecordChange::Entry(_, Some(entry)) => {
                 let entry = self.entries.sharing(entry);
-                self.partners.exchange(self.entries.find(entry.id()).map(|held| &*held.entry), Some(&entry));
-                self.entries.insert(HeldEntry {
-                    entry: Arc::new(entry),
-                    modified,
-                });
+                let entry = Arc::new(entry);
+                let before = self.entries.find(entry.id()).map(|held| Arc::clone(&held.entry));
+                self.partners.exchange(before.as_deref(), Some(&entry));
+                self.aliases.exchange(before.as_ref(), Some(&entry), &self.nodes);
+                self.entries.insert(HeldEntry { entry, modified });
             }
             RecordChange::Node(_, Some(record)) => {
-                self.nodes.insert(HeldNode {
-                    record: Arc::new(record),
+                let record = Arc::new(record);
+                let held = HeldNode {
+                    record: Arc::clone(&record),
                     modified,
-                });
+                };
+                let previous = self.nodes.insert(held);
+                self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), Some(&record));
             }
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
+            RecordChange::Rule(id, Some(rule)) => self.hold_rule(modified, id, rule),
+            RecordChange::CrlNumber(Some(CrlNumber { number })) => self.crls.loaded(number),
             RecordChange::Authority
             | RecordChange::Bundle(_, None)
+            | RecordChange::CrlNumber(None)
+            | RecordChange::Rule(_, None)
             | RecordChange::Entry(_, None)
             | RecordChange::Node(_, None)
             | RecordChange::Token(_, None) => {}
@@ -135,8 +169,24 @@ impl State {
             RecordChange::Token(id, None) => {
                 self.tokens.remove(&id);
             }
+            RecordChange::Rule(id, Some(rule)) => self.hold_rule(counter, id, rule),
+            RecordChange::Rule(id, None) => {
+                self.rules.remove(&id);
+            }
+            // A number that goes up is taken in with what was staged for it; one that is gone says nothing.
+            RecordChange::CrlNumber(_) => {}
             RecordChange::Authority => presence.mark_all(counter),
         }
+    }
+
+    fn hold_rule(&mut self, modified: u64, id: RecordName, rule: RevocationRule) {
+        self.rules.insert(
+            id,
+            HeldRule {
+                rule: Arc::new(rule),
+                modified,
+            },
+        );
     }
 
     fn apply_entry(&mut self, counter: u64, id: EntryId, now: Option<RegistrationEntry>, presence: &Presence) {
@@ -151,18 +201,46 @@ impl State {
         let given_others = self
             .partners
             .exchange(previous.as_ref().map(|held| &*held.entry), now.as_ref().map(|held| &*held.entry));
-        let partners = |node: &SpiffeId| if given_others.contains(node) { PartnerSet::Changed } else { PartnerSet::Same };
-        let node_now = now.as_ref().map(|held| held.entry.parent_id().clone());
-        if let Some(left) = previous
-            .map(|held| held.entry.parent_id().clone())
-            .filter(|left| Some(left) != node_now.as_ref())
-        {
-            presence.push(&left, counter, &id, None, partners(&left));
+        let partners = |parent: &SpiffeId| {
+            if given_others.contains(parent) {
+                PartnerSet::Changed
+            } else {
+                PartnerSet::Same
+            }
+        };
+        let parent_now = now.as_ref().map(|held| held.entry.parent_id().clone());
+        let parent_before = previous.as_ref().map(|held| held.entry.parent_id().clone());
+        // A node that has both parents is told that the entry is gone, and then what it is: the last counts.
+        if let Some(left) = parent_before.filter(|left| Some(left) != parent_now.as_ref()) {
+            for node in self.aliases.nodes_under(&left) {
+                presence.push(node, counter, &id, None, partners(&left));
+            }
             self.recent.note(counter, left, id.clone());
         }
-        if let Some(node) = node_now {
-            presence.push(&node, counter, &id, now.as_ref(), partners(&node));
-            self.recent.note(counter, node, id);
+        if let Some(parent) = parent_now {
+            for node in self.aliases.nodes_under(&parent) {
+                presence.push(node, counter, &id, now.as_ref(), partners(&parent));
+            }
+            self.recent.note(counter, parent, id);
+        }
+        let moves = self
+            .aliases
+            .exchange(previous.map(|held| held.entry).as_ref(), now.map(|held| held.entry).as_ref(), &self.nodes);
+        self.tell_moves(counter, moves, presence);
+    }
+
+    /// Tells nodes that got an alias or lost one what that gives them or takes from them, entry by entry.
+    fn tell_moves(&mut self, counter: u64, moves: Vec<Move>, presence: &Presence) {
+        for Move { node, alias, joined } in moves {
+            let partners = if self.partners.gives_any(&alias) {
+                PartnerSet::Changed
+            } else {
+                PartnerSet::Same
+            };
+            for held in self.entries.under(&alias) {
+                presence.push(&node, counter, held.entry.id(), joined.then_some(held), partners);
+                self.recent.note(counter, node.clone(), held.entry.id().clone());
+            }
         }
     }
 
@@ -172,8 +250,8 @@ impl State {
             Some(stored) => self.partners.insert(stored.held(counter)),
             None => self.partners.remove(&partner),
         }
-        for (node, _) in self.partners.nodes_of(&partner) {
-            presence.push_partners(node, counter);
+        for node in self.nodes_federating(&partner) {
+            presence.push_partners(&node, counter);
         }
         self.recent.note_partner(counter, partner);
     }
@@ -186,6 +264,9 @@ impl State {
             }),
             None => self.nodes.remove(name),
         };
+        let now = self.nodes.named(name).map(|held| Arc::clone(&held.record));
+        let moves = self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), now.as_deref());
+        self.tell_moves(counter, moves, presence);
         let concerned = self.nodes.named(name).map(|held| held.record.spiffe_id().clone()).into_iter();
         for node in concerned.chain(previous.map(|held| held.record.spiffe_id().clone())) {
             let record = self.nodes.find(&node).map(|held| &*held.record);

@@ -17,8 +17,8 @@ struct RecentChange {
 
 #[derive(Debug, Clone)]
 enum Subject {
-    /// An entry of a node.
-    Entry { node: SpiffeId, id: EntryId },
+    /// An entry under a node or an alias; one that a node got or lost with an alias, under the node.
+    Entry { parent: SpiffeId, id: EntryId },
     /// The bundle of a partner.
     Partner(TrustDomain),
 }
@@ -43,8 +43,8 @@ impl ChangeLog {
     }
 
     /// Notes a change of an entry; counters never go back.
-    pub fn note(&mut self, counter: u64, node: SpiffeId, id: EntryId) {
-        self.push(counter, Subject::Entry { node, id });
+    pub fn note(&mut self, counter: u64, parent: SpiffeId, id: EntryId) {
+        self.push(counter, Subject::Entry { parent, id });
     }
 
     /// Notes a change of a partner's bundle.
@@ -60,14 +60,14 @@ impl ChangeLog {
         }
     }
 
-    /// Returns the entries of a node that changed after a commit, or nothing when that was too long ago to tell.
+    /// Returns the entries under a node and its aliases that changed after a commit, or nothing when that was too long ago to tell.
     #[must_use]
-    pub fn since(&self, after: u64, node: &SpiffeId) -> Option<BTreeSet<EntryId>> {
+    pub fn since(&self, after: u64, parents: &[&SpiffeId]) -> Option<BTreeSet<EntryId>> {
         if after < self.complete_after {
             return None;
         }
         let of_node = |subject: &Subject| match subject {
-            Subject::Entry { node: concerned, id } if concerned == node => Some(id.clone()),
+            Subject::Entry { parent, id } if parents.contains(&parent) => Some(id.clone()),
             Subject::Entry { .. } | Subject::Partner(_) => None,
         };
         Some(self.subjects_after(after).filter_map(of_node).collect())
@@ -105,10 +105,10 @@ mod tests {
         log.note(11, node("a"), id("one"));
         log.note(12, node("b"), id("two"));
         log.note(13, node("a"), id("three"));
-        assert_eq!(log.since(10, &node("a")), Some(BTreeSet::from([id("one"), id("three")])));
-        assert_eq!(log.since(11, &node("a")), Some(BTreeSet::from([id("three")])));
-        assert_eq!(log.since(13, &node("a")), Some(BTreeSet::new()));
-        assert_eq!(log.since(9, &node("a")), None, "before the log began");
+        assert_eq!(log.since(10, &[&node("a")]), Some(BTreeSet::from([id("one"), id("three")])));
+        assert_eq!(log.since(11, &[&node("a")]), Some(BTreeSet::from([id("three")])));
+        assert_eq!(log.since(13, &[&node("a")]), Some(BTreeSet::new()));
+        assert_eq!(log.since(9, &[&node("a")]), None, "before the log began");
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         for counter in 1..=10 {
             log.note(counter, node("a"), id(&format!("e{counter}")));
             for after in 0..=counter {
-                if let Some(ids) = log.since(after, &node("a")) {
+                if let Some(ids) = log.since(after, &[&node("a")]) {
                     let expected: BTreeSet<_> = (after + 1..=counter).map(|n| id(&format!("e{n}"))).collect();
                     assert_eq!(ids, expected, "after {after} of {counter}");
                 } else {
@@ -133,7 +133,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             log.note(1, node("a"), id(name));
         }
-        assert_eq!(log.since(0, &node("a")), None);
-        assert_eq!(log.since(1, &node("a")), Some(BTreeSet::new()));
+        assert_eq!(log.since(0, &[&node("a")]), None);
+        assert_eq!(log.since(1, &[&node("a")]), Some(BTreeSet::new()));
     }
 }

@@ -72,12 +72,15 @@ impl Registry {
     async fn read_again(&self, store: &dyn Store) -> Result<(), RegistryError> {
         let fresh = read_all(store).await?;
         let mut state = self.write();
-        *state = fresh;
+        let before = std::mem::replace(&mut *state, fresh);
+        // What is out does not come from the store.
+        state.crls = before.crls;
         let counter = state.counter();
         self.presence.lose_all(counter);
         self.presence
             .judge_all(|node, key| identity::judge(node, state.nodes.find(node).map(|held| &*held.record), key));
         drop(state);
+        self.rules.send_replace(counter);
         self.progress.send_modify(|progress| progress.counter = counter);
         Ok(())
     }
@@ -87,7 +90,14 @@ impl Registry {
 /// at the revision of the first part.
 async fn read_all(store: &dyn Store) -> Result<State, RegistryError> {
     let mut state = State::empty_at(store.revision().counter);
-    for prefix in [Prefix::BUNDLES, Prefix::ENTRIES, Prefix::NODES, Prefix::TOKENS] {
+    for prefix in [
+        Prefix::BUNDLES,
+        Prefix::ENTRIES,
+        Prefix::META,
+        Prefix::NODES,
+        Prefix::REVOCATIONS,
+        Prefix::TOKENS,
+    ] {
         let mut behind = None;
         loop {
             let part = store.page(prefix, behind).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use trust_domains::node::{NodeRecord, NodeState};
-use trust_domains::plan::authority::Missing;
+use trust_domains::plan::authority::{AuthorityId, Missing};
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, Timestamp};
 
 use super::{Registry, State};
@@ -13,7 +13,7 @@ use crate::issuance::EntryLookup;
 impl EntryLookup for Registry {
     fn entry(&self, node: &SpiffeId, id: &EntryId) -> Option<(Arc<RegistrationEntry>, Revision)> {
         let state = self.read();
-        let held = state.entries.find(id).filter(|held| held.entry.parent_id() == node)?;
+        let held = state.entries.find(id).filter(|held| state.gives(node, &held.entry))?;
         Some((Arc::clone(&held.entry), self.at(held.modified)))
     }
 
@@ -29,6 +29,10 @@ impl BundleWitness for Registry {
 
     fn missing(&self, counter: u64, now: Timestamp) -> Missing {
         self.presence.missing(may_be_served(&self.read(), now), counter)
+    }
+
+    fn list_out_since(&self, ca: &AuthorityId) -> Option<u64> {
+        self.read().crls.out_since(ca)
     }
 
     fn missing_connected(&self, counter: u64, now: Timestamp) -> Missing {

@@ -4,8 +4,10 @@
 //! [`settled`](Registry::settled) until its own commit shows. What a commit changed for a node goes to the open streams of that node and nowhere else, so
 //! that a change costs what it changes, whatever the number of entries.
 
+pub mod aliases;
 mod apply;
 pub mod changes;
+pub mod crls;
 pub mod edit;
 pub mod entries;
 pub mod feed;
@@ -18,19 +20,23 @@ pub mod records;
 mod state;
 pub mod streams;
 
+pub use aliases::AliasIndex;
+pub use crls::{PublishedCrls, StagedCrls};
 pub use edit::{Allowed, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;
 pub use partners::HeldBundle;
 pub use presence::{OpenStream, Presence, Standing, StreamEnd};
-pub use state::{HeldToken, State};
+pub use state::{HeldRule, HeldToken, State};
 pub use streams::Start;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
-use trust_domains::Revision;
+use trust_domains::x509::VerifiedPeer;
+use trust_domains::{Revision, Serial};
 
 /// Everything that the server knows of entries and nodes.
 #[derive(Debug)]
@@ -41,6 +47,12 @@ pub struct Registry {
     state: RwLock<State>,
     presence: Presence,
     progress: watch::Sender<Progress>,
+    /// The newest commit that changed a rule of revocation.
+    rules: watch::Sender<u64>,
+    /// Lists that go out with the commit that is on its way.
+    staged: Mutex<Option<StagedCrls>>,
+    /// The serials that are revoked, whether the lists that say so are out or not.
+    revoked: RwLock<HashSet<Serial>>,
 }
 
 /// How far the registry has followed the store.
@@ -59,6 +71,9 @@ impl Registry {
             state: RwLock::new(state),
             presence: Presence::default(),
             progress: watch::Sender::new(Progress { counter, follows: true }),
+            rules: watch::Sender::new(counter),
+            staged: Mutex::default(),
+            revoked: RwLock::default(),
         })
     }
 
@@ -90,6 +105,39 @@ impl Registry {
         let mut progress = self.progress.subscribe();
         // The sender lives as long as the registry.
         let _ = progress.wait_for(|progress| progress.counter >= revision.counter || !progress.follows).await;
+    }
+
+    /// Returns the newest commit that changed a rule of revocation, and each later one.
+    #[must_use]
+    pub fn rules(&self) -> watch::Receiver<u64> {
+        self.rules.subscribe()
+    }
+
+    /// Puts lists in place that go out with the commit that stores their number.
+    pub fn stage(&self, staged: StagedCrls) {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(staged);
+    }
+
+    /// Notes which serials are revoked and which need not be remembered any more.
+    pub fn note_revoked(&self, added: impl IntoIterator<Item = Serial>, ended: &[Serial]) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.extend(added);
+        ended.iter().for_each(|serial| {
+            revoked.remove(serial);
+        });
+    }
+
+    /// Returns whether the certificate with this serial, of this server, is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, serial: &Serial) -> bool {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(serial)
+    }
+
+    /// Returns whether a node may not renew with this SVID, whether it has ended or not.
+    #[must_use]
+    pub fn refuses_renewal(&self, svid: &VerifiedPeer) -> bool {
+        let refuses = |rule: &HeldRule| rule.rule.refuses_renewal(svid.spiffe_id(), svid.serial(), svid.not_before());
+        self.is_revoked(svid.serial()) || self.view(|state| state.rules.values().any(refuses))
     }
 
     /// Returns who is connected.

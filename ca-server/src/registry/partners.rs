@@ -1,8 +1,9 @@
-//! The bundles of partner trust domains, and which nodes need them: those with an entry that federates with the partner.
+//! The bundles of partner trust domains, and which parents of entries need them: nodes and node aliases with an entry that
+//! federates with the partner.
 //!
 //! Needs are counted as entries come and go, so that a change of a bundle costs what the nodes concerned cost, whatever the number of entries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ impl PartnerIndex {
         }
     }
 
-    /// Takes note of an entry that was and of what it is now. Returns the nodes that are to be given other bundles than before.
+    /// Takes note of an entry that was and of what it is now. Returns the parents whose nodes are to be given other bundles than before.
     pub(super) fn exchange(&mut self, before: Option<&RegistrationEntry>, now: Option<&RegistrationEntry>) -> Vec<SpiffeId> {
         // What is new comes first: a partner that stays is never without a need in between.
         let mut concerned = Vec::new();
@@ -108,31 +109,39 @@ impl PartnerIndex {
         self.octets
     }
 
-    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    /// Returns the bundles of the partners that at least one of the entries under these parents federates with, each once, in order.
     #[must_use]
-    pub fn given_to(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
-        let needs = self.needs.get(node).into_iter().flat_map(BTreeMap::keys);
+    pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Vec<SpiffeBundle> {
+        let needs: BTreeSet<_> = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys).collect();
         needs
+            .into_iter()
             .filter_map(|partner| self.bundles.get(partner))
             .map(|held| held.partner.document().clone())
             .collect()
     }
 
-    /// Returns whether an entry of the node federates with the partner.
+    /// Returns whether an entry under the parent federates with the partner.
     #[must_use]
     pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
         self.needs.get(node).is_some_and(|needs| needs.contains_key(partner))
     }
 
-    /// Returns the nodes with entries that federate with a partner, and how many each has, in no order.
-    pub fn nodes_of(&self, partner: &TrustDomain) -> impl Iterator<Item = (&SpiffeId, usize)> {
+    /// Returns whether an entry under the parent federates with a partner whose bundle is held.
+    #[must_use]
+    pub fn gives_any(&self, parent: &SpiffeId) -> bool {
+        let needs = self.needs.get(parent).into_iter().flat_map(BTreeMap::keys);
+        needs.into_iter().any(|partner| self.bundles.contains_key(partner))
+    }
+
+    /// Returns the parents of entries that federate with a partner, and how many each has, in no order.
+    pub fn parents_of(&self, partner: &TrustDomain) -> impl Iterator<Item = (&SpiffeId, usize)> {
         self.needed_by.get(partner).into_iter().flatten().map(|(node, count)| (node, *count))
     }
 
     /// Returns how many entries federate with a partner.
     #[must_use]
     pub fn entries_of(&self, partner: &TrustDomain) -> usize {
-        self.nodes_of(partner).map(|(_, count)| count).sum()
+        self.parents_of(partner).map(|(_, count)| count).sum()
     }
 }
 
@@ -144,8 +153,6 @@ fn partners_of(entry: Option<&RegistrationEntry>) -> impl Iterator<Item = (&Regi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
     use trust_domains::bundle::BundleSource;
     use trust_domains::entry::EntrySpec;
@@ -202,7 +209,7 @@ mod tests {
             let mut entries: BTreeMap<u8, RegistrationEntry> = BTreeMap::new();
             let mut bundles: BTreeMap<u8, usize> = BTreeMap::new();
             let given = |index: &PartnerIndex, on: u8| -> Vec<TrustDomain> {
-                index.given_to(&node(on)).iter().map(|bundle| bundle.trust_domain().clone()).collect()
+                index.given_to(std::iter::once(&node(on))).iter().map(|bundle| bundle.trust_domain().clone()).collect()
             };
             for act in acts {
                 let before: Vec<_> = (0..3).map(|on| given(&index, on)).collect();
@@ -227,7 +234,7 @@ mod tests {
                                 bundles.remove(&number);
                             }
                         }
-                        index.nodes_of(&partner(number)).map(|(node, _)| node.clone()).collect()
+                        index.parents_of(&partner(number)).map(|(node, _)| node.clone()).collect()
                     }
                 };
                 prop_assert_eq!(index.octets(), bundles.values().sum::<usize>());

@@ -1,11 +1,16 @@
 //! What the registry holds, as it is after one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use trust_domains::revocation::RevocationRule;
+use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
 
+use super::aliases::AliasIndex;
 use super::changes::{ChangeLog, RECENT_CHANGES};
-use super::entries::EntryIndex;
+use super::crls::PublishedCrls;
+use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
 use super::partners::PartnerIndex;
 use crate::store::RecordName;
@@ -19,11 +24,22 @@ pub struct HeldToken {
     pub modified: u64,
 }
 
+/// A rule of revocation with the commit that last changed it.
+#[derive(Debug, Clone)]
+pub struct HeldRule {
+    /// The rule.
+    pub rule: Arc<RevocationRule>,
+    /// The counter of the commit.
+    pub modified: u64,
+}
+
 /// Entries, nodes, tokens and the bundles of partners after one commit.
 #[derive(Debug)]
 pub struct State {
     pub(super) counter: u64,
     pub(super) recent: ChangeLog,
+    /// Which nodes have which aliases.
+    pub aliases: AliasIndex,
     /// The entries.
     pub entries: EntryIndex,
     /// The nodes.
@@ -32,6 +48,10 @@ pub struct State {
     pub partners: PartnerIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
+    /// The rules of revocation by their ids.
+    pub rules: BTreeMap<RecordName, HeldRule>,
+    /// The revocation lists that are out.
+    pub crls: PublishedCrls,
 }
 
 impl State {
@@ -39,11 +59,50 @@ impl State {
         Self {
             counter,
             recent: ChangeLog::starting_at(counter, RECENT_CHANGES),
+            aliases: AliasIndex::default(),
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
             tokens: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            crls: PublishedCrls::default(),
         }
+    }
+
+    /// Returns whether revocation lists are delivered: once a rule was ever stored, or a list ever signed.
+    #[must_use]
+    pub fn uses_crls(&self) -> bool {
+        self.crls.number().is_some() || !self.rules.is_empty()
+    }
+
+    /// Returns the entries that a node has: those under it and those under its aliases, in no order. Each has one parent, so it comes once.
+    pub fn entries_of<'a>(&'a self, node: &'a SpiffeId) -> impl Iterator<Item = &'a HeldEntry> {
+        self.aliases.parents_of(node).flat_map(|parent| self.entries.under(parent))
+    }
+
+    /// Returns whether a node has an entry.
+    #[must_use]
+    pub fn gives(&self, node: &SpiffeId, entry: &RegistrationEntry) -> bool {
+        entry.parent_id() == node || self.aliases.has(node, entry.parent_id())
+    }
+
+    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    #[must_use]
+    pub fn bundles_of(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+        self.partners.given_to(self.aliases.parents_of(node))
+    }
+
+    /// Returns whether an entry of the node federates with the partner.
+    #[must_use]
+    pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
+        self.aliases.parents_of(node).any(|parent| self.partners.needs(parent, partner))
+    }
+
+    /// Returns the nodes with entries that federate with a partner.
+    #[must_use]
+    pub fn nodes_federating(&self, partner: &TrustDomain) -> BTreeSet<SpiffeId> {
+        let parents = self.partners.parents_of(partner).map(|(parent, _)| parent);
+        parents.flat_map(|parent| self.aliases.nodes_under(parent)).cloned().collect()
     }
 
     /// Returns the counter of the commit.

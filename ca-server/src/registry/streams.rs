@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trust_domains::public_key::KeyHash;
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
 use trust_domains::{EntryId, Revision, SpiffeBundle, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
@@ -22,6 +23,8 @@ pub enum Start {
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
         /// All bundles of the node's partners, when they may be others than those that the agent has.
         federated: Option<Vec<SpiffeBundle>>,
+        /// What became of the revocation lists since.
+        crls: Vec<CrlsChange>,
     },
     /// Everything that the node has.
     Snapshot {
@@ -31,6 +34,8 @@ pub enum Start {
         entries: Vec<HeldEntry>,
         /// The bundles of the node's partners.
         federated: Vec<SpiffeBundle>,
+        /// The revocation lists, if any are delivered.
+        crls: Option<CrlsWhole>,
     },
 }
 
@@ -49,11 +54,12 @@ impl Registry {
         let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
             Some((counter, changes)) => {
                 // An entry that changed may have been the first or the last that asks for a bundle.
-                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.partners.needs(node, partner));
+                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
                 let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,
-                    federated: others.then(|| state.partners.given_to(node)),
+                    federated: others.then(|| state.bundles_of(node)),
+                    crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
             }
@@ -89,26 +95,34 @@ impl Registry {
     }
 
     fn snapshot_of(&self, state: &State, node: &SpiffeId) -> Start {
-        let mut entries: Vec<_> = state.entries.under(node).cloned().collect();
+        let mut entries: Vec<_> = state.entries_of(node).cloned().collect();
         entries.sort_by(|one, other| one.entry.id().cmp(other.entry.id()));
         Start::Snapshot {
             revision: self.at(state.counter()),
             entries,
-            federated: state.partners.given_to(node),
+            federated: state.bundles_of(node),
+            crls: state.crls.whole(),
         }
+    }
+
+    /// Returns what a stream must hear of the revocation lists that was told everything up to a commit, and the commit up to which it is told then.
+    pub fn crls_since(&self, told: u64) -> (Vec<CrlsChange>, u64) {
+        let state = self.read();
+        (state.crls.since(told), state.counter())
     }
 
     /// Returns the bundles of a node's partners.
     pub fn federated(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
-        self.read().partners.given_to(node)
+        self.read().bundles_of(node)
     }
 }
 
 impl State {
     fn changes_since(&self, after: u64, node: &SpiffeId) -> Option<BTreeMap<EntryId, Option<HeldEntry>>> {
-        let ids = self.recent.since(after, node)?;
+        let parents: Vec<_> = self.aliases.parents_of(node).collect();
+        let ids = self.recent.since(after, &parents)?;
         let now = |id: EntryId| {
-            let held = self.entries.find(&id).filter(|held| held.entry.parent_id() == node).cloned();
+            let held = self.entries.find(&id).filter(|held| self.gives(node, &held.entry)).cloned();
             (id, held)
         };
         Some(ids.into_iter().map(now).collect())

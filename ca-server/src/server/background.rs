@@ -47,6 +47,7 @@ pub(super) fn spawn(rooms: &Rooms, context: &Context, identity: ServerIdentity, 
     };
     begin(Box::pin(Arc::clone(tls).follow()));
     begin(Box::pin(report_authorities(Arc::clone(&rooms.authorities), health.clone())));
+    begin(Box::pin(watch_token(Arc::clone(&rooms.authorities), health.clone())));
     begin(Box::pin(look(
         Arc::clone(&rooms.registry),
         metrics.clone(),
@@ -59,6 +60,24 @@ pub(super) fn spawn(rooms: &Rooms, context: &Context, identity: ServerIdentity, 
         Arc::clone(&rooms.authorities),
         Arc::clone(clock),
     )));
+}
+
+/// Looks from time to time whether the token with the signing keys is there, and says in health when it is not: before the next signature is due, and after it
+/// is back.
+async fn watch_token(authorities: Arc<Authorities>, health: HealthHandle) {
+    let Some(mut trouble) = authorities.key_trouble() else { return };
+    let mut ticks = ticks(LOOK_EVERY);
+    loop {
+        match trouble.borrow_and_update().clone() {
+            Some(text) => drop(health.set_problem("signing-keys", text)),
+            None => drop(health.clear("signing-keys")),
+        }
+        tokio::select! {
+            changed = trouble.changed() => if changed.is_err() { return },
+            // What is wrong is noted by the look itself.
+            _ = ticks.tick() => drop(authorities.check_keys().await),
+        }
+    }
 }
 
 /// Says in health what is wrong with the authorities.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use platform::lock::LockError;
-use platform::sealing::KeySourceError;
 use platform::sockets::{BindError, ParseSocketPathError};
 use platform::tls::TlsConfigError;
 use thiserror::Error;
@@ -11,7 +10,7 @@ use trust_domains::join_link::ParseServerAddressError;
 use trust_domains::problem::{Code, Coded};
 
 use crate::attestation::RestoredError;
-use crate::authority::LoadAuthoritiesError;
+use crate::authority::{KeyError, LoadAuthoritiesError, SigningKeysError};
 use crate::issuance::ServerIdentityError;
 use crate::journal::JournalOpenError;
 use crate::registry::RegistryError;
@@ -45,9 +44,9 @@ pub enum RunError {
     /// The journal cannot be opened.
     #[error("the journal cannot be opened")]
     Journal(#[from] JournalOpenError),
-    /// The key file cannot be used.
-    #[error("the key file cannot be used")]
-    Key(#[from] KeySourceError),
+    /// A signing key cannot be used.
+    #[error("the signing keys cannot be used")]
+    Key(#[from] KeyError),
     /// The data directory is in use, or cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -66,6 +65,9 @@ pub enum RunError {
     /// The sealed data key cannot be opened.
     #[error("the sealed secrets cannot be opened")]
     Sealed(#[from] OpenStoreError),
+    /// The token with the signing keys cannot be used.
+    #[error(transparent)]
+    SigningKeys(#[from] SigningKeysError),
     /// The admin socket's path is not usable.
     #[error("the admin socket cannot be made")]
     SocketPath(#[from] ParseSocketPathError),
@@ -92,6 +94,7 @@ impl Coded for RunError {
             Self::Registry(error) => error.code(),
             Self::Restored(error) => error.code(),
             Self::Sealed(error) => error.code(),
+            Self::SigningKeys(error) => error.code(),
             Self::SocketPath(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Tls(error) => error.code(),
@@ -112,6 +115,7 @@ impl Coded for RunError {
             Self::Registry(error) => error.hint(),
             Self::Restored(error) => error.hint(),
             Self::Sealed(error) => error.hint(),
+            Self::SigningKeys(error) => error.hint(),
             Self::SocketPath(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Tls(error) => error.hint(),

@@ -18,21 +18,23 @@ use std::sync::Arc;
 
 use platform::lock::DirectoryLock;
 use platform::process;
-use platform::sealing::FileKeySource;
 use platform::telemetry::{self, HealthHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions, RestoreWindow, Restored};
-use crate::authority::{Authorities, Vault};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored};
+use crate::authority::upstream::Following;
+use crate::authority::{Authorities, open_keys};
 use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::registry::{Allowed, Editor, Registry};
+use crate::rekey::Rekeying;
+use crate::revocation::{Publisher, Revocations};
 use crate::seal;
 use crate::store::SharedStore;
 use crate::store::disk::Disk;
@@ -79,13 +81,15 @@ impl Server {
         let undo = stop.clone().drop_guard();
         let ground = Ground::open(&config, Disk::real()).await?;
         let rooms = Rooms::open(ground, &config, &clock, &stop).await?;
+        let health = HealthHandle::starting();
+        // Before the server's own SVID: its chain carries the cross-certificate too.
+        let upstream = Following::start(Arc::clone(&rooms.authorities), config.upstream.clone(), health.clone()).await;
         let identity = ServerIdentity::start(Arc::clone(&rooms.issuance), Arc::clone(&clock)).await?;
         let tls = tls::NodeTls::new(rooms.authorities.bundle(), identity.credential(), Arc::clone(&clock))?;
         let listeners = listeners::Listeners::bind(&config)?;
         let (node_address, bundle_address) = (listeners.node_address(), listeners.bundle_address());
         let admin_socket = config.data_dir.admin_socket();
 
-        let health = HealthHandle::starting();
         let counters = telemetry::Metrics::default();
         let metrics = Metrics::registered(&counters);
         let telemetry_listen = config.telemetry_listen.map_or(telemetry::TelemetryListen::Off, telemetry::TelemetryListen::At);
@@ -97,7 +101,18 @@ impl Server {
             clock,
             shutdown: stop.clone(),
         };
+        let publisher = Publisher::new(
+            rooms.revocations.clone(),
+            Arc::clone(&rooms.authorities),
+            config.crl_settings(),
+            context.metrics.clone(),
+            context.health.clone(),
+        );
+        publisher.prepare().await;
+        rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        let until = stop.clone();
+        rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
         listeners.serve(&rooms, &context, &tls, &config)?;
         rooms.tasks.close();
 
@@ -182,14 +197,20 @@ struct Rooms {
     attestation: Arc<Attestation>,
     tokens: Arc<JoinTokens>,
     editor: Arc<Editor>,
+    rekeying: Arc<Rekeying>,
     decisions: DecisionLog,
+    revocations: Revocations,
     tasks: TaskTracker,
 }
 
 impl Rooms {
     async fn open(ground: Ground, config: &ServerConfig, clock: &SharedClock, shutdown: &CancellationToken) -> Result<Self, RunError> {
         let Ground { lock, store, disk } = ground;
-        let opened = seal::open_store(store.as_ref(), &FileKeySource::open(&config.key_file)?).await?;
+        let opened = seal::open_with(store.as_ref(), &config.key_source).await?;
+        let vault = open_keys(store.as_ref(), &opened.records, config.signing_keys.as_ref()).await?;
+        if let Some(algorithm) = config.authority_settings().policy.jwt().algorithm() {
+            vault.keys.refuse(algorithm)?;
+        }
         let (journal, report) = Journal::open(&config.data_dir.journal(), Arc::clone(clock), disk)?;
         if report.cut_bytes > 0 {
             tracing::warn!(
@@ -202,13 +223,14 @@ impl Rooms {
         let authorities = Authorities::load(
             opened.trust_domain.clone(),
             Arc::clone(&store),
-            Vault::local(opened.records.clone()),
+            vault,
             Arc::clone(&recorder),
             Arc::clone(clock),
             config.authority_settings(),
             registry.clone(),
         )
         .await?;
+        authorities.check_keys().await?;
         // The issuing CA may have ended while the server was off.
         if let Err(error) = authorities.look().await {
             tracing::warn!(%error, "a step in the life of an authority failed; it is tried again");
@@ -225,6 +247,12 @@ impl Rooms {
         );
         let issuance = Arc::new(issuance);
         let decisions = DecisionLog::new(recorder);
+        let rekeying = Arc::new(Rekeying::new(
+            Arc::clone(&store),
+            opened.records.clone(),
+            decisions.clone(),
+            config.key_source.clone(),
+        ));
         let sealer = opened.records.sealer();
         let tokens = Arc::new(JoinTokens::new(
             Arc::clone(&store),
@@ -242,20 +270,33 @@ impl Rooms {
             sealer,
             bundle: authorities.bundle(),
             renewal_grace: config.renewal_grace,
+            x509pop: config.x509pop.clone(),
+            certificate_refusals: RepeatedRefusals::default(),
             promotions: Promotions::default(),
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });
+        let revocations = Revocations::new(
+            opened.trust_domain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            journal.clone(),
+            decisions.clone(),
+            Arc::clone(clock),
+        );
         let editor = Arc::new(Editor::new(
             opened.trust_domain.clone(),
             Allowed {
                 max_class: config.max_class,
                 claims: config.jwt_claims.clone(),
+                dns: config.allow_dns.clone(),
+                permitted: config.permitted.clone(),
             },
             Arc::clone(&store),
             Arc::clone(&registry),
             Arc::clone(&tokens),
             decisions.clone(),
+            revocations.clone(),
             Arc::clone(clock),
         ));
         Ok(Self {
@@ -269,7 +310,9 @@ impl Rooms {
             attestation,
             tokens,
             editor,
+            rekeying,
             decisions,
+            revocations,
             tasks,
         })
     }

@@ -43,8 +43,12 @@ impl Prefix {
     pub const NODES: Self = Self("node/");
     /// Operators' orders about authorities.
     pub const ORDERS: Self = Self("order/");
+    /// Rules of revocation.
+    pub const REVOCATIONS: Self = Self("revocation/");
     /// Join tokens.
     pub const TOKENS: Self = Self("token/");
+    /// Cross-certificates by upstream authorities.
+    pub const UPSTREAMS: Self = Self("upstream/");
 
     /// Returns the text with which each of its keys begins.
     #[must_use]
@@ -92,6 +96,18 @@ impl Key {
     #[must_use]
     pub fn order(id: &RecordName) -> Self {
         Prefix::ORDERS.key(id)
+    }
+
+    /// Returns the key of a cross-certificate.
+    #[must_use]
+    pub fn upstream(id: &RecordName) -> Self {
+        Prefix::UPSTREAMS.key(id)
+    }
+
+    /// Returns the key of a rule of revocation.
+    #[must_use]
+    pub fn revocation(id: &RecordName) -> Self {
+        Prefix::REVOCATIONS.key(id)
     }
 
     /// Returns the key of an authority.

@@ -19,7 +19,7 @@ const MAX_LINK: u64 = 4096;
 /// Runs and asks the agent of this node.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Runs the agent until it is told to end; the first time it joins by a link.
+    /// Runs the agent until it is told to end; the first time it joins by a link or a certificate.
     Run(Box<RunArgs>),
     /// Shows how the agent is.
     #[command(after_help = "Example:\n  troth agent status")]
@@ -46,12 +46,36 @@ pub(crate) struct RunArgs {
     /// The file of the key that seals what it keeps [default: DATA_DIR.seal.key].
     #[arg(long, value_name = "F")]
     key_file: Option<String>,
+    /// What opens what it keeps, where that is no key file: passphrase, passphrase:FILE, credential:NAME or a PKCS#11 URI (docs/key-sources.md).
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<String>,
     /// The join link, or - to read it from standard input. In argv others on this machine can read it; TROTH_JOIN and --join-file keep it out of there.
     #[arg(long, value_name = "LINK|-", conflicts_with = "join_file")]
     join: Option<String>,
     /// The file that holds the join link; it is read only while the agent has no identity.
     #[arg(long, value_name = "F")]
     join_file: Option<String>,
+    /// Joins by a certificate instead of a link: x509pop. It needs --attest-cert, --attest-key, --server, --trust-domain, and --trust-bundle or --root-sha256.
+    #[arg(long, value_name = "x509pop", conflicts_with_all = ["join", "join_file"])]
+    attest: Option<String>,
+    /// The certificate chain that it joins by, in PEM, leaf first; read at each attempt.
+    #[arg(long, value_name = "FILE")]
+    attest_cert: Option<String>,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, value_name = "FILE")]
+    attest_key: Option<String>,
+    /// The server to join at, where no link names it.
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// The trust domain to join, where no link names it.
+    #[arg(long, value_name = "TD")]
+    trust_domain: Option<String>,
+    /// The roots by which the server proves itself at the first connection: a SPIFFE bundle, or PEM.
+    #[arg(long, value_name = "FILE", conflicts_with = "root_sha256")]
+    trust_bundle: Option<String>,
+    /// The SHA-256 of such a root; repeat it for more.
+    #[arg(long, value_name = "HEX", value_delimiter = ',')]
+    root_sha256: Vec<String>,
     /// The Workload API socket [default: /run/troth/workload.sock as root, else under the XDG directories].
     #[arg(long, value_name = "PATH")]
     workload_socket: Option<String>,
@@ -118,8 +142,16 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let from_flags = RawAgentConfig {
         data_dir: args.data_dir,
         key_file: args.key_file,
+        key_source: args.key_source,
         join,
         join_file: args.join_file,
+        attest: args.attest,
+        attest_cert: args.attest_cert,
+        attest_key: args.attest_key,
+        server: args.server,
+        trust_domain: args.trust_domain,
+        trust_bundle: args.trust_bundle,
+        root_sha256: (!args.root_sha256.is_empty()).then_some(args.root_sha256),
         workload_socket: args.workload_socket,
         sds_socket: args.sds_socket,
         telemetry_listen: args.telemetry_listen,

@@ -5,6 +5,7 @@ mod order;
 mod progress;
 mod replace;
 mod text;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,13 @@ pub(crate) enum AuthorityCommand {
         after_help = "Examples:\n  troth authority replace --kind x509-root --because 'yearly drill'\n  troth authority replace --kind x509-issuing --compromised --because 'the disk was copied' --yes\n\nThe server does the work: an interrupted command changes nothing, and the same command again shows the same replacement.\nExit code 0: done on every node that was waited for; 1: done, and some were left behind, or not yet done."
     )]
     Replace(replace::ReplaceArgs),
+    /// Writes a certificate request (PKCS#10) by a root, for an upstream authority that certifies it.
+    Csr(upstream::CsrArgs),
+    /// Takes the cross-certificate that an upstream authority returned: those who trust that authority believe our SVIDs too.
+    CrossSign(upstream::CrossSignArgs),
+    /// Lists and removes the cross-certificates of our roots.
+    #[command(subcommand)]
+    Upstream(upstream::UpstreamCommand),
     /// Accepts the server's clock as it is, after it was far off: what was held because of it goes on.
     #[command(after_help = "Example:\n  troth authority clock-ok --because 'checked against two time servers'")]
     ClockOk(ClockArgs),
@@ -87,6 +95,9 @@ pub(crate) async fn run(command: AuthorityCommand, global: &Global) -> Result<Ex
         AuthorityCommand::Taint(args) => return order::run(args, order::Order::Taint, global).await,
         AuthorityCommand::Revoke(args) => return order::run(args, order::Order::Revoke, global).await,
         AuthorityCommand::Replace(args) => return replace::run(args, global).await,
+        AuthorityCommand::Csr(args) => upstream::csr(args, global).await?,
+        AuthorityCommand::CrossSign(args) => upstream::cross_sign(args, global).await?,
+        AuthorityCommand::Upstream(command) => upstream::run(command, global).await?,
         AuthorityCommand::ClockOk(args) => {
             let client = AdminClient::find(&args.place, global)?;
             let because = Because { because: args.because };

@@ -7,6 +7,7 @@ mod mint;
 pub(crate) mod received;
 mod received_token;
 mod received_wit;
+mod revoke;
 mod socket;
 pub(crate) mod workload;
 
@@ -28,6 +29,10 @@ pub(crate) enum SvidCommand {
     /// Mints a token as an operator, without an entry.
     #[command(subcommand)]
     Mint(mint::MintCommand),
+    /// Revokes X509-SVIDs before they end: what was issued until now, and nothing that is issued afterwards.
+    Revoke(revoke::RevokeArgs),
+    /// Lists what is revoked and has not ended.
+    Revocations(revoke::RevocationsArgs),
     /// Checks a certificate file against every rule of the X509-SVID standard.
     Lint(lint::LintArgs),
 }
@@ -38,6 +43,8 @@ pub(crate) async fn run(command: SvidCommand, global: &Global) -> Result<ExitCod
         SvidCommand::Fetch(command) => fetch::fetch(command, global).await?,
         SvidCommand::Watch(args) => fetch::watch(args, global).await?,
         SvidCommand::Mint(command) => mint::mint(command, global).await?,
+        SvidCommand::Revoke(args) => return revoke::revoke(args, global).await,
+        SvidCommand::Revocations(args) => revoke::list(args, global).await?,
         SvidCommand::Lint(args) => return lint::run(&args, global),
     }
     Ok(ExitCode::SUCCESS)

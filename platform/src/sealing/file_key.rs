@@ -14,11 +14,14 @@ use crate::files;
 /// What a key file starts with.
 const HEADER: &str = "troth-seal-key-1 ";
 
-/// The length of a line of a key file: header, 64 hex digits, line end. A file has one; two while the key is being replaced.
+/// The length of a line of a key file: header, 64 hex digits, line end. A file has one; more while the key is being replaced.
 const LINE_LEN: usize = HEADER.len() + 2 * DataKey::LEN + 1;
 
 /// The format version of wrapped keys, part of their associated data.
 const WRAP_VERSION: u8 = 1;
+
+/// The most keys of a file: each beyond the first is of a replacement that was interrupted.
+const MOST_KEYS: usize = 4;
 
 /// Whether a key file was made or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +34,14 @@ pub enum Provenance {
 
 /// A wrapping key in a 0600 file.
 ///
-/// While a key is being replaced the file holds the new one and the one before: whichever the store's data key is wrapped by when the machine goes down,
+/// While a key is being replaced the file holds the new one and those before: whichever the store's data key is wrapped by when the machine goes down,
 /// the file opens it.
 pub struct FileKeySource {
     path: PathBuf,
+    /// The one that wraps.
     key: DataKey,
-    before: Option<DataKey>,
+    /// Those before it, which open what they wrapped.
+    before: Vec<DataKey>,
 }
 
 impl FileKeySource {
@@ -45,7 +50,7 @@ impl FileKeySource {
     /// # Errors
     /// [`KeySourceError`] when it is missing, open to others, someone else's, or no key file.
     pub fn open(path: &Path) -> Result<Self, KeySourceError> {
-        let text = secret_file::read(path, Readers::Owner, 2 * LINE_LEN)?;
+        let text = secret_file::read(path, Readers::Owner, MOST_KEYS * LINE_LEN)?;
         let (key, before) = parse(&text).ok_or_else(|| KeySourceError::Malformed { path: path.to_owned() })?;
         Ok(Self {
             path: path.to_owned(),
@@ -68,7 +73,7 @@ impl FileKeySource {
             let made = Self {
                 path: path.to_owned(),
                 key,
-                before: None,
+                before: Vec::new(),
             };
             return Ok((made, Provenance::Created));
         }
@@ -81,25 +86,30 @@ impl FileKeySource {
     /// # Errors
     /// [`KeySourceError`]; the file is then as it was.
     pub fn begin_replacing(path: &Path) -> Result<Self, KeySourceError> {
-        let Self { key: before, .. } = Self::open(path)?;
+        let Self { key: last, before, .. } = Self::open(path)?;
+        let before: Vec<DataKey> = [last].into_iter().chain(before).collect();
+        if before.len() == MOST_KEYS {
+            return Err(KeySourceError::Malformed { path: path.to_owned() });
+        }
         let key = DataKey::generate()?;
-        files::write_durable(path, &render(&[&key, &before]), 0o600)?;
+        let keys: Vec<&DataKey> = [&key].into_iter().chain(&before).collect();
+        files::write_durable(path, &render(&keys), 0o600)?;
         Ok(Self {
             path: path.to_owned(),
             key,
-            before: Some(before),
+            before,
         })
     }
 
-    /// Forgets the key before, once nothing is wrapped by it any more.
+    /// Forgets the keys before, once nothing is wrapped by them any more.
     ///
     /// # Errors
     /// [`KeySourceError`]; the file then still opens.
     pub fn end_replacing(path: &Path) -> Result<(), KeySourceError> {
         let Self { key, before, .. } = Self::open(path)?;
-        match before {
-            Some(_) => Ok(files::write_durable(path, &render(&[&key]), 0o600)?),
-            None => Ok(()),
+        match before.is_empty() {
+            false => Ok(files::write_durable(path, &render(&[&key]), 0o600)?),
+            true => Ok(()),
         }
     }
 
@@ -116,9 +126,9 @@ impl KeySource for FileKeySource {
     }
 
     fn unwrap(&self, context: &str, wrapped: &[u8]) -> Result<DataKey, KeySourceError> {
-        [Some(&self.key), self.before.as_ref()]
+        [&self.key]
             .into_iter()
-            .flatten()
+            .chain(&self.before)
             .find_map(|key| envelope::open(key, &[b"troth-data-key", &[WRAP_VERSION], context.as_bytes()], wrapped).ok())
             .and_then(|octets| DataKey::from_slice(&octets))
             .ok_or_else(|| KeySourceError::DoesNotFit { source_name: self.describe() })
@@ -152,16 +162,12 @@ fn render(keys: &[&DataKey]) -> Zeroizing<Vec<u8>> {
     text
 }
 
-fn parse(text: &[u8]) -> Option<(DataKey, Option<DataKey>)> {
+/// Reads the key that wraps, and those before it.
+fn parse(text: &[u8]) -> Option<(DataKey, Vec<DataKey>)> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let mut lines = text.split(|octet| *octet == b'\n');
-    let key = parse_line(lines.next()?)?;
-    let before = lines.next().map(parse_line);
-    match (before, lines.next()) {
-        (None, _) => Some((key, None)),
-        (Some(Some(before)), None) => Some((key, Some(before))),
-        _ => None,
-    }
+    let mut keys = text.split(|octet| *octet == b'\n').map(parse_line);
+    let first = keys.next()??;
+    Some((first, keys.collect::<Option<_>>()?))
 }
 
 fn parse_line(line: &[u8]) -> Option<DataKey> {
@@ -221,6 +227,16 @@ mod tests {
         between.unwrap("x", &by_first).unwrap();
         between.unwrap("x", &by_second).unwrap();
         first.unwrap("x", &by_second).unwrap_err();
+        let by_third = FileKeySource::begin_replacing(&path).unwrap().wrap("x", &data_key).unwrap();
+        for wrapped in [&by_first, &by_second, &by_third] {
+            FileKeySource::open(&path)
+                .unwrap()
+                .unwrap("x", wrapped)
+                .expect("a replacement that was interrupted loses no key");
+        }
+        FileKeySource::begin_replacing(&path).unwrap();
+        FileKeySource::begin_replacing(&path).unwrap_err();
+        let by_second = FileKeySource::open(&path).unwrap().wrap("x", &data_key).unwrap();
         FileKeySource::end_replacing(&path).unwrap();
         FileKeySource::end_replacing(&path).unwrap();
         let after = FileKeySource::open(&path).unwrap();

@@ -6,6 +6,8 @@ use zeroize::Zeroizing;
 
 use super::data_key::DataKey;
 use super::envelope;
+use super::key_source::{KeySource, KeySourceError};
+use super::kind::WrappedKey;
 
 /// The version of the sealed form.
 const VERSION: u8 = 1;
@@ -45,6 +47,14 @@ impl Sealer {
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// Wraps the key that seals here for a key source: it opens what is sealed already, and no record changes.
+    ///
+    /// # Errors
+    /// The source does not wrap it.
+    pub fn wrap_key(&self, source: &dyn KeySource) -> Result<WrappedKey, KeySourceError> {
+        source.wrap_key(&self.scope, &self.key)
     }
 
     /// Seals octets for one record key.

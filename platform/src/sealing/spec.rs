@@ -57,6 +57,9 @@ pub enum Opening {
 /// A text names no key source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseKeySourceError {
+    /// A key source and a key file are named.
+    #[error("key_source and key_file are one option: name one of them")]
+    BothNamed,
     /// The name of a credential is no name.
     #[error("{name:?} is no credential's name: credential:NAME, one part of a path")]
     CredentialName {
@@ -108,6 +111,19 @@ impl fmt::Display for KeySourceSpec {
 }
 
 impl KeySourceSpec {
+    /// Returns the source that is configured: by `key_source`, else the key file, else that of the default place.
+    ///
+    /// # Errors
+    /// Both are named, or the text names no source.
+    pub fn configured(key_source: Option<&str>, key_file: Option<&Path>, default: impl FnOnce() -> PathBuf) -> Result<Self, ParseKeySourceError> {
+        match (key_source, key_file) {
+            (Some(_), Some(_)) => Err(ParseKeySourceError::BothNamed),
+            (Some(text), None) => text.parse(),
+            (None, Some(file)) => Ok(Self::File(file.to_owned())),
+            (None, None) => Ok(Self::File(default())),
+        }
+    }
+
     /// Returns which kind of source it names.
     #[must_use]
     pub const fn kind(&self) -> KeySourceKind {
@@ -197,6 +213,15 @@ mod tests {
 
     use super::*;
     use crate::sealing::DataKey;
+
+    #[test]
+    fn a_key_file_is_the_default_and_the_short_form_and_not_beside_a_source() {
+        let default = || PathBuf::from("/default");
+        let configured = |source: Option<&str>, file: Option<&str>| KeySourceSpec::configured(source, file.map(Path::new), default);
+        assert_eq!(configured(None, None), Ok(KeySourceSpec::File("/default".into())));
+        assert_eq!(configured(None, Some("/k")), configured(Some("file:/k"), None));
+        assert_eq!(configured(Some("passphrase"), Some("/k")), Err(ParseKeySourceError::BothNamed));
+    }
 
     #[test]
     fn every_form_is_read_and_written_back() {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod admission;
+mod client_key;
 mod config;
 mod connect;
 mod mutual;
@@ -17,6 +18,7 @@ mod tests;
 pub(crate) use accept::pause_after;
 pub use accept::{ConnectionInfo, TlsServer};
 pub use admission::AcceptLimits;
+pub use client_key::{ClientKey, ClientKeyError};
 pub use config::{TlsConfigError, TlsIdentity, client_config, provider, server_config};
 pub use connect::{ConnectError, Connection, connect};
 pub use mutual::{PeerBundles, PeerVerifier, mutual_server_config};

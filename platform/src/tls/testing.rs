@@ -12,16 +12,18 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, RevokedCertParams, SanType,
 };
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trust_domains::Serial;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::ManualClock;
+use trust_domains::crl::{Crl, CrlIssuer, CrlSet};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::timestamp::Timestamp;
 
@@ -77,6 +79,26 @@ impl Ca {
 
     pub(super) fn node_identity(&self) -> TlsIdentity {
         self.identity(&format!("spiffe://{TD}/troth/agent/join_token/web-1"), Duration::from_secs(3_600))
+    }
+
+    /// The list of the issuing CA with one serial.
+    pub(super) fn revoking(&self, serial: &Serial) -> CrlSet {
+        let now = NOW.to_offset_date_time();
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: (NOW + Duration::from_secs(86_400)).to_offset_date_time(),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: serial.as_bytes().to_vec().into(),
+                revocation_time: now,
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).unwrap().der().to_vec();
+        CrlSet::new([(CrlIssuer::parse(self.issuing_der.clone()).unwrap(), Crl::parse(list).unwrap())]).unwrap()
     }
 
     pub(super) fn bundle(&self) -> Arc<ArcSwap<TrustBundle>> {

@@ -5,11 +5,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, NamedGroup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use trust_domains::clock::Clock;
+use trust_domains::crl::CrlSet;
 use trust_domains::join_link::RootHash;
 use trust_domains::problem::{Code, Coded};
-use trust_domains::x509::VerifyError;
+use trust_domains::x509::{Certificate, VerifyError};
 
 use super::testing::{Ca, DEADLINE, TD, World, get_text};
 use super::{AcceptLimits, ConnectError, ServerTrust, ServerVerifier, client_config, connect, provider, server_config};
@@ -195,6 +197,24 @@ async fn only_the_server_of_the_trust_domain_is_believed() {
             assert_eq!(error.code(), expected, "{name}: {source}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_on_a_list_is_refused_as_soon_as_the_list_is_held() {
+    let world = World::new(AcceptLimits::default()).await;
+    let (held, lists) = watch::channel(Arc::<CrlSet>::default());
+    let verifier = ServerVerifier::new(ServerTrust::Bundle(world.ca.bundle()), world.clock.shared()).with_lists(lists);
+    let config = client_config(None, Arc::new(verifier)).unwrap();
+    let connection = connect(&world.server_address(), config.clone(), DEADLINE).await.unwrap();
+    let serial = *Certificate::parse(&connection.peer_chain()[0]).unwrap().serial();
+    held.send_replace(Arc::new(world.ca.revoking(&serial)));
+    let refused = connect(&world.server_address(), config.clone(), DEADLINE).await.unwrap_err();
+    let ConnectError::NotTrusted { source, .. } = &refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(*source, VerifyError::Revoked { serial });
+    held.send_replace(Arc::default());
+    connect(&world.server_address(), config, DEADLINE).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,12 +8,14 @@ use rustls::crypto::verify_tls13_signature;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
+use tokio::sync::watch;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::crl::CrlSet;
 use trust_domains::join_link::RootHash;
 use trust_domains::spiffe_id::SpiffeId;
 use trust_domains::trust_domain::TrustDomain;
-use trust_domains::x509::{VerifiedPeer, VerifyError, verify_server_by_root_hash, verify_svid};
+use trust_domains::x509::{VerifiedPeer, VerifyError, check_unrevoked, verify_server_by_root_hash, verify_svid};
 
 use super::config::provider;
 
@@ -87,20 +89,35 @@ pub enum ServerTrust {
 pub struct ServerVerifier {
     trust: ServerTrust,
     clock: SharedClock,
+    lists: Option<watch::Receiver<Arc<CrlSet>>>,
 }
 
 impl ServerVerifier {
     /// Returns a verifier that believes by `trust`.
     #[must_use]
     pub fn new(trust: ServerTrust, clock: SharedClock) -> Self {
-        Self { trust, clock }
+        Self { trust, clock, lists: None }
+    }
+
+    /// Returns a verifier that also refuses a server of whose chain a certificate is on one of these lists, as they are at the handshake.
+    #[must_use]
+    pub fn with_lists(self, lists: watch::Receiver<Arc<CrlSet>>) -> Self {
+        Self { lists: Some(lists), ..self }
     }
 
     /// Verifies a chain, leaf first.
     ///
     /// # Errors
-    /// [`VerifyError`]: `NotTheServer` for a peer that is proved to be someone else of the trust domain.
+    /// [`VerifyError`]: `NotTheServer` for a peer that is proved to be someone else of the trust domain, `Revoked` for one that is on a list.
     pub fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<VerifiedPeer, VerifyError> {
+        let peer = self.identify(chain)?;
+        if let Some(lists) = &self.lists {
+            check_unrevoked(chain, &lists.borrow())?;
+        }
+        Ok(peer)
+    }
+
+    fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<VerifiedPeer, VerifyError> {
         let now = self.clock.now().wall;
         match &self.trust {
             ServerTrust::Bundle(bundle) => {

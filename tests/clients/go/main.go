@@ -6,6 +6,8 @@
 //	client broker SOCKET SPIFFE_ID BROKER_SOCKET AGENT_ID PID WORKLOAD_ID
 //	                                           is a broker: fetches the identity of another process, by the agent that has this ID
 //	client mtls SOCKET SPIFFE_ID               says something to itself over mTLS, and refuses a peer with another identity
+//	client verify CHAIN SPIFFE_ID BUNDLE       verifies a chain in a PEM file by the roots in another
+//	client serve SOCKET SPIFFE_ID              says over mTLS to whoever has this identity what it heard, until its standard input ends
 //
 // Prints one line of JSON for each thing that it saw. Ends with exit 0 when each was as the standard says, else with the reason.
 package main
@@ -15,7 +17,9 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +28,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
 	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -38,7 +43,7 @@ const patience = 40 * time.Second
 
 func main() {
 	if len(os.Args) < 4 {
-		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
+		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls|serve|verify SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -58,6 +63,10 @@ func main() {
 		err = actAsBroker(ctx, address, os.Args[4:])
 	case "mtls":
 		err = talk(ctx, address, id)
+	case "verify":
+		err = verifyFile(os.Args[2], id, os.Args[4])
+	case "serve":
+		err = serveUntilTold(context.Background(), address, id)
 	default:
 		err = fmt.Errorf("unknown: %s", os.Args[1])
 	}
@@ -116,6 +125,34 @@ func watchX509(ctx context.Context, address workloadapi.ClientOption, id spiffei
 		}
 	}
 	return nil
+}
+
+// verifyFile verifies a chain that came in a file, by roots that came in another.
+func verifyFile(chain string, id spiffeid.ID, roots string) error {
+	text, err := os.ReadFile(chain)
+	if err != nil {
+		return err
+	}
+	var certificates []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return err
+		}
+		certificates = append(certificates, certificate)
+	}
+	bundle, err := x509bundle.Load(id.TrustDomain(), roots)
+	if err != nil {
+		return err
+	}
+	verified, _, err := x509svid.Verify(certificates, bundle)
+	if err != nil {
+		return err
+	}
+	if verified != id {
+		return fmt.Errorf("%s is not %s", verified, id)
+	}
+	return say(map[string]any{"spiffe_id": verified.String()})
 }
 
 // check verifies an SVID by the bundles that came with it, and returns its serial number.
@@ -272,6 +309,26 @@ func talk(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID)
 		return fmt.Errorf("a server with another identity was believed")
 	}
 	return say(map[string]any{"answer": answer})
+}
+
+// serveUntilTold serves peers that have an identity, and follows bundles and certificates all the while.
+func serveUntilTold(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) error {
+	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(address))
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	go serve(tls.NewListener(listener, tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(id))))
+	if err := say(map[string]any{"address": listener.Addr().String()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // serve answers each connection with what it said.

@@ -20,6 +20,9 @@ struct Args {
     /// Seconds that each issuing measurement lasts.
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
+    /// Agents of the emergency that `taint` measures.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    agents: usize,
     /// Prints one JSON document instead of a table.
     #[arg(long)]
     json: bool,
@@ -27,7 +30,13 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let report = Report::measure(&args.subjects, Effort { seconds: args.seconds });
+    let report = Report::measure(
+        &args.subjects,
+        Effort {
+            seconds: args.seconds,
+            agents: args.agents,
+        },
+    );
     if args.json {
         println!("{}", report.json());
     } else {

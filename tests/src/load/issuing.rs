@@ -61,6 +61,7 @@ pub(super) fn single(effort: Effort) -> Figure {
     runtime.block_on(create(&admin(&large), other_entries()));
     let turn = Effort {
         seconds: (effort.seconds / TURNS).max(1),
+        ..effort
     };
     let before = raw_signature_us();
     let (mut few, mut many) = (Vec::new(), Vec::new());

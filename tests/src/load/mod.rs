@@ -10,8 +10,10 @@ mod memory;
 mod meter;
 mod node;
 mod report;
+mod revoke;
 mod sds;
 mod subject;
+mod taint;
 mod tokens;
 mod workload_api;
 

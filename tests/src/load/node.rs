@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::node::{KeyPair, SealedRecords, join};
+use agent::node::{Admission, KeyPair, SealedRecords, join};
+use platform::client::JsonLines;
 use platform::clock::SystemClock;
+use platform::sealing::KeySourceSpec;
 use platform::tls::{Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
 use platform::unix_http::UnixHttpClient;
-use trust_domains::EntryId;
 use trust_domains::join_link::JoinLink;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueRequest, IssueResponse, IssueResult, KeyRequest};
+use trust_domains::{EntryId, Serial};
 
 use crate::domain::Domain;
 
@@ -31,9 +33,11 @@ impl Node {
         let link: JoinLink = domain.link(name).parse().expect("a join link");
         let folder = domain.folder().join(name);
         std::fs::create_dir(&folder).expect("a directory");
-        let records = SealedRecords::open(&folder, &folder.join("seal.key")).expect("sealed records");
+        let records = SealedRecords::open(&folder, &KeySourceSpec::File(folder.join("seal.key"))).expect("sealed records");
         let clock = SystemClock::shared();
-        let (identity, _) = join(&link, &records, &clock, Jitter::NONE).await.expect("the node joins");
+        let (identity, _) = join(&Admission::Link(link.clone()), &records, &clock, Jitter::NONE)
+            .await
+            .expect("the node joins");
         let certificate = TlsIdentity::new(&identity.chain, identity.key.pkcs8()).expect("a TLS identity");
         let trust = ServerTrust::Roots {
             trust_domain: link.trust_domain.clone(),
@@ -45,15 +49,20 @@ impl Node {
         }
     }
 
-    /// Has a batch certified.
-    pub(super) async fn issue(&self, batch: &IssueRequest) {
+    /// Follows the sync stream from a snapshot on.
+    pub(super) async fn follow(&self) -> JsonLines {
+        self.connection.lines("/v1/node/sync", DEADLINE).await.expect("a stream")
+    }
+
+    /// Has a batch certified, and returns the serials.
+    pub(super) async fn issue(&self, batch: &IssueRequest) -> Vec<Serial> {
         let answer: IssueResponse = self.connection.post("/v1/node/issue", batch, DEADLINE).await.expect("an answer");
         assert_eq!(answer.results.len(), batch.requests.len());
-        assert!(
-            answer.results.iter().all(|result| matches!(result, IssueResult::Issued(_))),
-            "{:?}",
-            answer.results.first()
-        );
+        let serial = |result: IssueResult| match result {
+            IssueResult::Issued(leaf) => leaf.serial,
+            IssueResult::Refused { problem, .. } => panic!("{problem:?}"),
+        };
+        answer.results.into_iter().map(serial).collect()
     }
 }
 

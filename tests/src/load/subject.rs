@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, sds, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, revoke, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,8 +26,12 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// From a revocation to the list on a node's stream.
+    Revoke,
     /// Secret discovery: a rotation on 200 streams.
     Sds,
+    /// An emergency: what a tainted issuing CA signed is replaced on a thousand agents.
+    Taint,
 }
 
 /// How long to measure.
@@ -35,11 +39,25 @@ pub enum Subject {
 pub struct Effort {
     /// Seconds of each issuing measurement.
     pub seconds: u64,
+    /// Agents of the emergency.
+    pub agents: usize,
 }
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 9] = [Self::P1, Self::P2, Self::P3, Self::P4, Self::P5, Self::P6, Self::P7, Self::P8, Self::Sds];
+    const EACH: [Self; 11] = [
+        Self::P1,
+        Self::P2,
+        Self::P3,
+        Self::P4,
+        Self::P5,
+        Self::P6,
+        Self::P7,
+        Self::P8,
+        Self::Revoke,
+        Self::Sds,
+        Self::Taint,
+    ];
 
     /// Returns the figures that this one stands for.
     #[must_use]
@@ -60,7 +78,9 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Revoke => revoke::revocations(),
             Self::Sds => vec![sds::rotations()],
+            Self::Taint => vec![taint::replacement(effort)],
         }
     }
 }

@@ -138,6 +138,12 @@ impl Crl {
         &self.0.der
     }
 
+    /// Returns the octets that are signed.
+    #[must_use]
+    pub fn to_be_signed(&self) -> &[u8] {
+        self.octets(self.0.layout.tbs.clone())
+    }
+
     /// Returns the SHA-256 of the DER.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {

@@ -13,7 +13,7 @@ mod list;
 mod patch;
 mod set;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;

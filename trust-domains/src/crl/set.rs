@@ -56,6 +56,20 @@ impl CrlSet {
         Ok(set)
     }
 
+    /// Returns the set with these lists in place of those of their CAs, and without those of CAs that are not kept. What is kept was verified before.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn replaced(&self, lists: impl IntoIterator<Item = (CrlIssuer, Crl)>, kept: impl Fn(&AuthorityId) -> bool) -> Result<Self, CrlSetRefused> {
+        let mut set = Self::new(lists)?;
+        for (id, listed) in &self.lists {
+            if kept(id) && !set.lists.contains_key(id) {
+                set.insert(listed.clone())?;
+            }
+        }
+        Ok(set)
+    }
+
     /// Reads a whole set.
     ///
     /// # Errors

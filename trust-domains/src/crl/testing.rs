@@ -36,6 +36,11 @@ impl ListingCa {
         }
     }
 
+    /// Signs a certificate.
+    pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+        params.signed_by(key, &self.issuer).unwrap().der().to_vec()
+    }
+
     /// Signs a list of these serials, in any order.
     pub(crate) fn list(&self, number: u64, serials: &[u128]) -> Crl {
         Crl::parse(self.list_der(number, serials, |_| {})).unwrap()

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::ParseHintError;
+use super::{NamesRefused, ParseHintError};
 use crate::class::CredentialClass;
 use crate::duration::format_duration;
 use crate::jwt_svid::ClaimRefused;
 use crate::problem::{Code, Coded};
-use crate::selector::{ParseSelectorError, UnixKey};
+use crate::selector::{ParseSelectorError, SelectorKey, UnixKey, X509PopKey};
 use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
 use crate::trust_domain::TrustDomain;
 
@@ -15,6 +15,12 @@ use crate::trust_domain::TrustDomain;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryRefused {
+    /// A field that a node alias cannot have: it gives no credentials.
+    #[error("a node alias has no {field}")]
+    AliasField {
+        /// The field.
+        field: &'static str,
+    },
     /// The claims.
     #[error(transparent)]
     Claims(#[from] ClaimRefused),
@@ -42,14 +48,11 @@ pub enum EntryRefused {
     /// An entry without selectors would match every process.
     #[error("the entry has no selector")]
     NoSelectors,
-    /// A field that this version reads back from a list and does not act on.
-    #[error("the entry has {field}, which this version does not issue")]
-    NotImplemented {
-        /// The field.
-        field: &'static str,
-    },
-    /// The parent is no node of this trust domain.
-    #[error("the parent {parent_id} is not a node of this trust domain")]
+    /// The names beside the SPIFFE ID.
+    #[error(transparent)]
+    Names(#[from] NamesRefused),
+    /// The parent is no node of this trust domain, and no node alias.
+    #[error("the parent {parent_id} is not a node of this trust domain, nor a node alias")]
     ParentNotANode {
         /// The parent.
         parent_id: SpiffeId,
@@ -81,7 +84,7 @@ pub enum EntryRefused {
         /// The beginning of the selector.
         text: String,
         /// What it is about.
-        key: UnixKey,
+        key: SelectorKey,
     },
     /// The identity.
     #[error(transparent)]
@@ -112,6 +115,12 @@ pub enum EntryRefused {
         /// The shortest.
         least: Duration,
     },
+    /// A selector that nothing proves about a node.
+    #[error("no attestor of nodes proves {text:?}")]
+    UnknownNodeSelector {
+        /// The beginning of the selector.
+        text: String,
+    },
     /// A selector that nothing proves.
     #[error("no attestor proves {text:?}")]
     UnknownSelector {
@@ -128,12 +137,19 @@ impl Coded for EntryRefused {
             Self::Claims(reason) => reason.code(),
             Self::ClassExceeded { .. } => Code::ClassExceeded,
             Self::Hint(reason) => reason.code(),
-            Self::NotImplemented { .. } => Code::NotImplemented,
-            Self::FederatesWithItself { .. } | Self::ParentNotANode { .. } | Self::TooManyPartners { .. } | Self::TtlTooShort { .. } => Code::InvalidRequest,
+            Self::Names(reason) => reason.code(),
+            Self::AliasField { .. }
+            | Self::FederatesWithItself { .. }
+            | Self::ParentNotANode { .. }
+            | Self::TooManyPartners { .. }
+            | Self::TtlTooShort { .. } => Code::InvalidRequest,
             Self::ReservedPath { .. } => Code::ReservedPath,
-            Self::NoSelectors | Self::Selector { .. } | Self::SelectorValue { .. } | Self::TooManySelectors { .. } | Self::UnknownSelector { .. } => {
-                Code::InvalidSelector
-            }
+            Self::NoSelectors
+            | Self::Selector { .. }
+            | Self::SelectorValue { .. }
+            | Self::TooManySelectors { .. }
+            | Self::UnknownNodeSelector { .. }
+            | Self::UnknownSelector { .. } => Code::InvalidSelector,
             Self::RootPath { .. } => Code::InvalidSpiffeId,
             Self::SpiffeId(reason) => reason.code(),
         }
@@ -150,14 +166,19 @@ impl Coded for EntryRefused {
             Self::FederatesWithItself { .. } => "name partners only: its own bundle comes with every identity".to_owned(),
             Self::Hint(reason) => reason.hint(),
             Self::NoSelectors => "name at least one, like --selector unix:uid:1000".to_owned(),
-            Self::NotImplemented { field } => format!("write the entry without {field}"),
-            Self::ParentNotANode { .. } => "list the nodes and their SPIFFE IDs: troth node list".to_owned(),
+            Self::AliasField { field } => format!("write the alias without {field}: those are for the entries under it"),
+            Self::Names(reason) => reason.hint(),
+            Self::ParentNotANode { .. } => "list the nodes and their SPIFFE IDs: troth node list; or make a node alias: troth entry create --node".to_owned(),
             Self::RootPath { .. } => "write it with a path, like /web".to_owned(),
             Self::SelectorValue { key, .. } => format!("write it as {key}:VALUE, the value being {}", key.form()),
             Self::SpiffeId(reason) => reason.hint(),
             Self::TooManyPartners { .. } => "make several entries with the same SPIFFE ID: a process gets the bundles of all its entries".to_owned(),
             Self::TooManySelectors { .. } => "make several entries with the same SPIFFE ID: a process needs all selectors of one".to_owned(),
             Self::TtlTooShort { field, least, .. } => format!("ask for {field} of at least {}", format_duration(*least)),
+            Self::UnknownNodeSelector { .. } => {
+                let known: Vec<_> = X509PopKey::ALL.iter().map(ToString::to_string).collect();
+                format!("use one of {}", known.join(", "))
+            }
             Self::UnknownSelector { nearest: Some(key), .. } => format!("write it as {key}:VALUE, if that was meant"),
             Self::UnknownSelector { nearest: None, .. } => {
                 let known: Vec<_> = UnixKey::ALL.iter().map(ToString::to_string).collect();

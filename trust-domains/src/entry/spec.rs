@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{EntryRefused, Hint, Partners};
+use super::selectors::{check_node_selectors, check_selectors, parse_selectors};
+use super::{CertificateNames, EntryRefused, Hint, Partners};
 use crate::class::{CredentialClass, outage_price};
 use crate::jwt_svid::ExtraClaims;
 use crate::selector::{Selector, SelectorSet, UnixKey};
@@ -13,7 +14,9 @@ use crate::wire::admin::{EntryChange, EntryDraft};
 
 /// An entry but for its id and age: always one that keeps every rule below.
 ///
-/// - The identity and the parent are of one trust domain; the identity has a path, and not a reserved one; the parent is a node.
+/// - The identity and the parent are of one trust domain; the identity has a path, and not a reserved one.
+/// - The parent is a node, or a node alias: an ID like that of a workload. With the server as its parent the entry is such an alias itself; it has selectors of
+///   nodes, and nothing that only certificates and tokens have.
 /// - There are 1 to 64 selectors, each of a kind that an attestor proves and with a value that it may have.
 /// - Lives are at least 10 s and at most that of the class.
 /// - It federates with at most 64 other trust domains, never with its own.
@@ -25,6 +28,7 @@ pub struct EntrySpec {
     pub(super) hint: Option<Hint>,
     pub(super) claims: ExtraClaims,
     pub(super) federates_with: Partners,
+    pub(super) names: CertificateNames,
     pub(super) expires_at: Option<Timestamp>,
     // Seconds in 32 bits: a server holds a million of these.
     pub(super) x509_ttl_s: u32,
@@ -44,7 +48,6 @@ impl EntrySpec {
     /// # Errors
     /// Names the first rule that the draft breaks.
     pub fn check(draft: &EntryDraft, trust_domain: &TrustDomain, parent: SpiffeId) -> Result<Self, EntryRefused> {
-        refuse_unissued(draft)?;
         let class = draft.class.unwrap_or_default();
         let x509_ttl = draft.x509_ttl_s.map_or(class.default_x509_ttl(), Duration::from_secs);
         let jwt_ttl = draft.jwt_ttl_s.map_or(class.default_jwt_ttl(), Duration::from_secs);
@@ -55,6 +58,7 @@ impl EntrySpec {
             hint: parse_hint(draft.hint.as_deref())?,
             claims: ExtraClaims::new(draft.claims.clone())?,
             federates_with: Partners::check(draft.federates_with.clone(), trust_domain)?,
+            names: CertificateNames::read(&draft.dns_names, draft.subject_cn.as_deref())?,
             expires_at: draft.expires_at,
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -89,6 +93,7 @@ impl EntrySpec {
                 Some(partners) => Partners::check(partners.clone(), trust_domain)?,
                 None => self.federates_with.clone(),
             },
+            names: self.names.changed(change.dns_names.as_deref(), change.subject_cn.as_deref())?,
             expires_at: change.expires_at.or(self.expires_at),
             x509_ttl_s: check_ttl("x509_ttl_s", x509_ttl, class)?,
             jwt_ttl_s: check_ttl("jwt_ttl_s", jwt_ttl, class)?,
@@ -100,14 +105,51 @@ impl EntrySpec {
     /// Checks the rules on the parsed parts. What a store returns comes through here too.
     pub(super) fn checked(self) -> Result<Self, EntryRefused> {
         check_identity(&self.spiffe_id)?;
-        if self.parent_id.trust_domain_name() != self.spiffe_id.trust_domain_name() || self.parent_id.as_agent().is_none() {
+        if self.parent_id.trust_domain_name() != self.spiffe_id.trust_domain_name() {
             return Err(EntryRefused::ParentNotANode { parent_id: self.parent_id });
         }
-        check_selectors(&self.selectors)?;
+        match self.parent_kind() {
+            Some(ParentKind::Server) => self.check_alias()?,
+            Some(ParentKind::Node | ParentKind::Alias) => check_selectors(&self.selectors)?,
+            None => return Err(EntryRefused::ParentNotANode { parent_id: self.parent_id }),
+        }
         self.federates_with.check_all(self.spiffe_id.trust_domain_name())?;
         check_ttl("x509_ttl_s", self.x509_ttl(), self.class)?;
         check_ttl("jwt_ttl_s", self.jwt_ttl(), self.class)?;
         Ok(self)
+    }
+
+    fn parent_kind(&self) -> Option<ParentKind> {
+        let parent = &self.parent_id;
+        if parent.as_agent().is_some() {
+            Some(ParentKind::Node)
+        } else if parent.is_server() {
+            Some(ParentKind::Server)
+        } else {
+            (!parent.is_reserved() && !parent.path().is_empty() && *parent != self.spiffe_id).then_some(ParentKind::Alias)
+        }
+    }
+
+    /// An alias gives no credentials: what only they have would be a promise that nobody keeps.
+    fn check_alias(&self) -> Result<(), EntryRefused> {
+        let fields = [
+            ("claims", !self.claims.is_empty()),
+            ("dns_names", !self.names.dns().is_empty()),
+            ("expires_at", self.expires_at.is_some()),
+            ("federates_with", !self.federates_with.is_empty()),
+            ("hint", self.hint.is_some()),
+            ("subject_cn", self.names.cn().is_some()),
+        ];
+        match fields.into_iter().find(|(_, is_there)| *is_there) {
+            Some((field, _)) => Err(EntryRefused::AliasField { field }),
+            None => check_node_selectors(&self.selectors),
+        }
+    }
+
+    /// Returns whether the entry is a node alias: its ID is that of nodes, for entries whose parent it is, and never a workload's.
+    #[must_use]
+    pub fn is_node_alias(&self) -> bool {
+        self.parent_id.is_server()
     }
 
     /// Returns the identity that the entry gives.
@@ -164,6 +206,12 @@ impl EntrySpec {
         &self.federates_with
     }
 
+    /// Returns the names in its certificates beside the SPIFFE ID.
+    #[must_use]
+    pub fn names(&self) -> &CertificateNames {
+        &self.names
+    }
+
     /// Returns when the entry ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -189,6 +237,8 @@ impl EntrySpec {
             ("claims", self.claims != other.claims),
             ("hint", self.hint != other.hint),
             ("federates_with", self.federates_with != other.federates_with),
+            ("dns_names", self.names.dns() != other.names.dns()),
+            ("subject_cn", self.names.cn() != other.names.cn()),
             ("expires_at", self.expires_at != other.expires_at),
         ];
         fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
@@ -205,6 +255,9 @@ impl EntrySpec {
     /// Lines without the entry's ID are equal over many entries: show them once.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        if self.is_node_alias() {
+            return Vec::new();
+        }
         let tells_whose = |selector: &Selector| UnixKey::of(selector).is_none_or(|(key, _)| key.tells_whose());
         let mut warnings = Vec::new();
         if !self.selectors.iter().any(tells_whose) {
@@ -218,12 +271,11 @@ impl EntrySpec {
     }
 }
 
-/// Refuses what lists show, files read back, and this version does not issue: dropping it in silence would be an entry that lies.
-fn refuse_unissued(draft: &EntryDraft) -> Result<(), EntryRefused> {
-    if !draft.dns_names.is_empty() {
-        return Err(EntryRefused::NotImplemented { field: "dns_names" });
-    }
-    Ok(())
+/// What stands where an entry's parent does.
+enum ParentKind {
+    Alias,
+    Node,
+    Server,
 }
 
 fn check_identity(spiffe_id: &SpiffeId) -> Result<(), EntryRefused> {
@@ -257,72 +309,4 @@ fn check_ttl(field: &'static str, asked: Duration, class: CredentialClass) -> Re
 /// Reads a hint; an empty one is none.
 fn parse_hint(text: Option<&str>) -> Result<Option<Hint>, EntryRefused> {
     text.filter(|text| !text.is_empty()).map(str::parse).transpose().map_err(EntryRefused::Hint)
-}
-
-fn parse_selectors(texts: &[String]) -> Result<SelectorSet, EntryRefused> {
-    check_count(texts.len())?;
-    let parse = |text: &String| {
-        text.parse::<Selector>()
-            .map_err(|reason| EntryRefused::Selector { text: beginning(text), reason })
-    };
-    texts.iter().map(parse).collect()
-}
-
-fn check_count(actual: usize) -> Result<(), EntryRefused> {
-    match actual {
-        0 => Err(EntryRefused::NoSelectors),
-        _ if actual > EntrySpec::MAX_SELECTORS => Err(EntryRefused::TooManySelectors {
-            limit: EntrySpec::MAX_SELECTORS,
-            actual,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn check_selectors(selectors: &SelectorSet) -> Result<(), EntryRefused> {
-    check_count(selectors.len())?;
-    for selector in selectors {
-        match UnixKey::of(selector) {
-            None => {
-                return Err(EntryRefused::UnknownSelector {
-                    text: beginning(selector.as_str()),
-                    nearest: nearest(selector),
-                });
-            }
-            Some((key, value)) if !key.may_be(value) => {
-                return Err(EntryRefused::SelectorValue {
-                    text: beginning(selector.as_str()),
-                    key,
-                });
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Returns the key that was perhaps meant by `unx:uid:0`, `unix:uuid:0` or `uid:0`.
-fn nearest(selector: &Selector) -> Option<UnixKey> {
-    /// Two slips of the finger; with more, every short word is near every other.
-    const FARTHEST: usize = 2;
-    let first = selector.kind();
-    let second = selector.value().split(':').next().unwrap_or_default();
-    let both = format!("{first}:{second}");
-    let distance = |key: &UnixKey| {
-        let whole = strsim::levenshtein(&both, &key.to_string());
-        // A kind that is right is not a key that was written without it.
-        if first == UnixKey::KIND {
-            whole
-        } else {
-            whole.min(strsim::levenshtein(first, key.as_str()))
-        }
-    };
-    let (key, slips) = UnixKey::ALL.into_iter().map(|key| (key, distance(&key))).min_by_key(|(_, slips)| *slips)?;
-    (slips <= FARTHEST).then_some(key)
-}
-
-/// Returns enough of a text to find it again.
-fn beginning(text: &str) -> String {
-    const SHOWN: usize = 80;
-    text.chars().take(SHOWN).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, EntryRefused, EntrySpec, Hint, Partners, RegistrationEntry};
+use super::{CertificateNames, EntryId, EntryRefused, EntrySpec, Hint, Partners, RegistrationEntry};
 use crate::class::CredentialClass;
 use crate::jwt_svid::ExtraClaims;
 use crate::selector::SelectorSet;
@@ -26,6 +26,9 @@ pub(super) struct StoredEntry {
     /// Absent in what versions before federation wrote.
     #[serde(default, skip_serializing_if = "Partners::is_empty")]
     federates_with: Partners,
+    /// Absent in what versions before DNS names wrote.
+    #[serde(default, skip_serializing_if = "CertificateNames::is_empty")]
+    names: CertificateNames,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -43,6 +46,7 @@ impl From<RegistrationEntry> for StoredEntry {
             hint,
             claims,
             federates_with,
+            names,
             expires_at,
         } = entry.spec;
         Self {
@@ -56,6 +60,7 @@ impl From<RegistrationEntry> for StoredEntry {
             hint,
             claims,
             federates_with,
+            names,
             expires_at,
             created_at: entry.created_at,
         }
@@ -77,6 +82,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             hint,
             claims,
             federates_with,
+            names,
             expires_at,
             created_at,
         } = stored;
@@ -90,6 +96,7 @@ impl TryFrom<StoredEntry> for RegistrationEntry {
             hint,
             claims,
             federates_with,
+            names,
             expires_at,
         }
         .checked()?;

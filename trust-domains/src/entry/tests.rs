@@ -93,10 +93,11 @@ fn identities_that_are_no_workloads_are_refused() {
 }
 
 #[test]
-fn a_parent_is_a_node_of_this_trust_domain() {
+fn a_parent_is_a_node_or_an_alias_of_this_trust_domain() {
+    assert!(EntrySpec::check(&draft(), &td(), "spiffe://td/web-nodes".parse().unwrap()).is_ok());
     for text in [
-        "spiffe://td/web",
-        "spiffe://td/troth/server",
+        "spiffe://td/troth",
+        "spiffe://td/troth/agent",
         "spiffe://td",
         "spiffe://other/troth/agent/join_token/web-1",
     ] {
@@ -127,7 +128,10 @@ fn selectors_that_nothing_proves_are_refused_with_the_nearest_that_something_doe
         };
         assert_eq!(check(|draft| draft.selectors = vec![text.to_owned()]), Err(expected), "{text}");
     }
-    let wrong = |text: &str, key| EntryRefused::SelectorValue { text: text.to_owned(), key };
+    let wrong = |text: &str, key| EntryRefused::SelectorValue {
+        text: text.to_owned(),
+        key: UnixKey::into(key),
+    };
     for (text, expected) in [
         ("unix:uid:root", wrong("unix:uid:root", UnixKey::Uid)),
         ("unix:path:x", wrong("unix:path:x", UnixKey::Path)),
@@ -192,9 +196,69 @@ fn a_life_is_at_least_ten_seconds_and_at_most_that_of_the_class() {
 }
 
 #[test]
-fn what_this_version_does_not_issue_is_refused_and_not_dropped() {
-    let dns = check(|draft| draft.dns_names.push("web.example".to_owned()));
-    assert_eq!(dns, Err(EntryRefused::NotImplemented { field: "dns_names" }));
+fn names_beside_the_spiffe_id_are_kept_changed_and_taken_away() {
+    let spec = check(|draft| (draft.dns_names, draft.subject_cn) = (vec!["web.example".to_owned()], Some("web".to_owned()))).unwrap();
+    let entry = RegistrationEntry::new("e".parse().unwrap(), spec, Timestamp::from_unix(0));
+    let json = serde_json::to_string(&entry).unwrap();
+    assert_eq!(serde_json::from_str::<RegistrationEntry>(&json).unwrap(), entry);
+    let revision = Revision::new(1, 1);
+    assert_eq!(entry.view(revision).dns_names, ["web.example"]);
+    assert_eq!(entry.node_entry(revision).subject_cn.as_deref(), Some("web"));
+    let change = |dns_names, subject_cn| {
+        let change = EntryChange {
+            dns_names,
+            subject_cn,
+            ..EntryChange::default()
+        };
+        let changed = entry.change(&change, &td(), None).unwrap();
+        (
+            changed.names().dns().len(),
+            changed.names().cn().map(ToString::to_string),
+            entry.differences(&changed),
+        )
+    };
+    assert_eq!(change(None, None), (1, Some("web".to_owned()), vec![]));
+    assert_eq!(change(Some(vec![]), None), (0, Some("web".to_owned()), vec!["dns_names"]));
+    assert_eq!(change(None, Some(String::new())), (1, None, vec!["subject_cn"]));
+    assert!(check(|draft| draft.dns_names.push("WEB".to_owned())).is_err());
+}
+
+#[test]
+fn an_alias_has_selectors_of_nodes_and_nothing_that_only_credentials_have() {
+    let server: SpiffeId = "spiffe://td/troth/server".parse().unwrap();
+    let alias = |change: fn(&mut EntryDraft)| {
+        let mut draft = EntryDraft {
+            spiffe_id: "/web-nodes".to_owned(),
+            selectors: vec!["x509pop:subject:cn:web-1".to_owned()],
+            ..EntryDraft::default()
+        };
+        change(&mut draft);
+        EntrySpec::check(&draft, &td(), server.clone())
+    };
+    let good = alias(|_| {}).unwrap();
+    assert!(good.is_node_alias() && good.warnings().is_empty());
+    for (field, change) in [
+        ("dns_names", (|draft| draft.dns_names.push("a.test".to_owned())) as fn(&mut EntryDraft)),
+        ("expires_at", |draft| draft.expires_at = Some(Timestamp::from_unix(1))),
+        ("federates_with", |draft| draft.federates_with.push("other.test".parse().unwrap())),
+        ("hint", |draft| draft.hint = Some("h".to_owned())),
+        ("subject_cn", |draft| draft.subject_cn = Some("c".to_owned())),
+    ] {
+        assert_eq!(alias(change), Err(EntryRefused::AliasField { field }));
+    }
+    for text in ["unix:uid:0", "x509pop:subject:ou:a", "x509pop:fingerprint:abc"] {
+        let refused = EntrySpec::check(
+            &EntryDraft {
+                spiffe_id: "/web-nodes".to_owned(),
+                selectors: vec![text.to_owned()],
+                ..EntryDraft::default()
+            },
+            &td(),
+            server.clone(),
+        );
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidSelector, "{text}");
+    }
+    assert!(matches!(alias(|draft| draft.selectors.clear()), Err(EntryRefused::NoSelectors)));
 }
 
 #[covers("WAPI-24")]
@@ -225,17 +289,14 @@ fn every_refusal_has_a_code_and_a_step_to_take() {
         check(|draft| draft.x509_ttl_s = Some(1)),
         check(|draft| draft.x509_ttl_s = Some(86_400)),
         check(|draft| draft.x509_ttl_s = Some(86_401)),
-        check(|draft| draft.dns_names.push("a".to_owned())),
+        check(|draft| draft.dns_names.push("A".to_owned())),
         check(|draft| draft.hint = Some("\n".to_owned())),
         EntrySpec::check(&draft(), &td(), td().id()),
     ];
     for refused in refusals {
         let refused = refused.unwrap_err();
         assert_ne!(refused.code(), Code::Internal, "{refused}");
-        assert!(
-            !refused.hint().is_empty() && refused.code().facts().status < 500 || refused.code() == Code::NotImplemented,
-            "{refused}"
-        );
+        assert!(!refused.hint().is_empty() && refused.code().facts().status < 500, "{refused}");
     }
 }
 
@@ -344,7 +405,7 @@ fn a_stored_entry_comes_back_and_one_that_breaks_a_rule_does_not() {
             ("spiffe://td/web", "spiffe://td/troth/server"),
             ("5400", "5401"),
             ("[\"unix:uid:1000\"]", "[]"),
-            (NODE, "spiffe://td/x"),
+            (NODE, "spiffe://td/troth"),
         ] {
             assert!(json.contains(good), "{json}");
             assert!(serde_json::from_str::<RegistrationEntry>(&json.replace(good, bad)).is_err(), "{bad}");
@@ -376,8 +437,8 @@ fn an_entry_ends_at_its_end() {
 
 #[test]
 fn an_entry_is_small_in_memory() {
-    // A server holds a million: the fixed part, without the texts. Claims and partners, which few have, cost a pointer each.
-    assert!(size_of::<RegistrationEntry>() <= 136, "{}", size_of::<RegistrationEntry>());
+    // A server holds a million: the fixed part, without the texts. Claims, partners and names, which few have, cost a pointer each.
+    assert!(size_of::<RegistrationEntry>() <= 144, "{}", size_of::<RegistrationEntry>());
 }
 
 proptest! {

@@ -4,4 +4,5 @@ pub mod authority;
 pub mod clock_evidence;
 pub mod rotation;
 pub mod tainted;
+pub mod upstream;
 pub mod validity;

@@ -16,6 +16,8 @@
 //! | `GET /v1/admin/nodes?limit=N&after=T` | - | [`Page`] of [`NodeView`] |
 //! | `GET /v1/admin/nodes/{name}` | - | [`NodeView`] |
 //! | `POST /v1/admin/nodes/{name}/ban` and `/evict` | - | [`NodeView`] |
+//! | `POST /v1/admin/revocations` | [`RevokeRequest`] | [`Revoked`] |
+//! | `GET /v1/admin/revocations?limit=N&after=ID` | - | [`Page`] of [`RevocationView`] |
 //! | `GET /v1/admin/bundle` | - | [`crate::bundle::SpiffeBundle`] |
 //! | `POST /v1/admin/mint-jwt` | [`MintJwtRequest`] | [`MintedToken`] |
 //! | `POST /v1/admin/mint-wit/challenge` | - | [`WitChallenge`] |
@@ -24,6 +26,7 @@
 //! | `/v1/admin/bundles...` | see [`super::bundles`] | |
 //! | `GET /v1/admin/audit?after=SEQ&last=N&follow=BOOL&limit=N` | - | lines of [`super::audit::AuditRecord`] |
 //! | `POST /v1/admin/backup` | - | the octets of a backup, sealed to the recovery key |
+//! | `POST /v1/admin/rekey` | [`RekeyRequest`] | [`Rekeyed`] |
 //! | `GET /v1/admin/health` | - | [`Health`] |
 //!
 //! `{id}` of an entry is its id, or its SPIFFE ID percent-encoded where that is unique; `{name}` of a node is its name or its SPIFFE ID percent-encoded.
@@ -32,6 +35,8 @@ mod apply;
 mod entries;
 mod join_tokens;
 mod mint;
+mod rekey;
+mod revocations;
 mod wait;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +51,8 @@ pub use apply::{ApplyAction, ApplyEntries, ApplyOutcome, ApplyStep};
 pub use entries::{CreateEntries, EntriesCreated, EntryChange, EntryDeleted, EntryDraft, EntryResult, EntryView};
 pub use join_tokens::{TokenCreated, TokenRequest, TokenView};
 pub use mint::{MintJwtRequest, MintWitRequest, MintedToken, WIT_CHALLENGE_LEN, WitChallenge, mint_wit_possession_message};
+pub use rekey::{NewPassphrase, RekeyRequest, Rekeyed};
+pub use revocations::{RevocationView, RevokeRequest, RevokeTarget, Revoked};
 pub use wait::{AwayNode, WaitOutcome, WaitRequest};
 
 /// A part of a list.

@@ -12,3 +12,4 @@ pub mod encoding;
 pub mod node;
 mod schema;
 pub mod tokens;
+pub mod upstreams;

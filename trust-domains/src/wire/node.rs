@@ -29,6 +29,7 @@ use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
+use crate::x509::PopAlgorithm;
 
 /// The most keys one request may ask to have certified: a batch of 500 answers in about 12 ms of one core.
 pub const MAX_ISSUE_BATCH: usize = 500;
@@ -41,7 +42,7 @@ pub const EXPORTER_LEN: usize = 32;
 
 /// Returns the octets that a key signs (ECDSA P-256, SHA-256, ASN.1 signature) to prove that its holder is at this end of this connection.
 ///
-/// `evidence` is what is presented with the key: the join token's text, or the DER of the SVID being renewed.
+/// `evidence` is what is presented with the key: the join token's text, the DER of the certificate that admits the node, or that of the SVID being renewed.
 #[must_use]
 pub fn possession_message(exporter: &[u8; EXPORTER_LEN], public_key_spki: &[u8], evidence: &[u8]) -> Vec<u8> {
     use sha2::{Digest, Sha256};
@@ -62,6 +63,16 @@ pub enum Evidence {
         /// The token's text, as in the join link.
         token: crate::join_link::JoinToken,
     },
+    /// A certificate of an authority that the server's operator named, and a proof of its key.
+    #[serde(rename = "x509pop")]
+    X509Pop {
+        /// The certificates in DER, leaf first, without the authority.
+        chain: Vec<Base64>,
+        /// What its key signed with.
+        algorithm: PopAlgorithm,
+        /// The signature of the leaf's key over [`possession_message`] with the leaf's DER as evidence.
+        signature: Base64,
+    },
 }
 
 /// A new node asks for its first node SVID.
@@ -72,7 +83,7 @@ pub struct AttestRequest {
     pub evidence: Evidence,
     /// The node's public key: a DER SubjectPublicKeyInfo, uncompressed P-256.
     pub public_key: Base64,
-    /// The signature of that key over [`possession_message`] with the token as evidence.
+    /// The signature of that key over [`possession_message`] with the token, or the DER of the leaf, as evidence.
     pub proof: Base64,
 }
 
@@ -141,6 +152,12 @@ pub struct NodeEntry {
     /// The partner trust domains whose bundles its workload gets, in order; the bundles come in [`SyncMessage`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub federates_with: Vec<TrustDomain>,
+    /// The DNS names in its certificates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_names: Vec<String>,
+    /// The common name in their subjects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_cn: Option<String>,
     /// When the entry was made: the order of a workload's identities.
     pub created_at: Timestamp,
     /// When the entry itself ends.
@@ -250,6 +267,9 @@ pub struct KeyRequest {
 pub struct IssueResponse {
     /// The issuing certificates that the leaves need, in DER, each once.
     pub issuers: Vec<Base64>,
+    /// What follows the issuer in every chain, in DER: the root's cross-certificates by upstream authorities, with the certificates above them. Mostly nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<Base64>,
     /// One for each request.
     pub results: Vec<IssueResult>,
 }

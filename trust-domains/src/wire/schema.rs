@@ -12,6 +12,7 @@ use crate::join_link::{JoinLink, JoinToken};
 use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
 use crate::plan::authority::AuthorityId;
+use crate::plan::upstream::CrossId;
 use crate::public_key::KeyHash;
 use crate::revision::Revision;
 use crate::selector::Selector;
@@ -37,6 +38,7 @@ macro_rules! texts {
 texts! {
     AuthorityId: "Names an authority: its key identifier in lower-case hex.", "0102030405060708090a0b0c0d0e0f1011121314";
     Base64: "Octets in standard base64 with padding (RFC 4648 section 4).";
+    CrossId: "Names a cross-certificate: 16 lower-case hex digits.", "0102030405060708";
     EntryId: "Names an entry: 1 to 64 of a-z, 0-9 and -.", "8f14e45fceea167a5a36dedd4bea2543";
     KeyHash: "The SHA-256 of a DER SubjectPublicKeyInfo: 64 hex digits.";
     JoinLink: "A join link: a secret.";

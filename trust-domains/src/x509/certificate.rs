@@ -57,6 +57,7 @@ pub struct Certificate {
     serial: Serial,
     subject: String,
     subject_is_empty: bool,
+    common_names: Vec<String>,
     issuer: String,
     is_self_issued: bool,
     not_before: Timestamp,
@@ -68,6 +69,7 @@ pub struct Certificate {
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<ExtendedKeyUsage>,
     has_uri_name_constraints: bool,
+    permitted_dns: Vec<String>,
     unknown_critical: Vec<String>,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
@@ -116,6 +118,12 @@ impl Certificate {
             serial,
             subject: parsed.subject().to_string(),
             subject_is_empty: parsed.subject().iter_rdn().next().is_none(),
+            common_names: parsed
+                .subject()
+                .iter_common_name()
+                .filter_map(|name| name.as_str().ok())
+                .map(str::to_owned)
+                .collect(),
             issuer: parsed.issuer().to_string(),
             is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             not_before: Timestamp::from_unix(parsed.validity().not_before.timestamp()),
@@ -127,6 +135,7 @@ impl Certificate {
             key_usage: None,
             extended_key_usage: None,
             has_uri_name_constraints: false,
+            permitted_dns: Vec::new(),
             unknown_critical: Vec::new(),
             subject_key_id: None,
             authority_key_id: None,
@@ -167,6 +176,15 @@ impl Certificate {
             }
             ParsedExtension::NameConstraints(constraints) => {
                 let trees = constraints.permitted_subtrees.iter().chain(constraints.excluded_subtrees.iter()).flatten();
+                let permitted = constraints.permitted_subtrees.iter().flatten();
+                let domains = permitted.filter_map(|tree| {
+                    if let GeneralName::DNSName(name) = tree.base {
+                        Some(name.to_owned())
+                    } else {
+                        None
+                    }
+                });
+                self.permitted_dns = domains.collect();
                 self.has_uri_name_constraints = trees.into_iter().any(|tree| matches!(tree.base, GeneralName::URI(_)));
             }
             ParsedExtension::SubjectKeyIdentifier(id) => self.subject_key_id = Some(id.0.to_vec()),
@@ -208,6 +226,12 @@ impl Certificate {
     #[must_use]
     pub fn subject_is_empty(&self) -> bool {
         self.subject_is_empty
+    }
+
+    /// Returns the common names of the subject that are text.
+    #[must_use]
+    pub fn common_names(&self) -> &[String] {
+        &self.common_names
     }
 
     /// Returns the issuer's distinguished name as text.
@@ -286,6 +310,12 @@ impl Certificate {
     #[must_use]
     pub fn has_uri_name_constraints(&self) -> bool {
         self.has_uri_name_constraints
+    }
+
+    /// Returns the DNS domains that name constraints permit below this certificate; none is no constraint.
+    #[must_use]
+    pub fn permitted_dns(&self) -> &[String] {
+        &self.permitted_dns
     }
 
     /// Returns the object identifiers of critical extensions that this program does not know.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rustls_pki_types::CertificateDer;
 
+use crate::entry::{DnsName, SubjectCn};
 use crate::spiffe_id::SpiffeId;
 use crate::x509::certificate::Certificate;
 use crate::x509::rules::{leaf_violations, signing_violations};
@@ -76,6 +77,7 @@ pub fn lint(chain: &[CertificateDer<'_>]) -> Vec<Finding> {
         }
     }
     report.links(&read);
+    report.constraints(&read);
     report.trust_domains(&read);
     report.0
 }
@@ -125,6 +127,25 @@ impl Report {
         if leaf.key_usage().is_some_and(|usage| usage.key_encipherment || usage.key_agreement) {
             self.warning("X509-13", 0, "keyEncipherment and keyAgreement serve no purpose in TLS 1.3");
         }
+        for name in leaf.dns_sans() {
+            if let Err(error) = name.to_ascii_lowercase().parse::<DnsName>() {
+                self.error("RFC5280 4.2.1.6", 0, format!("DNS name {name:?} is none: {error}"));
+            }
+        }
+        if let [_, others @ ..] = leaf.common_names()
+            && !others.is_empty()
+        {
+            self.warning("RFC6125 6.4.4", 0, "several common names: which of them counts differs between clients");
+        }
+        for name in leaf.common_names() {
+            if name.chars().count() > SubjectCn::MAX_CHARS {
+                self.error(
+                    "RFC5280 A.1",
+                    0,
+                    format!("common name of {} characters, at most {}", name.chars().count(), SubjectCn::MAX_CHARS),
+                );
+            }
+        }
         if leaf.authority_key_id().is_none() {
             self.warning("RFC5280 4.2.1.1", 0, "authority key identifier is missing");
         }
@@ -161,6 +182,20 @@ impl Report {
                     *position,
                     format!("its issuer is {:?}, the next certificate is {:?}", below.issuer(), above.subject()),
                 );
+            }
+        }
+    }
+
+    /// Names outside of what a signing certificate of the chain permits: every verifier refuses the chain.
+    fn constraints(&mut self, read: &[(usize, Certificate)]) {
+        let Some((_, leaf)) = read.first().filter(|(position, _)| *position == 0) else {
+            return;
+        };
+        for (position, signing) in read.iter().filter(|(position, signing)| *position > 0 && !signing.permitted_dns().is_empty()) {
+            let permitted: Vec<DnsName> = signing.permitted_dns().iter().filter_map(|name| name.parse().ok()).collect();
+            let names = leaf.dns_sans().iter().filter_map(|name| name.to_ascii_lowercase().parse::<DnsName>().ok());
+            for name in names.filter(|name| !permitted.iter().any(|base| name.is_within(base))) {
+                self.error("RFC5280 4.2.1.10", *position, format!("its name constraints do not permit {name}"));
             }
         }
     }

@@ -161,7 +161,8 @@ pub(crate) fn certificates_of_pem(text: &[u8]) -> Result<Vec<CertificateDer<'sta
 }
 
 /// Returns one certificate as PEM with LF line ends.
-pub(crate) fn to_pem(der: &[u8]) -> String {
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new(PEM_LABEL, der), config)
 }

@@ -65,6 +65,14 @@ impl TestCa {
         }
     }
 
+    /// Certifies another root's name and key, as an upstream authority does.
+    pub(crate) fn cross(&self, root: &Self, name: &str, trust_domain: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
+        let mut params = signing_params(name, trust_domain, BasicConstraints::Unconstrained, Duration::from_secs(300 * 86_400));
+        params.use_authority_key_identifier_extension = true;
+        change(&mut params);
+        params.signed_by(root.issuer.key(), &self.issuer).unwrap().der().clone()
+    }
+
     pub(crate) fn leaf(&self, spiffe_id: &str) -> CertificateDer<'static> {
         self.leaf_with(spiffe_id, |_| {})
     }

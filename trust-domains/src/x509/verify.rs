@@ -3,6 +3,7 @@
 mod error;
 mod path;
 mod peer;
+mod revocation;
 
 use std::ops::Deref;
 
@@ -10,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 
 pub use error::VerifyError;
 pub use peer::VerifiedPeer;
+pub use revocation::check_unrevoked;
 
 use crate::bundle::{TrustBundle, X509Authority};
 use crate::join_link::RootHash;
@@ -19,6 +21,8 @@ use crate::trust_domain::TrustDomain;
 use crate::x509::certificate::Certificate;
 use crate::x509::svid::parse_leaf;
 use crate::x509::verify::path::{PathFailure, verify_path};
+
+pub(super) use path::SIGNATURE_ALGORITHMS;
 
 /// Verifies a chain, leaf first, against the bundle of its trust domain at `now`, for both directions of TLS.
 ///

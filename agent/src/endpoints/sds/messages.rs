@@ -1,7 +1,5 @@
 //! Puts secrets into the messages of Envoy.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use prost::Message as _;
 use trust_domains::TrustBundle;
@@ -12,7 +10,8 @@ use super::super::sds_api::messages::{
     spiffe_cert_validator_config,
 };
 use super::super::sds_api::{SECRET_TYPE, SPIFFE_VALIDATOR, SPIFFE_VALIDATOR_TYPE};
-use crate::svids::IssuedSvid;
+use super::secrets::Trusted;
+use crate::svids::{IssuedSvid, RevocationLists};
 
 /// Returns a chain and its key.
 pub(super) fn identity(name: &str, svid: &IssuedSvid) -> Any {
@@ -23,26 +22,29 @@ pub(super) fn identity(name: &str, svid: &IssuedSvid) -> Any {
     secret(name, secret::Type::TlsCertificate(certificate))
 }
 
-/// Returns the roots of one trust domain, for any verifier.
-pub(super) fn roots(name: &str, bundle: &TrustBundle) -> Any {
+/// Returns the roots of one trust domain with its revocation lists, for any verifier.
+pub(super) fn roots(name: &str, bundle: &TrustBundle, crls: &RevocationLists) -> Any {
     let context = CertificateValidationContext {
         trusted_ca: Some(data(bundle.to_pem())),
+        crl: (!crls.is_empty()).then(|| data(crls.to_pem())),
         custom_validator_config: None,
     };
     secret(name, secret::Type::ValidationContext(context))
 }
 
-/// Returns the roots of trust domains, for the verifier that picks them by the peer's SPIFFE ID.
-pub(super) fn roots_by_domain(name: &str, bundles: &[Arc<TrustBundle>]) -> Any {
-    let trust_domains = bundles.iter().map(|bundle| spiffe_cert_validator_config::TrustDomain {
+/// Returns the roots of trust domains, each with its revocation lists, for the verifier that picks them by the peer's SPIFFE ID.
+pub(super) fn roots_by_domain(name: &str, trusted: &[Trusted]) -> Any {
+    let trust_domains = trusted.iter().map(|Trusted { bundle, crls }| spiffe_cert_validator_config::TrustDomain {
         name: bundle.trust_domain().to_string(),
-        trust_bundle: Some(data(bundle.to_pem())),
+        // That verifier passes over the field `crl` of its context.
+        trust_bundle: Some(data(bundle.to_pem() + &crls.to_pem())),
     });
     let config = SpiffeCertValidatorConfig {
         trust_domains: trust_domains.collect(),
     };
     let context = CertificateValidationContext {
         trusted_ca: None,
+        crl: None,
         custom_validator_config: Some(TypedExtensionConfig {
             name: SPIFFE_VALIDATOR.to_owned(),
             typed_config: Some(Any {

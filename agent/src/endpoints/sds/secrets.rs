@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trust_domains::TrustBundle;
+use trust_domains::{SpiffeId, TrustBundle};
 
 use super::super::sds_api::messages::Any;
 use super::catalog::{Catalog, Sent, Version};
 use super::messages;
-use crate::svids::{IdentityView, IssuedSvid};
+use crate::svids::{IdentityView, IssuedSvid, RevocationLists};
 
 /// The name of the process's first identity.
 pub(super) const DEFAULT: &str = "default";
@@ -25,9 +25,17 @@ enum Contents {
     /// A chain and its key.
     Identity(Arc<IssuedSvid>),
     /// The roots of the one trust domain whose names a verifier expects.
-    Roots(Arc<TrustBundle>),
+    Roots(Trusted),
     /// Roots that each vouch for names of their own trust domain.
-    RootsByDomain(Vec<Arc<TrustBundle>>),
+    RootsByDomain(Vec<Trusted>),
+}
+
+/// What peers of one trust domain are verified by.
+#[derive(Clone)]
+pub(super) struct Trusted {
+    pub(super) bundle: Arc<TrustBundle>,
+    /// Complete, or none.
+    pub(super) crls: Arc<RevocationLists>,
 }
 
 /// The secrets of one process, as they are at one moment.
@@ -50,26 +58,32 @@ impl Secrets {
         if let Some(first) = view.svids.first() {
             secrets.add(DEFAULT, Sent::OnRequest, Contents::Identity(Arc::clone(first)));
         }
-        secrets.add_roots(&view.bundle, &view.federated.values().cloned().collect::<Vec<_>>());
+        let own = Trusted {
+            bundle: Arc::clone(&view.bundle),
+            crls: Arc::clone(&view.crls),
+        };
+        let partners = view.federated.values().map(|bundle| Trusted {
+            bundle: Arc::clone(bundle),
+            crls: Arc::default(),
+        });
+        secrets.add_roots(own, partners.collect());
         secrets
     }
 
     /// Adds the roots of the own trust domain and of partners. Partners' go only to a verifier that asks for the peer's trust domain first: as bare roots
     /// they could vouch for names of ours.
-    fn add_roots(&mut self, own: &Arc<TrustBundle>, partners: &[Arc<TrustBundle>]) {
-        if has_roots(own) {
-            self.add(own.trust_domain().id().as_str(), Sent::ToAll, Contents::Roots(Arc::clone(own)));
-            self.add(OWN_ROOTS, Sent::OnRequest, Contents::Roots(Arc::clone(own)));
+    fn add_roots(&mut self, own: Trusted, mut partners: Vec<Trusted>) {
+        partners.retain(Trusted::has_roots);
+        let mut all = Vec::with_capacity(1 + partners.len());
+        if own.has_roots() {
+            self.add(own.id().as_str(), Sent::ToAll, Contents::Roots(own.clone()));
+            self.add(OWN_ROOTS, Sent::OnRequest, Contents::Roots(own.clone()));
+            all.push(own);
         }
-        let partners = || partners.iter().filter(|bundle| has_roots(bundle));
-        for partner in partners() {
-            self.add(
-                partner.trust_domain().id().as_str(),
-                Sent::ToAll,
-                Contents::RootsByDomain(vec![Arc::clone(partner)]),
-            );
+        for partner in &partners {
+            self.add(partner.id().as_str(), Sent::ToAll, Contents::RootsByDomain(vec![partner.clone()]));
         }
-        let all: Vec<_> = std::iter::once(own).filter(|own| has_roots(own)).chain(partners()).cloned().collect();
+        all.append(&mut partners);
         if !all.is_empty() {
             self.add(ALL_ROOTS, Sent::OnRequest, Contents::RootsByDomain(all));
         }
@@ -90,8 +104,8 @@ impl Secrets {
     pub(super) fn resource(&self, name: &str) -> Option<Any> {
         Some(match self.contents.get(name)? {
             Contents::Identity(svid) => messages::identity(name, svid),
-            Contents::Roots(bundle) => messages::roots(name, bundle),
-            Contents::RootsByDomain(bundles) => messages::roots_by_domain(name, bundles),
+            Contents::Roots(trusted) => messages::roots(name, &trusted.bundle, &trusted.crls),
+            Contents::RootsByDomain(trusted) => messages::roots_by_domain(name, trusted),
         })
     }
 }
@@ -100,29 +114,39 @@ impl Contents {
     fn version(&self) -> Version {
         match self {
             Self::Identity(svid) => Version::of(std::iter::once(&b"identity"[..]).chain(svid.chain.iter().map(AsRef::as_ref))),
-            Self::Roots(bundle) => Version::of(std::iter::once(&b"roots"[..]).chain(parts(bundle))),
-            Self::RootsByDomain(bundles) => Version::of(std::iter::once(&b"by domain"[..]).chain(bundles.iter().flat_map(|bundle| parts(bundle)))),
+            Self::Roots(trusted) => Version::of(std::iter::once(&b"roots"[..]).chain(trusted.parts())),
+            Self::RootsByDomain(trusted) => Version::of(std::iter::once(&b"by domain"[..]).chain(trusted.iter().flat_map(Trusted::parts))),
         }
     }
 }
 
-fn parts(bundle: &TrustBundle) -> impl Iterator<Item = &[u8]> {
-    std::iter::once(bundle.trust_domain().as_str().as_bytes()).chain(bundle.x509_ders().map(AsRef::as_ref))
-}
+impl Trusted {
+    fn id(&self) -> SpiffeId {
+        self.bundle.trust_domain().id()
+    }
 
-/// Returns whether there is any root: Envoy takes a validation context without one for "verify nothing".
-fn has_roots(bundle: &TrustBundle) -> bool {
-    !bundle.x509_authorities().is_empty()
+    /// Returns whether there is any root: Envoy takes a validation context without one for "verify nothing".
+    fn has_roots(&self) -> bool {
+        !self.bundle.x509_authorities().is_empty()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let name = std::iter::once(self.bundle.trust_domain().as_str().as_bytes());
+        name.chain(self.bundle.x509_ders().map(AsRef::as_ref))
+            .chain(self.crls.ders().iter().map(AsRef::as_ref))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use conformance::covers;
+    use prost::Message as _;
     use trust_domains::TrustDomain;
     use trust_domains::clock::Reading;
 
     use super::*;
-    use crate::svids::testing::{bundle, entry, held, revision};
+    use crate::endpoints::sds_api::messages::{Secret, SpiffeCertValidatorConfig, data_source, secret};
+    use crate::svids::testing::{bundle, entry, held, revision, with_empty_list};
 
     fn view(ids: &[&str], bundle: TrustBundle) -> IdentityView {
         let now = Reading {
@@ -133,6 +157,7 @@ mod tests {
             svids: ids.iter().map(|id| held(&entry(id, 1), now).svid).collect(),
             bundle: Arc::new(bundle),
             federated: BTreeMap::new(),
+            crls: Arc::default(),
             revision: revision(1),
         }
     }
@@ -193,6 +218,34 @@ mod tests {
         assert_eq!(names(&secrets), ["ALL", "ROOTCA", "spiffe://partner.example", "spiffe://td.example"]);
         assert!(matches!(&secrets.contents["spiffe://partner.example"], Contents::RootsByDomain(bundles) if bundles.len() == 1));
         assert!(matches!(&secrets.contents["ALL"], Contents::RootsByDomain(bundles) if bundles.len() == 2));
+    }
+
+    #[test]
+    fn revocation_lists_are_where_each_verifier_reads_them_and_make_another_version() {
+        let (bundle, set) = with_empty_list("td.example");
+        let without = Secrets::of(&view(&[], bundle.clone()));
+        let with = Secrets::of(&IdentityView {
+            crls: Arc::new(RevocationLists::of(&set)),
+            ..view(&[], bundle)
+        });
+        let context = |secrets: &Secrets, name: &str| match Secret::decode(secrets.resource(name).unwrap().value).unwrap().r#type.unwrap() {
+            secret::Type::ValidationContext(context) => context,
+            secret::Type::TlsCertificate(_) => panic!("{name} is no validation context"),
+        };
+        for name in ["ALL", "ROOTCA", "spiffe://td.example"] {
+            assert_ne!(with.catalog().version(name), without.catalog().version(name), "{name}");
+        }
+        assert!(context(&without, "ROOTCA").crl.is_none());
+        assert!(context(&with, "ROOTCA").crl.is_some());
+        let by_domain = context(&with, "ALL");
+        assert!(by_domain.crl.is_none());
+        let config = by_domain.custom_validator_config.unwrap().typed_config.unwrap();
+        let config = SpiffeCertValidatorConfig::decode(config.value).unwrap();
+        let Some(data_source::Specifier::InlineBytes(pem)) = config.trust_domains[0].trust_bundle.clone().unwrap().specifier else {
+            panic!("no octets")
+        };
+        let text = String::from_utf8(pem.to_vec()).unwrap();
+        assert_eq!((text.matches("BEGIN CERTIFICATE").count(), text.matches("BEGIN X509 CRL").count()), (1, 1));
     }
 
     #[test]

@@ -82,13 +82,32 @@ fn the_layout_is_a_link_to_a_generation_and_links_through_it() {
         std::fs::read_link(sink.path.join("..data")).unwrap(),
         Path::new("..generation-0000000000000001")
     );
-    for name in NAMES {
+    for name in ["svid.pem", "svid_key.pem", "bundle.pem", FEDERATED] {
         assert_eq!(std::fs::read_link(sink.path.join(name)).unwrap(), Path::new("..data").join(name));
     }
     for name in FILES {
         assert_eq!(std::fs::read_to_string(sink.path.join(name)).unwrap(), "7\n");
     }
     assert!(sink.path.symlink_metadata().unwrap().is_dir());
+}
+
+#[test]
+fn a_file_that_a_set_need_not_have_has_a_link_only_while_there_is_one() {
+    let sink = Sink::new();
+    published(&sink.path, 1).unwrap();
+    let lists = File {
+        name: "crl.pem".into(),
+        secret: false,
+        content: Zeroizing::new(b"lists\n".to_vec()),
+    };
+    let with_lists: Vec<File> = set(2).into_iter().chain([lists]).collect();
+    publish(&Directory::open(&sink.path).unwrap(), &with_lists, &ownership()).unwrap();
+    assert_eq!(std::fs::read_to_string(sink.path.join("crl.pem")).unwrap(), "lists\n");
+    published(&sink.path, 3).unwrap();
+    assert!(sink.path.join("crl.pem").symlink_metadata().is_err(), "the link is still there");
+    publish(&Directory::open(&sink.path).unwrap(), &with_lists, &ownership()).unwrap();
+    withdraw(&Directory::open(&sink.path).unwrap()).unwrap();
+    assert!(names(&sink.path).is_empty(), "{:?}", names(&sink.path));
 }
 
 #[test]
@@ -171,7 +190,7 @@ fn what_a_crash_leaves_is_removed_and_nothing_else_is() {
             std::fs::write(path.join("..generation-0000000000000002/federated/partner.test.pem"), "hal").unwrap();
         }),
         ("a first generation without its links", |path| {
-            for name in NAMES {
+            for name in ["svid.pem", "svid_key.pem", "bundle.pem", FEDERATED] {
                 std::fs::remove_file(path.join(name)).unwrap();
             }
         }),

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use trust_domains::bundle::SpiffeBundle;
 use trust_domains::clock::Reading;
+use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::rotation::{HeldCredential, Jitter};
+use trust_domains::wire::crls::CrlsWhole;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp};
@@ -33,6 +35,7 @@ struct Written<'a> {
     bundle: SpiffeBundle,
     #[serde(skip_serializing_if = "Option::is_none")]
     federated: Option<Vec<SpiffeBundle>>,
+    lists: StoredLists,
     entries: &'a [Arc<NodeEntry>],
     issuers: Vec<Text<'a>>,
     svids: Vec<WrittenSvid<'a>>,
@@ -71,9 +74,21 @@ struct Stored {
     bundle: SpiffeBundle,
     /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
     federated: Option<Vec<SpiffeBundle>>,
+    /// Absent in what versions before revocation wrote: as for federation.
+    lists: Option<StoredLists>,
     entries: Vec<NodeEntry>,
     issuers: Vec<Base64>,
     svids: Vec<StoredSvid>,
+}
+
+/// The revocation lists.
+#[derive(Serialize, Deserialize)]
+struct StoredLists {
+    /// The epoch of the server that had all of them.
+    epoch: Option<u64>,
+    /// Whether the server of the commit had all of them: else the commit is no place to resume at.
+    are_the_servers: bool,
+    whole: CrlsWhole,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +123,9 @@ pub(crate) enum SavedUnreadable {
         /// Whose it is.
         found: SpiffeId,
     },
+    /// The revocation lists in it.
+    #[error("the revocation lists in the sealed cache cannot be used")]
+    Lists(#[from] CrlSetRefused),
     /// The record.
     #[error(transparent)]
     Sealed(#[from] SealedError),
@@ -142,12 +160,18 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
             .federated
             .as_ref()
             .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
+        lists: StoredLists {
+            epoch: kept.lists.epoch,
+            are_the_servers: kept.lists.are_the_servers,
+            whole: kept.lists.held.whole(),
+        },
         entries: &kept.entries,
         issuers,
         svids,
     };
     // Room for all of it from the start: a buffer that grows leaves copies of keys behind.
-    let mut octets = Zeroizing::new(Vec::with_capacity(16 * 1024 + 2 * 1024 * kept.svids.len() + 1024 * kept.entries.len()));
+    let octets = 16 * 1024 + 2 * 1024 * kept.svids.len() + 1024 * kept.entries.len() + 2 * kept.lists.held.octets();
+    let mut octets = Zeroizing::new(Vec::with_capacity(octets));
     serde_json::to_writer(&mut *octets, &written)?;
     Ok(octets)
 }
@@ -168,6 +192,8 @@ pub(crate) struct Restored {
     pub(crate) held: Vec<Held>,
     /// Whether it has everything that the server said of that commit, as far as this version knows.
     pub(crate) is_complete: bool,
+    /// The epoch of the server that had all revocation lists.
+    pub(crate) lists_epoch: Option<u64>,
 }
 
 /// Reads what an earlier run of this node kept.
@@ -188,17 +214,24 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         .map(|svid| restored(svid, &issuers, now))
         .collect::<Option<Vec<_>>>()
         .ok_or(SavedUnreadable::Incomplete)?;
-    let is_complete = stored.federated.is_some();
+    let is_complete = stored.federated.is_some() && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
+    let (lists_epoch, lists) = stored.lists.map_or((None, CrlsWhole::default()), |lists| (lists.epoch, lists.whole));
     let update = Update {
         revision: stored.revision,
         upserted: stored.entries,
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
         federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
+        crls: Some(CrlSet::read(&lists)?),
         // Not kept: without its server a node can replace nothing, and each stream begins with the list.
         tainted: None,
     };
-    Ok(Some(Restored { update, held, is_complete }))
+    Ok(Some(Restored {
+        update,
+        held,
+        is_complete,
+        lists_epoch,
+    }))
 }
 
 fn restored(svid: StoredSvid, issuers: &[Bytes], now: Reading) -> Option<Held> {

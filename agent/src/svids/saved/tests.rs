@@ -5,13 +5,13 @@ use trust_domains::{SpiffeId, Timestamp};
 use super::form::SavedUnreadable;
 use super::*;
 use crate::svids::state::Update;
-use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot};
+use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot, with_empty_list};
 use trust_domains::clock::{Clock, ManualClock};
 
 fn records(dir: &tempfile::TempDir) -> SealedRecords {
     let data = dir.path().join("agent");
     platform::files::ensure_private_dir(&data, 0o700).unwrap();
-    SealedRecords::open(&data, &dir.path().join("key")).unwrap()
+    SealedRecords::open(&data, &platform::sealing::KeySourceSpec::File(dir.path().join("key"))).unwrap()
 }
 
 fn node() -> SpiffeId {
@@ -48,6 +48,29 @@ async fn a_restarted_agent_serves_what_it_held() {
         cache.due(&trust_domains::plan::rotation::RotationPolicy::default()).issue.is_empty(),
         "nothing is asked for twice"
     );
+}
+
+#[tokio::test]
+async fn revocation_lists_are_delivered_after_a_restart_without_the_server() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, set) = with_empty_list("td.example");
+    let cache = SvidCache::new(clock.shared());
+    let update = Update {
+        bundle: Some(bundle),
+        crls: Some(set.clone()),
+        ..snapshot(7, vec![entry("a", 1)])
+    };
+    cache.apply(update);
+    issue_all(&cache, clock.now());
+    save(&cache, &records(&dir));
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    assert_eq!((**cache.lists().borrow()).clone(), set);
+    assert_eq!(cache.resume_after(), Some(revision(7)));
+    let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
+    assert_eq!(cache.subscribe(proven).next().await.unwrap().crls.ders().len(), 1);
+    assert!(cache.lists_to_hand_back().is_none());
 }
 
 #[test]

@@ -139,6 +139,7 @@ async fn an_agent_that_restarts_hears_the_list_again_and_replaces() {
         update: snapshot(5, vec![entry.clone()]),
         held: vec![signed(&entry, &old, world.clock.now())],
         is_complete: true,
+        lists_epoch: None,
     });
     assert_eq!((world.cache.svid_count(), world.issue()), (1, 0));
     world.cache.apply(tainting(7, &[&tainted]));

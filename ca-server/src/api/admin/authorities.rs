@@ -13,7 +13,7 @@ use crate::authority::OrderError;
 
 pub(super) async fn list(State(api): Api) -> ApiJson<Page<AuthorityView>> {
     ApiJson(Page {
-        items: api.authorities.views(&partners(&api)),
+        items: api.authorities.views(&partners(&api)).into_iter().map(|view| counted(&api, view)).collect(),
         next: None,
     })
 }
@@ -54,7 +54,7 @@ async fn take_away(
     let authority = before.ok_or(OrderError::NotFound { id })?;
     let now = api.authorities.view(&authority.id, &partners(&api));
     Ok(ApiJson(OrderAnswer {
-        authority: now.unwrap_or(authority),
+        authority: counted(&api, now.unwrap_or(authority)),
         replacement: replacement(&api, &order)?,
     }))
 }
@@ -88,7 +88,14 @@ pub(super) async fn clock_ok(
 
 fn view(api: &AdminState, id: &AuthorityId) -> Result<AuthorityView, OrderError> {
     let found = api.authorities.view(id, &partners(api));
+    let found = found.map(|view| counted(api, view));
     found.ok_or_else(|| OrderError::NotFound { id: id.to_string() })
+}
+
+/// Adds how much it has signed that has not ended: the journal of this replica knows.
+fn counted(api: &AdminState, view: AuthorityView) -> AuthorityView {
+    let signed = api.journal.signed_by(view.id.as_str(), api.clock.now().wall);
+    AuthorityView { signed: Some(signed), ..view }
 }
 
 fn replacement(api: &AdminState, id: &OrderId) -> Result<ReplacementView, OrderError> {

@@ -20,7 +20,8 @@ const PARTS_WAITING: usize = 2;
 
 pub(super) async fn make(State(api): Api, Operator(cause): Operator) -> Result<Response, ApiError> {
     let now = api.clock.now().wall;
-    let backup = backup::of_running(api.store.as_ref(), now, Vec::new(), &api.decisions, &cause).await?;
+    let elsewhere = api.issuance.authorities().keys_in_token();
+    let backup = backup::of_running(api.store.as_ref(), now, elsewhere, &api.decisions, &cause).await?;
     let (parts, body) = mpsc::channel(PARTS_WAITING);
     tokio::spawn(send(backup, parts));
     let mut response = Response::new(Body::from_stream(ReceiverStream::new(body)));

@@ -9,8 +9,11 @@ mod entries;
 mod mint;
 mod nodes;
 mod page;
+mod rekey;
+mod revocations;
 mod status;
 mod tokens;
+mod upstreams;
 mod wait;
 
 use std::sync::Arc;
@@ -34,6 +37,8 @@ use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::rekey::Rekeying;
+use crate::revocation::Revocations;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -50,12 +55,16 @@ pub struct AdminApi {
     pub tokens: Arc<JoinTokens>,
     /// The authorities.
     pub authorities: Arc<Authorities>,
+    /// Revokes certificates.
+    pub revocations: Revocations,
     /// Mints tokens.
     pub issuance: Arc<Issuance>,
     /// What is counted.
     pub metrics: Metrics,
     /// The journal, to be read.
     pub journal: Journal,
+    /// Wraps the data key by other sources.
+    pub rekeying: Arc<Rekeying>,
     /// Takes decisions.
     pub decisions: DecisionLog,
     /// The trust bundle.
@@ -113,6 +122,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/nodes/{name}", get(nodes::show))
         .route("/v1/admin/nodes/{name}/ban", post(nodes::ban))
         .route("/v1/admin/nodes/{name}/evict", post(nodes::evict))
+        .route("/v1/admin/revocations", post(revocations::revoke).get(revocations::list))
         .route("/v1/admin/mint-jwt", post(mint::jwt))
         .route("/v1/admin/mint-wit", post(mint::wit))
         .route("/v1/admin/mint-wit/challenge", post(mint::wit_challenge))
@@ -127,7 +137,11 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/authorities/{id}/activate", post(authorities::activate))
         .route("/v1/admin/authorities/{id}/taint", post(authorities::taint))
         .route("/v1/admin/authorities/{id}/revoke", post(authorities::revoke))
+        .route("/v1/admin/upstreams", get(upstreams::list).post(upstreams::take))
+        .route("/v1/admin/upstreams/csr", post(upstreams::csr))
+        .route("/v1/admin/upstreams/{id}", delete(upstreams::remove))
         .route("/v1/admin/audit", get(audit::read))
+        .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
         .route("/v1/admin/health", get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))

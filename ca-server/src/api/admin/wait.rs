@@ -1,5 +1,6 @@
 //! Waiting until the nodes concerned show a commit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -55,6 +56,10 @@ impl Coded for WaitRefused {
 
 pub(super) async fn wait(State(api): Api, ApiJson(request): ApiJson<WaitRequest, WAIT_BODY>) -> Result<ApiJson<WaitOutcome>, ApiError> {
     check(&api, &request)?;
+    let request = WaitRequest {
+        nodes: concerned(&api, &request.nodes),
+        ..request
+    };
     let everyone = async {
         // Subscribed before the first look: nothing that moves in between is missed.
         let mut moved = api.registry.presence().moved();
@@ -92,6 +97,14 @@ fn check(api: &AdminState, request: &WaitRequest) -> Result<(), WaitRefused> {
         });
     }
     Ok(())
+}
+
+/// Nodes are waited for; for an alias those that have it now.
+fn concerned(api: &AdminState, named: &[SpiffeId]) -> Vec<SpiffeId> {
+    let nodes: BTreeSet<_> = api
+        .registry
+        .view(|state| named.iter().flat_map(|id| state.aliases.nodes_under(id)).cloned().collect());
+    nodes.into_iter().take(NODES_PER_WAIT).collect()
 }
 
 fn outcome(api: &AdminState, request: &WaitRequest) -> WaitOutcome {

@@ -3,23 +3,35 @@
 use std::collections::BTreeMap;
 
 use trust_domains::plan::authority::AuthorityId;
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{EntryId, Revision, SpiffeBundle};
 
 use crate::limits::ENTRIES_PER_MESSAGE;
 use crate::registry::{HeldEntry, Registry};
 
-/// Returns the parts of a snapshot, bundles and the list of tainted authorities in the last.
-pub(super) fn snapshot<'a>(
-    registry: &'a Registry,
-    revision: Revision,
-    entries: &'a [HeldEntry],
-    bundle: SpiffeBundle,
-    federated: Vec<SpiffeBundle>,
-    tainted: Vec<AuthorityId>,
-) -> impl Iterator<Item = SyncMessage> + 'a {
+/// What a snapshot brings beside entries.
+pub(super) struct Whole {
+    /// The bundle of the trust domain.
+    pub(super) bundle: SpiffeBundle,
+    /// Those of the node's partners.
+    pub(super) federated: Vec<SpiffeBundle>,
+    /// The authorities whose credentials are to be replaced.
+    pub(super) tainted: Vec<AuthorityId>,
+    /// The revocation lists, if any are delivered.
+    pub(super) crls: Option<CrlsWhole>,
+}
+
+/// Returns the parts of a snapshot, everything beside entries in the last.
+pub(super) fn snapshot<'a>(registry: &'a Registry, revision: Revision, entries: &'a [HeldEntry], state: Whole) -> impl Iterator<Item = SyncMessage> + 'a {
     let parts = entries.len().div_ceil(ENTRIES_PER_MESSAGE).max(1);
-    let (mut bundle, mut federated, mut tainted) = (Some(bundle), federated, tainted);
+    let Whole {
+        bundle,
+        mut federated,
+        mut tainted,
+        mut crls,
+    } = state;
+    let mut bundle = Some(bundle);
     (1..=parts).map(move |part| {
         let from = (part - 1) * ENTRIES_PER_MESSAGE;
         let entries = entries.iter().skip(from).take(ENTRIES_PER_MESSAGE).map(|held| shown(registry, held)).collect();
@@ -30,7 +42,7 @@ pub(super) fn snapshot<'a>(
             bundle: if last { bundle.take() } else { None },
             federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
             tainted: if last { std::mem::take(&mut tainted) } else { Vec::new() },
-            crls: None,
+            crls: if last { crls.take() } else { None },
             last,
         }
     })
@@ -45,6 +57,8 @@ pub(super) struct Trust {
     pub(super) federated: Option<Vec<SpiffeBundle>>,
     /// All authorities whose credentials are to be replaced.
     pub(super) tainted: Option<Vec<AuthorityId>>,
+    /// What became of the revocation lists: changes, one after the other.
+    pub(super) crls: Vec<CrlsChange>,
 }
 
 /// Returns the parts of a delta. All but the last carry the commit that the agent shows already: acknowledging a part says nothing of the rest.
@@ -61,8 +75,19 @@ pub(super) fn delta<'a>(
         mut own,
         mut federated,
         mut tainted,
+        mut crls,
     } = trust;
-    (1..=parts).map(move |part| {
+    let mut newest_crls = crls.pop();
+    let earlier = crls.into_iter().map(move |change| SyncMessage::Delta {
+        revision: shown_before,
+        upserted: Vec::new(),
+        removed: Vec::new(),
+        bundle: None,
+        federated: None,
+        tainted: None,
+        crls: Some(change),
+    });
+    let parts = (1..=parts).map(move |part| {
         let (mut upserted, mut removed) = (Vec::new(), Vec::new());
         for (id, now) in changes.by_ref().take(ENTRIES_PER_MESSAGE) {
             match now {
@@ -78,9 +103,10 @@ pub(super) fn delta<'a>(
             bundle: if last { own.take() } else { None },
             federated: if last { federated.take() } else { None },
             tainted: if last { tainted.take() } else { None },
-            crls: None,
+            crls: if last { newest_crls.take() } else { None },
         }
-    })
+    });
+    earlier.chain(parts)
 }
 
 fn shown(registry: &Registry, held: &HeldEntry) -> NodeEntry {

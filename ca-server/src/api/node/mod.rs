@@ -5,6 +5,7 @@
 mod caller;
 mod copied_key;
 mod credentials;
+mod crls;
 mod issue;
 mod issue_tokens;
 mod messages;
@@ -27,6 +28,7 @@ use crate::issuance::Issuance;
 use crate::limits::{CALLS_PER_NODE, NODE_CALLS, STRANGERS_CALLS};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
+use crate::revocation::Revocations;
 
 /// What the node API asks.
 pub struct NodeApi {
@@ -36,6 +38,8 @@ pub struct NodeApi {
     pub attestation: Arc<Attestation>,
     /// Issues to workloads.
     pub issuance: Arc<Issuance>,
+    /// Takes revocation lists that nodes hand back.
+    pub revocations: Revocations,
     /// Lets a node leave.
     pub editor: Arc<Editor>,
     /// Takes decisions.
@@ -83,6 +87,7 @@ pub fn router(api: NodeApi) -> Router {
         .route("/v1/node/issue", post(issue::issue))
         .route("/v1/node/issue-jwt", post(issue_tokens::jwt))
         .route("/v1/node/issue-wit", post(issue_tokens::wit))
+        .route("/v1/node/crls", post(crls::hand_back))
         .route("/v1/node/leave", post(credentials::leave))
         .layer(from_fn_with_state(Gate::new(NODE_CALLS), admit));
     strangers.merge(nodes).with_state(state)

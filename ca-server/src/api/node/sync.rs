@@ -20,11 +20,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded, Problem};
 use trust_domains::revision::ParseRevisionError;
+use trust_domains::wire::crls::CrlsChange;
 use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
 use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle};
 
 use super::caller::NodeCaller;
-use super::messages::Trust;
+use super::messages::{Trust, Whole};
 use super::{NodeState, messages};
 use crate::attestation::AuthenticatedNode;
 use crate::limits::{NODE_BODY, SLOW_STREAM, STREAM_END_GRACE};
@@ -101,6 +102,7 @@ pub(super) async fn sync(State(api): State<Arc<NodeState>>, caller: NodeCaller, 
         stream,
         lines,
         shows,
+        told_crls: 0,
     };
     tokio::spawn(teller.run(start));
     let mut response = Response::new(Body::from_stream(ReceiverStream::new(body).map(Ok::<_, std::convert::Infallible>)));
@@ -119,6 +121,8 @@ struct Teller {
     lines: mpsc::Sender<Bytes>,
     /// The commit that the agent shows once it took everything that was sent.
     shows: Option<Revision>,
+    /// The commit up to which it was told of the revocation lists.
+    told_crls: u64,
 }
 
 /// Why a stream is over.
@@ -184,11 +188,23 @@ impl Teller {
 
     async fn tell_start(&mut self, start: Start) -> Result<(), Over> {
         match start {
-            Start::Snapshot { revision, entries, federated } => {
+            Start::Snapshot {
+                revision,
+                entries,
+                federated,
+                crls,
+            } => {
+                self.told_crls = revision.counter;
                 let tainted = self.current_tainted();
                 let bundle = self.current_bundle();
                 let api = Arc::clone(&self.api);
-                for message in messages::snapshot(&api.registry, revision, &entries, bundle, federated, tainted) {
+                let state = Whole {
+                    bundle,
+                    federated,
+                    tainted,
+                    crls,
+                };
+                for message in messages::snapshot(&api.registry, revision, &entries, state) {
                     self.say(message).await?;
                 }
                 self.shows = Some(revision);
@@ -198,14 +214,23 @@ impl Teller {
                 revision,
                 changes,
                 federated: None,
-            } if changes.is_empty() && self.has_current_trust() => {
+                crls,
+            } if changes.is_empty() && crls.is_empty() && self.has_current_trust() => {
+                self.told_crls = revision.counter;
                 self.shows = Some(revision);
                 self.say(SyncMessage::Current { revision }).await
             }
-            Start::Resume { revision, changes, federated } => {
+            Start::Resume {
+                revision,
+                changes,
+                federated,
+                crls,
+            } => {
+                self.told_crls = revision.counter;
                 let tainted = Some(self.current_tainted());
                 let own = Some(self.current_bundle());
-                self.tell_changes(revision, changes, Trust { own, federated, tainted }).await
+                let trust = Trust { own, federated, tainted, crls };
+                self.tell_changes(revision, changes, trust).await
             }
         }
     }
@@ -220,8 +245,13 @@ impl Teller {
                 // New trust goes along: it may be what the change is about.
                 let (own, tainted) = self.new_trust();
                 let federated = (partners == PartnerSet::Changed).then(|| self.api.registry.federated(self.node.spiffe_id()));
-                self.tell_changes(self.api.registry.at(counter), changes, Trust { own, federated, tainted })
-                    .await
+                let trust = Trust {
+                    own,
+                    federated,
+                    tainted,
+                    crls: self.new_crls(),
+                };
+                self.tell_changes(self.api.registry.at(counter), changes, trust).await
             }
         }
     }
@@ -240,7 +270,19 @@ impl Teller {
     async fn tell_trust(&mut self) -> Result<(), Over> {
         let revision = self.shows.unwrap_or_else(|| self.api.registry.revision());
         let (own, tainted) = self.new_trust();
-        self.tell_changes(revision, BTreeMap::new(), Trust { own, tainted, federated: None }).await
+        let trust = Trust {
+            own,
+            tainted,
+            ..Trust::default()
+        };
+        self.tell_changes(revision, BTreeMap::new(), trust).await
+    }
+
+    /// Returns what became of the revocation lists since they were told.
+    fn new_crls(&mut self) -> Vec<CrlsChange> {
+        let (crls, told) = self.api.registry.crls_since(self.told_crls);
+        self.told_crls = told;
+        crls
     }
 
     /// Returns what has changed since it was told. The list first: whoever hears that an authority is tainted has the bundle with its successor.

@@ -9,16 +9,19 @@ use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use trust_domains::class::CredentialClass;
+use trust_domains::entry::CertificateNames;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
 use trust_domains::wire::audit::AuditEvent;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueResult, KeyRequest, MAX_ISSUE_BATCH};
-use trust_domains::{SpiffeId, Timestamp};
+use trust_domains::x509::{PermittedNames, verify_svid};
+use trust_domains::{SpiffeId, Timestamp, TrustBundle};
 
 use super::world::{NOW, Node, World, new_key, node_id, request, trust_domain};
 use crate::authority::create::Making;
 use crate::authority::{AuthorityKey, Issuer, KeyStore, fresh_serial};
+use crate::issuance::error::PrepareError;
 use crate::issuance::prepare::{Leaf, prepare};
 use crate::issuance::recorded::{record, record_one, sign_all};
 use crate::issuance::stages::Cause;
@@ -290,6 +293,7 @@ fn watched(ledger: &Arc<Ledger>) -> (Arc<Watched>, Making<'_>) {
         now,
         skew: Duration::from_secs(60),
         not_after: now + Duration::from_secs(86_400),
+        permitted: Box::leak(Box::default()),
         actor: "test",
     };
     (watched, making)
@@ -312,11 +316,13 @@ async fn no_key_is_touched_before_the_record_and_none_without_it() {
     // The same certificate's issuer with the watched key: what the stages use is the key, whatever the certificate says.
     let issuer = Arc::new(Issuer::for_test(&root.issuer, AuthorityKey::from_signer(key.clone()).unwrap()));
     let (name, subject) = (SpiffeId::from_path(&trust_domain(), "/web").unwrap(), new_key());
+    let names = CertificateNames::default();
     let leaf = || Leaf {
         spiffe_id: &name,
         public_key: &subject,
         ttl: Duration::from_secs(180),
         ends_with: None,
+        names: &names,
     };
     let prepare_one = || prepare(&issuer, making.now, making.skew, &leaf(), cause()).unwrap();
 
@@ -358,12 +364,53 @@ proptest! {
         let now = making.now + Duration::from_secs(age);
         let (name, subject): (SpiffeId, PublicKey) = (SpiffeId::from_path(&trust_domain(), "/web").unwrap(), new_key());
         let ends_with = ends.map(|ends| Timestamp::from_unix(now.unix() + ends));
-        let leaf = Leaf { spiffe_id: &name, public_key: &subject, ttl: Duration::from_secs(ttl), ends_with };
+        let leaf = Leaf { spiffe_id: &name, public_key: &subject, ttl: Duration::from_secs(ttl), ends_with, names: &CertificateNames::default() };
         if let Ok(prepared) = prepare(&root, now, making.skew, &leaf, cause()) {
             prop_assert!(prepared.not_after() <= root.not_after());
             prop_assert!(prepared.not_after() <= now + Duration::from_secs(ttl));
             prop_assert!(ends_with.is_none_or(|ends| prepared.not_after() <= ends));
             prop_assert!(prepared.not_after() > now);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_name_outside_of_the_constraints_is_refused_before_the_key_is_touched_and_by_every_verifier() {
+    let ledger = Arc::new(Ledger::default());
+    let (_, making) = watched(&ledger);
+    let permitted = PermittedNames::new(vec!["example.org".parse().unwrap()], vec!["10.0.0.0/8".parse().unwrap()]);
+    let making = Making {
+        permitted: &permitted,
+        ..making
+    };
+    let root = making.root(Phase::Active).await.unwrap().issuer;
+    let issuing = making.issuing(&root, Phase::Active).await.unwrap().issuer;
+    assert_eq!(issuing.permitted().dns(), permitted.dns(), "what its certificate says counts");
+    let (name, subject) = (SpiffeId::from_path(&trust_domain(), "/db").unwrap(), new_key());
+    let signed = async |issuer: &Arc<Issuer>, dns: &str| {
+        let names = CertificateNames::new(vec![dns.parse().unwrap()], Some("postgres".parse().unwrap())).unwrap();
+        let leaf = Leaf {
+            spiffe_id: &name,
+            public_key: &subject,
+            ttl: Duration::from_secs(180),
+            ends_with: None,
+            names: &names,
+        };
+        let prepared = prepare(issuer, making.now, making.skew, &leaf, cause())?;
+        let recorded = record_one(ledger.as_ref(), prepared).await.unwrap();
+        Ok::<_, PrepareError>(recorded.sign().await.unwrap().der)
+    };
+    let refused = signed(&issuing, "db.evil.test").await.unwrap_err();
+    assert!(matches!(refused, PrepareError::NameNotPermitted { .. }), "{refused}");
+    // The same CA without our check, as a thief of its key would have it.
+    let thief = Arc::new(issuing.unconstrained_for_test());
+    let bundle = TrustBundle::new(trust_domain()).with_x509_authority(root.certificate()).unwrap();
+    for (issuer, dns, believed) in [
+        (&issuing, "db.example.org", true),
+        (&thief, "db.example.org", true),
+        (&thief, "db.evil.test", false),
+    ] {
+        let chain = [signed(issuer, dns).await.unwrap().into(), issuing.certificate().to_vec().into()];
+        assert_eq!(verify_svid(&chain, &bundle, making.now).is_ok(), believed, "webpki: {dns}");
     }
 }

@@ -14,7 +14,7 @@ use trust_domains::clock::{Clock, ManualClock};
 use trust_domains::entry::EntrySpec;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::node::{NodeRecord, NodeSvid};
-use trust_domains::plan::authority::Missing;
+use trust_domains::plan::authority::{AuthorityId, Missing};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::wire::audit::AuditEvent;
@@ -59,6 +59,10 @@ pub(crate) struct NobodyAway;
 impl BundleWitness for NobodyAway {
     fn concerned(&self, _now: Timestamp) -> usize {
         0
+    }
+
+    fn list_out_since(&self, _: &AuthorityId) -> Option<u64> {
+        Some(0)
     }
 
     fn missing_connected(&self, _counter: u64, _now: Timestamp) -> Missing {
@@ -169,9 +173,11 @@ impl World {
         let params = InitParams {
             trust_domain: trust_domain(),
             data_dir: directory.path().join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.shared(),
         };
         init(params).await.unwrap();

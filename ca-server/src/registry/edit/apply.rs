@@ -34,6 +34,7 @@ impl Editor {
         let mut first = firsts.iter().enumerate().map(|(place, first)| place == *first);
         specs.retain(|_| first.next().unwrap_or(true));
         let _locked = self.locks.lock_all().await;
+        specs.iter().try_for_each(|spec| self.refuse_shared(spec))?;
         let others = if request.prune { Others::Delete } else { Others::Keep };
         let (steps, unchanged) = beside_the_loop(specs.len(), || {
             self.registry.view(|state| plan::plan(state, &specs, others, |spec| self.new_entry(spec)))

@@ -40,7 +40,7 @@ impl Editor {
         let (view, nodes) = self.registry.view(|state| {
             let held = state.partners.find(&partner);
             let view = held.map(|held| BundleView::of_partner(&held.partner, state.partners.entries_of(&partner)));
-            (view, state.partners.nodes_of(&partner).map(|(node, _)| node.clone()).collect())
+            (view, state.nodes_federating(&partner).into_iter().collect())
         });
         Ok(BundleSet {
             bundle: view.ok_or(BundleRefused::NotFound { trust_domain: partner })?,
@@ -89,7 +89,7 @@ impl Editor {
         self.refuse_own(partner)?;
         let _locked = self.bundles.lock().await;
         let (stored, federating, nodes) = self.registry.view(|state| {
-            let nodes: Vec<SpiffeId> = state.partners.nodes_of(partner).map(|(node, _)| node.clone()).collect();
+            let nodes: Vec<SpiffeId> = state.nodes_federating(partner).into_iter().collect();
             (state.partners.find(partner).cloned(), state.partners.entries_of(partner), nodes)
         });
         let dissociates = entries == FederatedEntries::Dissociate;
@@ -123,8 +123,14 @@ impl Editor {
     async fn dissociate(&self, partner: &TrustDomain, cause: &Cause) -> Result<usize, EditError> {
         let _locked = self.locks.lock_all().await;
         let federating: Vec<HeldEntry> = self.registry.view(|state| {
-            let of_node = |node| state.entries.under(node).filter(|held| held.entry.federates_with().contains(partner)).cloned();
-            state.partners.nodes_of(partner).flat_map(|(node, _)| of_node(node)).collect()
+            let of_parent = |parent| {
+                state
+                    .entries
+                    .under(parent)
+                    .filter(|held| held.entry.federates_with().contains(partner))
+                    .cloned()
+            };
+            state.partners.parents_of(partner).flat_map(|(parent, _)| of_parent(parent)).collect()
         });
         let mut steps = Vec::with_capacity(federating.len());
         for held in federating {

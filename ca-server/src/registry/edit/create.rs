@@ -60,6 +60,7 @@ impl Editor {
         let mut steps = Vec::new();
         let mut outcomes = HashMap::with_capacity(specs.len());
         for (place, spec) in specs.into_iter().enumerate().filter(|(place, _)| firsts.get(*place) == Some(place)) {
+            self.refuse_shared(&spec).map_err(|reason| blame(reason, place, drafts))?;
             let fate = self.registry.view(|state| plan::fate(state, &spec));
             outcomes.insert(place, self.settle(spec, fate, &mut steps).map_err(|reason| blame(reason, place, drafts))?);
         }

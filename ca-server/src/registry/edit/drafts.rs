@@ -1,9 +1,10 @@
 //! From what an operator wrote to what may be: every entry of a list is checked before any is written.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::runtime::RuntimeFlavor;
+use trust_domains::SpiffeId;
 use trust_domains::entry::EntrySpec;
 use trust_domains::wire::admin::EntryDraft;
 
@@ -36,6 +37,7 @@ impl Editor {
         let mut parents = Parents {
             editor: self,
             named: HashMap::new(),
+            aliases: self.aliases_among(drafts),
         };
         let mut specs = Vec::with_capacity(drafts.len());
         let mut warnings = BTreeSet::new();
@@ -59,11 +61,27 @@ impl Editor {
         }
     }
 
+    /// The aliases of the list itself: their entries may stand beside them.
+    fn aliases_among(&self, drafts: &[EntryDraft]) -> HashSet<SpiffeId> {
+        let of_server = |draft: &&EntryDraft| {
+            let parent = draft.parent_id.as_deref().map(|text| SpiffeId::expand(&self.trust_domain, text));
+            parent.is_some_and(|parent| parent.is_ok_and(|parent| parent.is_server()))
+        };
+        let named = drafts.iter().filter(of_server);
+        named.filter_map(|draft| SpiffeId::expand(&self.trust_domain, &draft.spiffe_id).ok()).collect()
+    }
+
     fn check_one(&self, draft: &EntryDraft, parents: &mut Parents<'_>, warnings: &mut BTreeSet<String>) -> Result<EntrySpec, EditError> {
         let parent = parents.of(draft)?;
+        let note = parent.note.clone();
         let spec = EntrySpec::check(draft, &self.trust_domain, parent.spiffe_id.clone())?;
         self.refuse_what_is_not_allowed(&spec)?;
-        warnings.extend(parent.note.clone());
+        if !spec.is_node_alias() && parents.aliases.contains(spec.spiffe_id()) {
+            return Err(EditError::AliasInList {
+                spiffe_id: spec.spiffe_id().clone(),
+            });
+        }
+        warnings.extend(note);
         warnings.extend(spec.warnings());
         warnings.extend(self.partners_awaited(spec.federates_with()));
         Ok(spec)
@@ -99,6 +117,7 @@ pub(super) fn refuse(reason: EditError, position: usize, drafts: &[EntryDraft]) 
 struct Parents<'a> {
     editor: &'a Editor,
     named: HashMap<Option<String>, Parent>,
+    aliases: HashSet<SpiffeId>,
 }
 
 impl Parents<'_> {
@@ -106,7 +125,10 @@ impl Parents<'_> {
         match self.named.entry(draft.parent_id.clone()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(place) => Ok(place.insert(match &draft.parent_id {
-                Some(text) => self.editor.parent_named(text)?,
+                Some(text) => match SpiffeId::expand(&self.editor.trust_domain, text) {
+                    Ok(spiffe_id) if self.aliases.contains(&spiffe_id) => Parent { spiffe_id, note: None },
+                    _ => self.editor.parent_named(text)?,
+                },
                 None => self.editor.parent_by_default()?,
             })),
         }

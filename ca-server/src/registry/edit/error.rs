@@ -3,7 +3,7 @@
 use platform::random::RandomError;
 use thiserror::Error;
 use trust_domains::class::CredentialClass;
-use trust_domains::entry::EntryRefused;
+use trust_domains::entry::{DnsName, EntryRefused};
 use trust_domains::node::{NodeName, ParseNodeNameError};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::spiffe_id::ParseSpiffeIdError;
@@ -34,6 +34,20 @@ pub struct DraftRefused {
 /// Why a change is refused.
 #[derive(Debug, Error)]
 pub enum EditError {
+    /// A list has a node alias and a workload of one ID.
+    #[error("{spiffe_id} is that of a node alias in the same list, and an ID is either a node alias's or a workload's")]
+    AliasInList {
+        /// The ID.
+        spiffe_id: SpiffeId,
+    },
+    /// One ID would be a node alias's and a workload's.
+    #[error("entry {id} has {spiffe_id} already, and an ID is either a node alias's or a workload's")]
+    AliasShared {
+        /// The one that has it.
+        id: EntryId,
+        /// The ID.
+        spiffe_id: SpiffeId,
+    },
     /// Several entries give the identity that was named.
     #[error("{text} is the identity of {} entries: {}", .ids.len(), list(.ids))]
     Ambiguous {
@@ -59,6 +73,14 @@ pub enum EditError {
     /// The change was not committed.
     #[error("the change was not written")]
     Commit(#[from] CommitError),
+    /// The server's configuration does not allow a name.
+    #[error("this server allows no certificate for {name} ({option})")]
+    DnsNotAllowed {
+        /// The name.
+        name: DnsName,
+        /// The key of the configuration that lists what is allowed.
+        option: &'static str,
+    },
     /// Entries of a list are refused; nothing was written.
     #[error("{first}: {}{}", .first.reason, others(*.more))]
     Drafts {
@@ -152,10 +174,13 @@ pub enum EditError {
 impl Coded for EditError {
     fn code(&self) -> Code {
         match self {
-            Self::Ambiguous { .. } | Self::ParentName { .. } | Self::TwiceInList { .. } => Code::InvalidRequest,
+            Self::AliasInList { .. } | Self::AliasShared { .. } | Self::Ambiguous { .. } | Self::ParentName { .. } | Self::TwiceInList { .. } => {
+                Code::InvalidRequest
+            }
             Self::ChangedMeanwhile { .. } => Code::StoreConflict,
             Self::ClassNotGranted { .. } => Code::ClassExceeded,
             Self::Commit(error) => error.code(),
+            Self::DnsNotAllowed { .. } => Code::DnsNotAllowed,
             Self::Drafts { first, .. } => first.reason.code(),
             Self::Entry(refused) => refused.code(),
             Self::Exists { .. } => Code::EntryExists,
@@ -173,6 +198,7 @@ impl Coded for EditError {
 
     fn hint(&self) -> String {
         match self {
+            Self::AliasInList { .. } | Self::AliasShared { .. } => "choose another SPIFFE ID for the alias, as /nodes/web".to_owned(),
             Self::Ambiguous { .. } => "name the entry by its id: troth entry list".to_owned(),
             Self::ClassNotGranted { max_class, .. } => format!("use --class {max_class}, or start the server with a longer --max-class"),
             Self::Drafts { first, .. } => first.reason.hint(),

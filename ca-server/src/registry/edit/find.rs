@@ -63,11 +63,17 @@ impl Editor {
         self.registry.view(|state| twin(state, spec).cloned())
     }
 
-    /// Refuses a class that no certificate of this server could have, and claims that no token of it says.
+    /// Refuses a class and names that no certificate of this server could have, and claims that no token of it says.
     pub(super) fn refuse_what_is_not_allowed(&self, spec: &EntrySpec) -> Result<(), EditError> {
         let (class, max_class) = (spec.class(), self.allowed.max_class);
         if class.longest_life() > max_class.longest_life() {
             return Err(EditError::ClassNotGranted { class, max_class });
+        }
+        if let Some(name) = spec.names().first_outside(&self.allowed.dns).filter(|_| !self.allowed.dns.is_empty()) {
+            return Err(EditError::DnsNotAllowed { name, option: "allow_dns" });
+        }
+        if let Some(name) = self.allowed.permitted.first_outside(spec.names()) {
+            return Err(EditError::DnsNotAllowed { name, option: "permit_dns" });
         }
         match spec.claims().not_in(&self.allowed.claims) {
             Some(name) => Err(EntryRefused::Claims(ClaimRefused::NotAllowed { name: name.to_owned() }).into()),
@@ -88,9 +94,40 @@ impl Editor {
                 None => return Err(EditError::NodeNotFound { text: text.to_owned() }),
             }
         };
+        if spiffe_id.is_server() {
+            return Ok(Parent { spiffe_id, note: None });
+        }
+        if spiffe_id.as_agent().is_none() && !spiffe_id.is_reserved() {
+            return self.alias_named(spiffe_id);
+        }
         let known = self.registry.view(|state| state.nodes.find(&spiffe_id).is_some());
         let note = (!known).then(|| format!("{spiffe_id} has not joined yet; its entries wait for it"));
         Ok(Parent { spiffe_id, note })
+    }
+
+    fn alias_named(&self, spiffe_id: SpiffeId) -> Result<Parent, EditError> {
+        let nodes = self
+            .registry
+            .view(|state| state.aliases.is_alias(&spiffe_id).then(|| state.aliases.nodes_under(&spiffe_id).count()));
+        match nodes {
+            Some(0) => Ok(Parent {
+                note: Some(format!("no node has the alias {spiffe_id} yet; its entries wait for one")),
+                spiffe_id,
+            }),
+            Some(_) => Ok(Parent { spiffe_id, note: None }),
+            None => Err(EntryRefused::ParentNotANode { parent_id: spiffe_id }.into()),
+        }
+    }
+
+    /// Refuses an alias with the ID of a workload, and a workload with the ID of an alias: one is the nodes', the other their processes'.
+    pub(super) fn refuse_shared(&self, spec: &EntrySpec) -> Result<(), EditError> {
+        match self.registry.view(|state| sharing(state, spec).map(|held| held.entry.id().clone())) {
+            Some(id) => Err(EditError::AliasShared {
+                id,
+                spiffe_id: spec.spiffe_id().clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns the only node, when there is one.
@@ -114,6 +151,13 @@ impl Editor {
 
 pub(super) fn twin<'a>(state: &'a State, spec: &'a EntrySpec) -> Option<&'a HeldEntry> {
     state.entries.giving(spec.spiffe_id()).find(|held| held.entry.same_identity(spec))
+}
+
+fn sharing<'a>(state: &'a State, spec: &'a EntrySpec) -> Option<&'a HeldEntry> {
+    state
+        .entries
+        .giving(spec.spiffe_id())
+        .find(|held| held.entry.is_node_alias() != spec.is_node_alias())
 }
 
 fn is_spiffe_id(text: &str) -> bool {

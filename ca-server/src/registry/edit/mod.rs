@@ -22,8 +22,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use trust_domains::class::CredentialClass;
 use trust_domains::clock::SharedClock;
+use trust_domains::entry::DnsName;
 use trust_domains::jwt_svid::ClaimNames;
 use trust_domains::wire::admin::{EntryChange, EntryDeleted, EntryResult, EntryView};
+use trust_domains::x509::PermittedNames;
 use trust_domains::{RegistrationEntry, TrustDomain};
 
 use self::locks::IdentityLocks;
@@ -31,6 +33,7 @@ use self::plan::Step;
 use super::Registry;
 use crate::attestation::JoinTokens;
 use crate::decisions::{Cause, DecisionLog};
+use crate::revocation::Revocations;
 use crate::store::SharedStore;
 
 /// What the server's configuration allows entries.
@@ -40,6 +43,10 @@ pub struct Allowed {
     pub max_class: CredentialClass,
     /// The names of claims.
     pub claims: ClaimNames,
+    /// The DNS names that certificates may have, with those below them; any where there is none here.
+    pub dns: Vec<DnsName>,
+    /// What issuing CAs are constrained to.
+    pub permitted: PermittedNames,
 }
 
 /// Changes entries and nodes on behalf of an operator, or of a node that leaves.
@@ -50,6 +57,7 @@ pub struct Editor {
     registry: Arc<Registry>,
     tokens: Arc<JoinTokens>,
     decisions: DecisionLog,
+    revocations: Revocations,
     clock: SharedClock,
     locks: IdentityLocks,
     /// Bundles of partners are changed one at a time: few are, and their sizes add up.
@@ -68,6 +76,7 @@ impl Editor {
         registry: Arc<Registry>,
         tokens: Arc<JoinTokens>,
         decisions: DecisionLog,
+        revocations: Revocations,
         clock: SharedClock,
     ) -> Self {
         Self {
@@ -77,6 +86,7 @@ impl Editor {
             registry,
             tokens,
             decisions,
+            revocations,
             clock,
             locks: IdentityLocks::default(),
             bundles: tokio::sync::Mutex::default(),
@@ -102,6 +112,9 @@ impl Editor {
                 result: Some(EntryResult::Unchanged),
                 ..view
             });
+        }
+        if spec.spiffe_id() != held.entry.spiffe_id() || spec.is_node_alias() != held.entry.is_node_alias() {
+            self.refuse_shared(&spec)?;
         }
         if let Some(twin) = self.twin_of(&spec).filter(|twin| twin.entry.id() != held.entry.id()) {
             return Err(EditError::Exists {

@@ -2,9 +2,10 @@
 //!
 //! A ban keeps the record: nothing the node holds is served, and no join link lifts it. An eviction removes the record, and with it a ban. Both end the
 //! node's streams as soon as the registry shows them. The entries of the node stay: they name its SPIFFE ID, give nothing to anybody while it is away, and
-//! serve it again when a node of that name joins. Taking a node out for good is `entry delete` beside `node evict`.
+//! serve it again when a node of that name joins. Both revoke the node's SVID and everything that was issued through it, in the same commit. Taking a node out for good is `entry delete` beside `node evict`.
 
 use trust_domains::SpiffeId;
+use trust_domains::revocation::RevocationCause;
 
 use super::{EditError, Editor};
 use crate::decisions::Cause;
@@ -28,7 +29,8 @@ impl Editor {
         self.replace(node.record.spiffe_id(), |held| {
             let key = Key::node(held.record.name());
             let stored = records::encode(&key, &held.record.with_ban(true))?;
-            Ok(Commit::new("node_banned").unmodified(key.clone(), held.modified).put(key, stored))
+            let commit = Commit::new("node_banned").unmodified(key.clone(), held.modified).put(key, stored);
+            Ok(self.revocations.with_rule_of(commit, &held.record, RevocationCause::Banned, cause)?)
         })
         .await?;
         self.registry.find_node(&self.trust_domain, node.record.name().as_str())
@@ -40,26 +42,34 @@ impl Editor {
     /// As [`ban`](Self::ban).
     pub async fn evict(&self, text: &str, cause: &Cause) -> Result<HeldNode, EditError> {
         let node = self.registry.find_node(&self.trust_domain, text)?;
-        self.remove(&node, "node_evicted", cause).await
+        self.decisions.record(vec![cause.decision("node_evicted", node.record.spiffe_id())]).await?;
+        self.replace(node.record.spiffe_id(), |held| {
+            let key = Key::node(held.record.name());
+            let commit = Commit::new("node_evicted").unmodified(key.clone(), held.modified).delete(key);
+            Ok(self.revocations.with_rule_of(commit, &held.record, RevocationCause::Evicted, cause)?)
+        })
+        .await?;
+        // Before anybody is told: a node that joins again under the name is not meant. If it fails the publisher closes the rule.
+        if let Err(error) = self.revocations.close_lifted().await {
+            tracing::warn!(%error, node = %node.record.spiffe_id(), "the revocation of an evicted node stays open; it is closed at the next look");
+        }
+        Ok(node)
     }
 
-    /// Removes a node at its own wish.
+    /// Removes a node at its own wish. Nothing is revoked: a fleet that grows and shrinks every day would fill the lists, and a node that was taken over does
+    /// not leave. Who doubts it revokes by its SPIFFE ID.
     ///
     /// # Errors
     /// As [`ban`](Self::ban).
     pub async fn leave(&self, node: &SpiffeId, cause: &Cause) -> Result<HeldNode, EditError> {
         let node = self.registry.find_node(&self.trust_domain, node.as_str())?;
-        self.remove(&node, "node_left", cause).await
-    }
-
-    async fn remove(&self, node: &HeldNode, action: &'static str, cause: &Cause) -> Result<HeldNode, EditError> {
-        self.decisions.record(vec![cause.decision(action, node.record.spiffe_id())]).await?;
+        self.decisions.record(vec![cause.decision("node_left", node.record.spiffe_id())]).await?;
         self.replace(node.record.spiffe_id(), |held| {
             let key = Key::node(held.record.name());
-            Ok(Commit::new(action).unmodified(key.clone(), held.modified).delete(key))
+            Ok(Commit::new("node_left").unmodified(key.clone(), held.modified).delete(key))
         })
         .await?;
-        Ok(node.clone())
+        Ok(node)
     }
 
     /// Commits a change of a node as it is at that moment; gone meanwhile is gone.

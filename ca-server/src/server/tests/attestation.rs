@@ -221,7 +221,7 @@ async fn without_a_grace_period_an_ended_svid_is_renewed_for_nobody() {
     );
 }
 
-fn renew_expired(node: &Node, connection: &platform::tls::Connection, new: &Key) -> RenewExpiredRequest {
+pub(super) fn renew_expired(node: &Node, connection: &platform::tls::Connection, new: &Key) -> RenewExpiredRequest {
     let message = possession_message(connection.exporter(), &new.spki(), &node.credential.chain[0].0);
     RenewExpiredRequest {
         chain: node.credential.chain.clone(),

@@ -1,6 +1,7 @@
 //! A real server on loopback, in a temporary directory, with agents that speak to it over TLS.
 
 mod admin;
+mod aliases;
 mod attackers;
 mod attestation;
 mod bundle_endpoint;
@@ -8,7 +9,9 @@ mod bundles;
 mod issuing;
 mod openapi;
 mod restart;
+mod revocations;
 mod sync;
+mod taint;
 mod token_calls;
 mod tokens;
 mod wits;

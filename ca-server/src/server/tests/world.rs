@@ -56,9 +56,11 @@ impl World {
         let params = InitParams {
             trust_domain: trust_domain.parse().unwrap(),
             data_dir: directory.path().join("server"),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.shared(),
         };
         init(params).await.unwrap();
@@ -68,6 +70,11 @@ impl World {
     /// A server with these options beside the tests' own.
     pub(super) async fn with(raw: RawServerConfig) -> Self {
         Self::new().await.restarted_with(raw).await
+    }
+
+    /// A server on what a stopped one left.
+    pub(super) async fn started(directory: tempfile::TempDir, clock: ManualClock) -> Self {
+        Self::start(directory, clock, RawServerConfig::default()).await
     }
 
     async fn start(directory: tempfile::TempDir, clock: ManualClock, raw: RawServerConfig) -> Self {
@@ -100,6 +107,22 @@ impl World {
     pub(super) async fn restarted_with(self, raw: RawServerConfig) -> Self {
         let (directory, clock) = self.stopped().await;
         Self::start(directory, clock, raw).await
+    }
+
+    /// The same server with what its data directory held before: a backup that was copied back.
+    pub(super) async fn with_data_of(self, copy: &Path) -> Self {
+        let (directory, clock) = self.stopped().await;
+        let data = directory.path().join("server");
+        std::fs::remove_dir_all(&data).unwrap();
+        copy_directory(copy, &data);
+        Self::start(directory, clock, RawServerConfig::default()).await
+    }
+
+    /// Copies the data directory, between a stop and a start.
+    pub(super) async fn copied_to(self, copy: &Path) -> Self {
+        let (directory, clock) = self.stopped().await;
+        copy_directory(&directory.path().join("server"), copy);
+        Self::start(directory, clock, RawServerConfig::default()).await
     }
 
     /// The same server as if it had been made before there were JWT keys.
@@ -161,6 +184,19 @@ impl World {
     pub(super) async fn connect(&self, identity: Option<&TlsIdentity>, trust: ServerTrust) -> Result<Connection, ConnectError> {
         let verifier = Arc::new(ServerVerifier::new(trust, self.clock.shared()));
         connect(&self.address, client_config(identity, verifier).unwrap(), DEADLINE).await
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy_directory(&from, &to),
+            kind if kind.is_file() => drop(std::fs::copy(&from, &to).unwrap()),
+            _ => {}
+        }
     }
 }
 

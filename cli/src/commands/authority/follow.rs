@@ -62,7 +62,7 @@ pub(super) async fn follow(client: &AdminClient, begun: ReplacementView, args: &
             let Some(outcome) = &view.outcome else { return Ok(ExitCode::SUCCESS) };
             output.warn(outcome);
             output.note(
-                "hint: a node that is left behind replaces what it holds when it connects; one that is refused then needs a new link: troth token create",
+                "hint: a node that is left behind replaces what it holds when it connects; one that does not know the new root joins again: docs/replacing-authorities.md",
             );
             Ok(refused)
         }

@@ -89,7 +89,7 @@ fn path(authority: &AuthorityView, verb: &str) -> String {
 }
 
 /// Finds the one authority whose id begins so.
-async fn find(client: &AdminClient, start: &str) -> Result<AuthorityView, Failure> {
+pub(super) async fn find(client: &AdminClient, start: &str) -> Result<AuthorityView, Failure> {
     let known = all(client).await?.items;
     choose(known, start)
 }

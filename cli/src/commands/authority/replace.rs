@@ -51,7 +51,12 @@ pub(super) async fn run(args: ReplaceArgs, global: &Global) -> Result<ExitCode, 
     output.note(&text::plan(&planned));
     confirm(&args.follow)?;
     request.dry_run = false;
-    let begun: ReplacementView = client.post("/v1/admin/authorities/replace", &request).await?;
+    let begun: ReplacementView = match client.post("/v1/admin/authorities/replace", &request).await {
+        Ok(begun) => begun,
+        // Another operator was quicker: that one is shown, if it does the same.
+        Err(error) if error.code() == Code::ReplacementRunning => under_way(&client, &args).await?.ok_or(error)?,
+        Err(error) => return Err(error),
+    };
     follow(&client, begun, &args.follow, global).await
 }
 

@@ -12,7 +12,7 @@ use trust_domains::duration::TextDuration;
 use trust_domains::problem::Code;
 use trust_domains::timestamp::Timestamp;
 use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryChange, EntryDraft, EntryResult, EntryView};
-use trust_domains::{SpiffeBundle, TrustDomain};
+use trust_domains::{SpiffeBundle, SpiffeId, TrustDomain};
 
 use super::wait::{WaitArgs, wait};
 use super::{entry_path, text};
@@ -22,6 +22,9 @@ use crate::commands::bundle::bundle_path;
 use crate::failure::{Failure, usage};
 use crate::input::read_text;
 use crate::output::List;
+
+/// The path of the server's ID: as a parent it makes an entry a node alias.
+const SERVER_PATH: &str = "/troth/server";
 
 /// The largest entry file: 200,000 entries of 600 bytes.
 const MAX_FILE: u64 = 120 * 1024 * 1024;
@@ -38,8 +41,11 @@ pub(crate) struct CreateArgs {
     selectors: Vec<String>,
     #[command(flatten)]
     fields: FieldArgs,
+    /// Makes a node alias: nodes that have all its selectors (x509pop:...) have its SPIFFE ID, which is then a --parent of other entries, and no workload's.
+    #[arg(long, conflicts_with_all = ["parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at", "dns", "subject_cn", "claims"])]
+    node: bool,
     /// Makes all entries of this JSON file (what `entry list --output json` prints, or a list of entries); - for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at", "node", "dns", "subject_cn"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     wait: WaitArgs,
@@ -50,7 +56,7 @@ pub(crate) struct CreateArgs {
 /// What an entry has beside its identity and selectors.
 #[derive(Debug, Args)]
 struct FieldArgs {
-    /// The node, by name or SPIFFE ID; without it the only node.
+    /// The node, by name or SPIFFE ID, or the SPIFFE ID of a node alias; without it the only node.
     #[arg(long, value_name = "NODE")]
     parent: Option<String>,
     /// How long its credentials may live: fast 3m, medium 90m, slow 24h [default: medium].
@@ -71,6 +77,12 @@ struct FieldArgs {
     /// A partner trust domain whose bundle its workload gets; repeat it for more.
     #[arg(long, value_name = "TD")]
     federates_with: Vec<TrustDomain>,
+    /// A DNS name in its certificates, as db.example.org; repeat it for more. Clients believe it without knowing SPIFFE.
+    #[arg(long, value_name = "NAME")]
+    dns: Vec<String>,
+    /// The common name in the subject of its certificates, for servers that map it to a user, as databases do [default: an empty subject].
+    #[arg(long, value_name = "CN")]
+    subject_cn: Option<String>,
     /// When the entry ends, as 2026-12-31T00:00:00Z.
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
@@ -93,6 +105,9 @@ pub(crate) struct UpdateArgs {
     selectors: Vec<String>,
     #[command(flatten)]
     fields: FieldArgs,
+    /// Takes all DNS names away.
+    #[arg(long, conflicts_with = "dns")]
+    no_dns: bool,
     /// Takes all partner trust domains away.
     #[arg(long, conflicts_with = "federates_with")]
     no_federation: bool,
@@ -135,9 +150,18 @@ pub(crate) async fn create(args: CreateArgs, global: &Global) -> Result<ExitCode
     for warning in &created.warnings {
         global.output().warn(warning);
     }
-    let nodes: BTreeSet<_> = created.entries.iter().map(|entry| entry.parent_id.clone()).collect();
+    let nodes: BTreeSet<_> = created.entries.iter().map(concerned).collect();
     print(&args, created.entries, global)?;
     wait(&client, &args.wait, created.revision, nodes.into_iter().collect(), global).await
+}
+
+/// Whom an entry concerns: its parent; for an alias those that have it.
+pub(crate) fn concerned(entry: &EntryView) -> SpiffeId {
+    if entry.parent_id.is_server() {
+        entry.spiffe_id.clone()
+    } else {
+        entry.parent_id.clone()
+    }
 }
 
 fn print(args: &CreateArgs, mut entries: Vec<EntryView>, global: &Global) -> Result<(), Failure> {
@@ -159,7 +183,11 @@ fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
     let spiffe_id = args.spiffe_id.clone().ok_or_else(|| usage("--spiffe-id is missing"))?;
     Ok(EntryDraft {
         spiffe_id,
-        parent_id: args.fields.parent.clone(),
+        parent_id: if args.node {
+            Some(SERVER_PATH.to_owned())
+        } else {
+            args.fields.parent.clone()
+        },
         selectors: args.selectors.clone(),
         class: args.fields.class,
         x509_ttl_s: seconds(args.fields.x509_ttl.as_ref()),
@@ -167,6 +195,8 @@ fn draft(args: &CreateArgs) -> Result<EntryDraft, Failure> {
         claims: claims(args.fields.claims.clone())?,
         hint: args.fields.hint.clone(),
         federates_with: args.fields.federates_with.clone(),
+        dns_names: args.fields.dns.clone(),
+        subject_cn: args.fields.subject_cn.clone(),
         expires_at: args.fields.expires_at,
         ..EntryDraft::default()
     })
@@ -187,6 +217,8 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
         jwt_ttl_s: seconds(args.fields.jwt_ttl.as_ref()),
         hint: args.fields.hint,
         federates_with: (args.no_federation || !args.fields.federates_with.is_empty()).then_some(args.fields.federates_with),
+        dns_names: (args.no_dns || !args.fields.dns.is_empty()).then_some(args.fields.dns),
+        subject_cn: args.fields.subject_cn,
         expires_at: args.fields.expires_at,
     };
     let entry: EntryView = client.patch(&entry_path(&args.id), &change).await?;
@@ -194,7 +226,7 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
         warn_without_bundle(&client, partner, global).await?;
     }
     global.output().result(&entry, text::entry)?;
-    wait(&client, &args.wait, entry.revision, vec![entry.parent_id], global).await
+    wait(&client, &args.wait, entry.revision, vec![concerned(&entry)], global).await
 }
 
 /// Warns when the server holds no bundle of a partner: nothing is refused, and nothing of it is trusted yet.

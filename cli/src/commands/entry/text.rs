@@ -14,10 +14,12 @@ pub(crate) fn entry(entry: &EntryView) -> String {
         ("SPIFFE ID", entry.spiffe_id.to_string()),
         ("parent", entry.parent_id.to_string()),
         ("selectors", selectors(entry)),
-        ("class", entry.class.to_string()),
-        ("X.509 life", life(entry.x509_ttl_s)),
-        ("JWT life", life(entry.jwt_ttl_s)),
     ];
+    if !entry.parent_id.is_server() {
+        pairs.push(("class", entry.class.to_string()));
+        pairs.push(("X.509 life", life(entry.x509_ttl_s)));
+        pairs.push(("JWT life", life(entry.jwt_ttl_s)));
+    }
     if !entry.claims.is_empty() {
         let claims: Vec<_> = entry.claims.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.push(("claims", claims.join(", ")));
@@ -28,6 +30,12 @@ pub(crate) fn entry(entry: &EntryView) -> String {
     if !entry.federates_with.is_empty() {
         let partners: Vec<_> = entry.federates_with.iter().map(ToString::to_string).collect();
         pairs.push(("federates with", partners.join(", ")));
+    }
+    if !entry.dns_names.is_empty() {
+        pairs.push(("DNS names", entry.dns_names.join(", ")));
+    }
+    if let Some(cn) = &entry.subject_cn {
+        pairs.push(("subject CN", cn.clone()));
     }
     if let Some(end) = entry.expires_at {
         pairs.push(("ends", end.to_string()));

@@ -21,6 +21,13 @@ pub(crate) struct WaitArgs {
     wait: Option<TextDuration>,
 }
 
+impl WaitArgs {
+    /// Returns whether it is asked for.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.wait.is_some()
+    }
+}
+
 /// Waits if asked to, and says who shows the change. The change itself is kept whatever comes of it.
 pub(crate) async fn wait(client: &AdminClient, args: &WaitArgs, revision: Revision, nodes: Vec<SpiffeId>, global: &Global) -> Result<ExitCode, Failure> {
     let Some(limit) = &args.wait else { return Ok(ExitCode::SUCCESS) };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ca_server::backup::{RestoreParams, RestoreReport, restore};
 use clap::Args;
+use platform::sealing::KeySourceSpec;
 use serde::Serialize;
 use trust_domains::node::NodeName;
 use trust_domains::{Revision, Timestamp, TrustDomain};
@@ -34,13 +35,16 @@ pub(crate) struct RestoreArgs {
     /// The file of the key that seals the secrets from now on [default: DATA_DIR.seal.key]; one that exists is used.
     #[arg(long, value_name = "F")]
     key_file: Option<PathBuf>,
+    /// What seals the secrets from now on, where that is no key file: passphrase, passphrase:FILE, passphrase:-, credential:NAME, or a PKCS#11 URI; docs/key-sources.md.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key_file")]
+    key_source: Option<KeySourceSpec>,
 }
 
 #[derive(Serialize)]
 struct Restored {
     trust_domain: TrustDomain,
     data_dir: PathBuf,
-    key_file: PathBuf,
+    key_source: String,
     made_at: Timestamp,
     from_revision: Revision,
     revision: Revision,
@@ -60,7 +64,7 @@ pub(super) async fn run(args: RestoreArgs, global: &Global) -> Result<(), Failur
         from: args.from,
         recovery_key_file: args.recovery_key_file,
         data_dir: environment::server_data_dir(args.data_dir.as_deref(), global)?,
-        key_file: args.key_file,
+        key_source: args.key_source.or_else(|| args.key_file.map(KeySourceSpec::File)),
         clock: platform::clock::SystemClock::shared(),
     };
     let report = restore(params).await.map_err(|error| Failure::of(&error))?;
@@ -71,7 +75,7 @@ fn document(report: RestoreReport) -> Restored {
     Restored {
         trust_domain: report.header.trust_domain,
         data_dir: report.data_dir,
-        key_file: report.key_file,
+        key_source: report.key_source.to_string(),
         made_at: report.header.made_at,
         from_revision: report.header.revision,
         revision: report.revision,
@@ -88,7 +92,7 @@ fn text(restored: &Restored) -> String {
     let mut text = fields(&[
         ("trust domain", restored.trust_domain.to_string()),
         ("data directory", restored.data_dir.display().to_string()),
-        ("key file", restored.key_file.display().to_string()),
+        ("key source", restored.key_source.clone()),
         ("as of", format!("{}, revision {}", restored.made_at, restored.from_revision)),
         ("entries", restored.entries.to_string()),
         ("nodes", restored.nodes.to_string()),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use trust_domains::crl::Crl;
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 
 use super::credentials::{Credentials, Numbered};
@@ -20,6 +21,9 @@ use crate::output::table;
 
 /// Where the bundles of partners are, in the directory of `--write`.
 const FEDERATED: &str = "federated";
+
+/// The file of the revocation lists.
+const CRLS: &str = "crl.pem";
 
 /// The files of each X509-SVID: its key, its chain and the roots that go with it.
 const SVID_KEY: Numbered = Numbered::new("svid", "key");
@@ -48,8 +52,8 @@ pub(crate) enum FetchCommand {
 pub(crate) struct X509Args {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem and, for partners, federated/TRUST-DOMAIN.pem to this directory; those of an earlier fetch that
-    /// are not given any more are removed.
+    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem, crl.pem where revocation lists are delivered and, for partners, federated/TRUST-DOMAIN.pem to
+    /// this directory; those of an earlier fetch that are not given any more are removed.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -86,6 +90,8 @@ struct Fetched {
     svids: Vec<ReceivedSvid>,
     /// The partner trust domains whose bundles came along.
     federates_with: Vec<TrustDomain>,
+    /// How many revocation lists came along.
+    crls: usize,
 }
 
 #[derive(Serialize)]
@@ -98,6 +104,7 @@ struct Update {
     at: Timestamp,
     svids: Vec<ReceivedSvid>,
     federates_with: Vec<TrustDomain>,
+    crls: usize,
 }
 
 /// Carries out a fetch.
@@ -117,9 +124,11 @@ async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
         let credentials = Credentials::open(folder)?;
         write_svids(&credentials, &received.svids)?;
         write_federated(&credentials, &received.federated)?;
+        write_crls(&credentials, &received.crls)?;
     }
     let fetched = Fetched {
         federates_with: names(&received.federated),
+        crls: received.crls.len(),
         svids: received.svids,
     };
     global.output().result(&fetched, |fetched| svids_text(&fetched.svids))
@@ -145,6 +154,16 @@ fn write_federated(credentials: &Credentials, bundles: &[TrustBundle]) -> Result
         }
     }
     Ok(())
+}
+
+/// Writes the revocation lists; without any, takes away those of an earlier fetch.
+fn write_crls(credentials: &Credentials, crls: &[Crl]) -> Result<(), Failure> {
+    if !crls.is_empty() {
+        let blocks: Vec<_> = crls.iter().map(|crl| pem::Pem::new("X509 CRL", crl.der().to_vec())).collect();
+        let text = pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
+        return credentials.public(CRLS, text.as_bytes());
+    }
+    if credentials.path(CRLS).exists() { credentials.remove(CRLS) } else { Ok(()) }
 }
 
 fn verified(received: Received) -> Result<Received, Failure> {
@@ -198,6 +217,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
         let update = Update {
             at: crate::environment::now(),
             federates_with: names(&received.federated),
+            crls: received.crls.len(),
             svids: received.svids,
         };
         global

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent::workload_api::messages::X509svidResponse;
 use bytes::Bytes;
 use serde::Serialize;
+use trust_domains::crl::Crl;
 use trust_domains::problem::Code;
 use trust_domains::x509::{X509Svid, verify_svid};
 use trust_domains::{Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
@@ -21,6 +22,8 @@ pub(crate) struct Received {
     pub(crate) svids: Vec<ReceivedSvid>,
     /// The bundles of partners, in the order of their trust domains.
     pub(crate) federated: Vec<TrustBundle>,
+    /// The revocation lists of the own trust domain: none, or those of all its CAs.
+    pub(crate) crls: Vec<Crl>,
 }
 
 /// One identity with its key.
@@ -48,7 +51,9 @@ impl Received {
             return Err(Failure::new(Code::SvidInvalid, "the agent sent a message without SVIDs"));
         }
         let federated = bundles_of(response.federated_bundles)?;
-        Ok(Self { svids, federated })
+        let read = |der: &Bytes| Crl::parse(der.to_vec()).map_err(|error| Failure::of(&error));
+        let crls = response.crl.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { svids, federated, crls })
     }
 }
 

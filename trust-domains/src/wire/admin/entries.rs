@@ -20,7 +20,8 @@ use crate::trust_domain::TrustDomain;
 pub struct EntryDraft {
     /// The identity to give: a SPIFFE ID, or its path (`/web`).
     pub spiffe_id: String,
-    /// The node: a SPIFFE ID or a node's name. Without it the only node.
+    /// The node: a SPIFFE ID or a node's name; or the ID of a node alias; or that of the server (`/troth/server`), which makes the entry a node alias.
+    /// Without it the only node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<String>,
     /// What a process must have, all of it.
@@ -43,6 +44,12 @@ pub struct EntryDraft {
     /// Partner trust domains whose bundles its workload gets, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub federates_with: Vec<TrustDomain>,
+    /// DNS names in its certificates, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_names: Vec<String>,
+    /// The common name in the subject of its certificates, at most 64 characters; without it the subject is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_cn: Option<String>,
     /// When the entry ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -57,9 +64,6 @@ pub struct EntryDraft {
     /// Read back and not used.
     #[serde(default, skip_serializing)]
     pub created_at: Option<Timestamp>,
-    /// Read back; anything but an empty list is refused: this server does not issue DNS names yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dns_names: Vec<String>,
     /// Read back and not used: what an earlier `create` did.
     #[serde(default, skip_serializing)]
     pub result: Option<String>,
@@ -116,6 +120,9 @@ pub struct EntryView {
     pub jwt_ttl_s: u64,
     /// DNS names in its certificates.
     pub dns_names: Vec<String>,
+    /// The common name in the subject of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_cn: Option<String>,
     /// Trust domains whose bundles it gets.
     pub federates_with: Vec<TrustDomain>,
     /// More claims of its JWT-SVIDs, by name.
@@ -165,6 +172,12 @@ pub struct EntryChange {
     /// Replaces the partner trust domains; an empty list takes all away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federates_with: Option<Vec<TrustDomain>>,
+    /// Replaces the DNS names; an empty list takes all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_names: Option<Vec<String>>,
+    /// Replaces the common name; an empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_cn: Option<String>,
     /// Replaces the end of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

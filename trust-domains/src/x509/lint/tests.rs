@@ -101,3 +101,25 @@ fn a_chain_that_is_too_long_is_read_to_the_limit() {
     chain.resize(10_000, domain.root.der.clone());
     assert!(rules(&chain).contains(&(Severity::Error, "X509-16", MAX_CHAIN_LEN)));
 }
+
+#[test]
+fn names_that_clients_would_not_take_are_found_in_the_leaf_and_above_it() {
+    let domain = TestDomain::new("example.org");
+    let issuing = domain.root.issuing_with("constrained", "example.org", |params| {
+        params.name_constraints = Some(rcgen::NameConstraints {
+            permitted_subtrees: vec![rcgen::GeneralSubtree::DnsName("example.org".to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+    });
+    let found = |dns: &str, cn: &str| {
+        let leaf = issuing.leaf_with(WEB, |params| {
+            params.subject_alt_names.push(rcgen::SanType::DnsName(dns.try_into().unwrap()));
+            params.distinguished_name.push(DnType::CommonName, cn);
+        });
+        rules(&[leaf, issuing.der.clone()])
+    };
+    assert_eq!(found("db.example.org", "db"), []);
+    assert_eq!(found("db.example.net", "db"), [(Severity::Error, "RFC5280 4.2.1.10", 1)]);
+    assert_eq!(found("d*.example.org", "db"), [(Severity::Error, "RFC5280 4.2.1.6", 0)]);
+    assert_eq!(found("db.example.org", &"d".repeat(65)), [(Severity::Error, "RFC5280 A.1", 0)]);
+}

@@ -1,6 +1,7 @@
 //! Why a peer is not believed.
 
 use crate::problem::{Code, Coded};
+use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
@@ -81,6 +82,12 @@ pub enum VerifyError {
         /// The signing certificates below it.
         actual: usize,
     },
+    /// A certificate of the chain is on a revocation list of its CA.
+    #[error("the certificate with the serial {serial} is revoked")]
+    Revoked {
+        /// Its serial.
+        serial: Serial,
+    },
     /// A signing certificate of the path may not sign.
     #[error("a signing certificate of the path breaks {}", .violation.rule())]
     Signing {
@@ -123,6 +130,7 @@ impl Coded for VerifyError {
             | Self::NotYetValid { .. }
             | Self::Path { .. }
             | Self::PathTooLong { .. }
+            | Self::Revoked { .. }
             | Self::Signing { .. }
             | Self::SigningUnreadable { .. }
             | Self::Svid { .. }

@@ -15,7 +15,7 @@ use crate::x509::svid::SvidError;
 use crate::x509::verify::VerifyError;
 
 /// Signatures that we believe: what SPIFFE implementations issue with, and nothing below 128-bit strength but RSA-2048, which upstream authorities still have.
-static SIGNATURE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+pub(in crate::x509) static SIGNATURE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P256_SHA384,
     algorithms::ECDSA_P384_SHA256,

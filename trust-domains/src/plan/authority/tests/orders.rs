@@ -114,7 +114,7 @@ fn a_compromised_issuing_ca_takes_its_root_along_step_by_step() {
     assert_eq!(server.finished, [], "it is not reported before it is so");
     server.acknowledge();
     server.perform(usize::MAX);
-    assert_eq!(server.finished, [order.id.clone()]);
+    assert_eq!(server.finished, std::slice::from_ref(&order.id));
     assert_eq!(server.phases(&order.replaces), [Some(Phase::Revoked)]);
     assert_eq!(server.plan().problems, []);
 }
