@@ -16,6 +16,7 @@ use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCreden
 use trust_domains::plan::tainted::Tainted;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::public_key::PublicKey;
+use trust_domains::x509::Certificate;
 use trust_domains::{Serial, Timestamp};
 
 use super::error::IssueError;
@@ -88,7 +89,7 @@ impl Coded for ServerIdentityError {
     }
 }
 
-/// Keeps the server's SVID fresh, and re-issues it at once when its issuer is tainted.
+/// Keeps the server's SVID fresh, and re-issues it at once when its issuer is tainted or another root signs.
 pub struct ServerIdentity {
     issuance: Arc<Issuance>,
     clock: SharedClock,
@@ -139,7 +140,7 @@ impl ServerIdentity {
         let held = self.current.borrow().held;
         let state = CredentialState {
             id: (),
-            demand: match self.is_tainted() {
+            demand: match self.is_outdated() {
                 true => Demand::IssuerTainted,
                 false => Demand::Current,
             },
@@ -159,7 +160,7 @@ impl ServerIdentity {
             Ok(credential) => {
                 tracing::info!(serial = %credential.serial, until = %credential.expires_at, ?reason, "the server's SVID was renewed");
                 self.current.send_replace(Arc::new(credential));
-                (self.failures, self.attempt) = match self.is_tainted() {
+                (self.failures, self.attempt) = match self.is_outdated() {
                     // No successor signs yet: asking at once would bring the same.
                     true => (self.failures.saturating_add(1), self.later()),
                     false => (0, Attempt::Idle),
@@ -177,6 +178,22 @@ impl ServerIdentity {
     fn later(&self) -> Attempt {
         let delay = retry_delay(self.failures, self.issuance.server_ttl(), Jitter::NONE);
         Attempt::RetryAt(self.clock.now().since_boot.saturating_add(delay))
+    }
+
+    /// Returns whether the SVID in use is replaced at once: its issuer is tainted, or the root above it signs no more. A new join link names the root that
+    /// signs now, and whoever holds that link believes no other.
+    fn is_outdated(&self) -> bool {
+        self.is_tainted() || self.is_under_another_root()
+    }
+
+    fn is_under_another_root(&self) -> bool {
+        let current = self.current.borrow();
+        let issuing = current.certified.cert.get(1).and_then(|issuing| Certificate::parse(issuing).ok());
+        let root = self.issuance.authorities().active_root().and_then(|root| Certificate::parse(&root).ok());
+        match (issuing, root) {
+            (Some(issuing), Some(root)) => issuing.authority_key_id() != root.subject_key_id(),
+            _ => false,
+        }
     }
 
     /// Returns whether a tainted authority signed the SVID in use.
@@ -223,9 +240,13 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use trust_domains::TrustBundle;
-    use trust_domains::x509::verify_svid;
+    use trust_domains::join_link::RootHash;
+    use trust_domains::plan::authority::AuthorityKind;
+    use trust_domains::wire::authorities::ReplaceRequest;
+    use trust_domains::x509::{verify_server_by_root_hash, verify_svid};
 
     use super::*;
+    use crate::decisions::Cause;
     use crate::issuance::tests::world::{World, trust_domain};
 
     async fn identity(world: &World) -> ServerIdentity {
@@ -257,6 +278,31 @@ mod tests {
         world.clock.advance(life / 6);
         identity.look().await;
         assert_ne!(credential.borrow().serial(), &first);
+    }
+
+    #[tokio::test]
+    async fn when_another_root_signs_it_is_replaced_at_once_so_that_new_links_lead_to_it() {
+        let world = World::new().await;
+        let mut identity = identity(&world).await;
+        let request = ReplaceRequest {
+            kind: AuthorityKind::X509Root,
+            compromised: false,
+            because: "a drill".to_owned(),
+            dry_run: false,
+        };
+        let cause = Cause {
+            actor: "local:uid:0".to_owned(),
+            trace_id: String::new(),
+        };
+        world.authorities.replace(&request, &cause).await.unwrap();
+        world.authorities.look().await.unwrap();
+        identity.look().await;
+        let roots: Vec<_> = world.authorities.join_roots().iter().map(|root| RootHash::of_der(root)).collect();
+        let chain = identity.credential().borrow().certified_key().cert.clone();
+        verify_server_by_root_hash(&chain, &roots, &trust_domain(), world.now()).unwrap();
+        let serial = *identity.credential().borrow().serial();
+        identity.look().await;
+        assert_eq!(*identity.credential().borrow().serial(), serial, "once");
     }
 
     #[tokio::test]
