@@ -211,8 +211,8 @@ pub struct UpstreamPlan {
 /// - A root that is prepared or active has a cross-certificate by the authority of the files. It is made anew when the certificates of that authority change, or
 ///   what the configuration says of its use. Old roots sign nothing new, and get none.
 /// - What the configuration leaves open is taken from the newest cross-certificate of the same authority, one that is about to be forgotten included.
-/// - A cross-certificate whose root is gone or revoked is forgotten at once: it may be believed no more than the root. One that ended is forgotten when the clock
-///   is believed.
+/// - A cross-certificate whose root is gone or revoked is forgotten once the same authority has certified the active root: no chain carries it, and until then it
+///   is what says that something is missing, and what for. One that ended is forgotten when the clock is believed.
 /// - Two weeks before an end that the files do not mend, an operator hears of it; so he does when the active root lacks what another root has.
 #[must_use]
 pub fn plan(now: Timestamp, state: &UpstreamState) -> UpstreamPlan {
@@ -234,11 +234,17 @@ pub fn plan(now: Timestamp, state: &UpstreamState) -> UpstreamPlan {
 
 fn forget(now: Timestamp, state: &UpstreamState, cross: &CrossState) -> Option<ForgetCross> {
     let is_live = |root: &RootState| root.id == cross.root && root.phase != Phase::Revoked;
-    if !state.roots.iter().any(is_live) {
+    if !state.roots.iter().any(is_live) && is_followed(state, cross) {
         return Some(ForgetCross::RootGone);
     }
     let not_after = cross.not_after;
     (not_after < now && state.may_destroy).then_some(ForgetCross::Ended { not_after })
+}
+
+/// Returns whether the same authority has certified every active root: until then this one says that it should, and what for.
+fn is_followed(state: &UpstreamState, cross: &CrossState) -> bool {
+    let mut active = state.roots.iter().filter(|root| root.phase == Phase::Active);
+    active.all(|root| state.crosses.iter().any(|other| other.root == root.id && other.upstream == cross.upstream))
 }
 
 fn certify(crosses: &[CrossState], files: &FilesState, root: &RootState) -> Option<UpstreamAction> {
