@@ -83,9 +83,11 @@ impl World {
         let params = InitParams {
             trust_domain: "example.org".parse().unwrap(),
             data_dir: data_dir.clone(),
-            key_file: None,
+            key_source: None,
+            signing_keys: crate::config::SigningKeysPlace::Store,
             recovery: RecoveryChoice::None,
             jwt_algorithm: TokenAlgorithm::default(),
+            upstream: None,
             clock: clock.shared(),
         };
         init(params).await.unwrap();
