@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 mod name;
 mod name_template;
 mod record;
+mod turn;
 
 pub use name::{NodeName, ParseNodeNameError};
 pub use name_template::{Fact, NameRefused, NodeNameTemplate, ParseNodeNameTemplateError};
 pub use record::{KeyStanding, NodeRecord, NodeSvid, NotAnAgentId, ProofTime};
+pub use turn::Turn;
 
 /// How a node proves itself when it joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use super::renew::RenewalGrace;
 use super::repeated::RepeatedRefusals;
 use super::restored::RestoreWindow;
 use super::token::{Admission, TokenId, TokenRecord};
+use super::turns::Turns;
 use super::x509pop::{Presented, X509PopPolicy};
 use crate::decisions::{Cause, DecisionLog};
 use crate::issuance::{Issuance, IssuedSvid, PreparedSvid};
@@ -53,6 +54,8 @@ pub struct Attestation {
     pub certificate_refusals: RepeatedRefusals,
     /// When nodes gave up keys.
     pub promotions: Promotions,
+    /// Which renewal of each node is its newest.
+    pub turns: Turns,
     /// Whether this store was restored a short while ago.
     pub restore_window: RestoreWindow,
     /// The clock.

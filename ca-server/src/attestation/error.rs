@@ -120,6 +120,12 @@ pub enum AttestError {
         /// Until when.
         valid_until: Timestamp,
     },
+    /// The node has asked again since, and holds the answer to that, or will.
+    #[error("a newer renewal of node {node} has begun")]
+    Overtaken {
+        /// The node.
+        node: SpiffeId,
+    },
     /// Possession of the key was not proved on this connection.
     #[error("the signature does not prove that the caller holds the key")]
     Possession(#[from] SignatureInvalid),
@@ -177,6 +183,7 @@ impl Coded for AttestError {
             Self::Node(refused) => refused.code(),
             Self::NotAnAgent(_) | Self::Random(_) => Code::Internal,
             Self::NotEnded { .. } | Self::Ttl { .. } => Code::InvalidRequest,
+            Self::Overtaken { .. } => Code::StoreConflict,
             Self::Possession(_) | Self::Svid(_) | Self::SvidUnreadable(_) => Code::AttestationRefused,
             Self::Record(error) => error.code(),
             Self::Sealed(error) => error.code(),

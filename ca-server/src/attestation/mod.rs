@@ -9,6 +9,7 @@ mod repeated;
 mod restored;
 mod token;
 mod tokens;
+mod turns;
 mod x509pop;
 
 pub use attest::Attestation;
@@ -20,4 +21,5 @@ pub use repeated::RepeatedRefusals;
 pub use restored::{RestoreWindow, Restored, RestoredError};
 pub use token::{SealedTokenError, TokenId};
 pub use tokens::{JoinTokens, KEPT_AFTER_END, MAX_TOKENS, NewToken, TOKEN_TTL_S};
+pub use turns::Turns;
 pub use x509pop::X509PopPolicy;

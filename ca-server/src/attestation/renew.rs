@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use platform::tls::ConnectionInfo;
 use rustls::pki_types::CertificateDer;
-use trust_domains::node::{KeyStanding, NodeRecord};
+use trust_domains::node::{KeyStanding, NodeRecord, Turn};
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::node::{NodeCredential, RENEWAL_GRACE_S, RenewExpiredRequest, RenewRequest, possession_message};
 use trust_domains::x509::{Certificate, VerifiedPeer, verify_svid};
@@ -114,18 +114,23 @@ impl Attestation {
         if new.hash() == proved.key {
             return Err(AttestError::KeyUnchanged);
         }
+        let turn = self.turns.begin(proved.node, proved.accepted_at, self.clock.now().since_boot);
         for _ in 1..ATTEMPTS {
-            match self.renew_once(proved, new, trace_id).await {
+            match self.renew_once(proved, turn, new, trace_id).await {
                 Err(AttestError::Commit(CommitError::Conflict { .. })) => self.registry.settled(self.store.revision()).await,
                 outcome => return outcome,
             }
         }
-        self.renew_once(proved, new, trace_id).await
+        self.renew_once(proved, turn, new, trace_id).await
     }
 
     /// The record names the new key before a certificate for it exists. The old one stays good until the new one is used.
-    async fn renew_once(&self, proved: &Proved<'_>, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
+    async fn renew_once(&self, proved: &Proved<'_>, turn: Turn, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
         let held = self.node_of(proved.node)?;
+        // After the record was read: a newer one that is committed from here on makes the commit below a conflict.
+        if self.turns.is_overtaken(proved.node, turn) {
+            return Err(AttestError::Overtaken { node: proved.node.clone() });
+        }
         let unknown = self.judge_renewal(proved, &held.record)?;
         let prepared = self.issuance.prepare_node_svid(proved.node, new, proved.node.as_str(), trace_id)?;
         // A node that renews with its next key has begun to use it; one whose record is older than a restored backup, with another.

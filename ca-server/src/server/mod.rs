@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
-use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored};
+use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored, Turns};
 use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
 use crate::config::ServerConfig;
@@ -273,6 +273,7 @@ impl Rooms {
             x509pop: config.x509pop.clone(),
             certificate_refusals: RepeatedRefusals::default(),
             promotions: Promotions::default(),
+            turns: Turns::default(),
             restore_window: RestoreWindow::after(restored, config.node_ttl),
             clock: Arc::clone(clock),
         });

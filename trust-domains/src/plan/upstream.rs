@@ -210,7 +210,7 @@ pub struct UpstreamPlan {
 ///
 /// - A root that is prepared or active has a cross-certificate by the authority of the files. It is made anew when the certificates of that authority change, or
 ///   what the configuration says of its use. Old roots sign nothing new, and get none.
-/// - What the configuration leaves open is taken from the newest cross-certificate of the same authority.
+/// - What the configuration leaves open is taken from the newest cross-certificate of the same authority, one that is about to be forgotten included.
 /// - A cross-certificate whose root is gone or revoked is forgotten at once: it may be believed no more than the root. One that ended is forgotten when the clock
 ///   is believed.
 /// - Two weeks before an end that the files do not mend, an operator hears of it; so he does when the active root lacks what another root has.
@@ -218,14 +218,15 @@ pub struct UpstreamPlan {
 pub fn plan(now: Timestamp, state: &UpstreamState) -> UpstreamPlan {
     let mut plan = UpstreamPlan::default();
     let (kept, forgotten): (Vec<_>, Vec<_>) = state.crosses.iter().partition(|cross| forget(now, state, cross).is_none());
+    if let Some(files) = &state.files {
+        let wanted = state.roots.iter().filter(|root| matches!(root.phase, Phase::Prepared | Phase::Active));
+        plan.actions.extend(wanted.filter_map(|root| certify(&state.crosses, files, root)));
+    }
+    // After the others: what one of these was used for is what its successor is used for.
     for cross in forgotten {
         if let Some(reason) = forget(now, state, cross) {
             plan.actions.push(UpstreamAction::Forget { id: cross.id.clone(), reason });
         }
-    }
-    if let Some(files) = &state.files {
-        let wanted = state.roots.iter().filter(|root| matches!(root.phase, Phase::Prepared | Phase::Active));
-        plan.actions.extend(wanted.filter_map(|root| certify(&kept, files, root)));
     }
     plan.problems = problems(now, state, &kept);
     plan
@@ -240,8 +241,8 @@ fn forget(now: Timestamp, state: &UpstreamState, cross: &CrossState) -> Option<F
     (not_after < now && state.may_destroy).then_some(ForgetCross::Ended { not_after })
 }
 
-fn certify(kept: &[&CrossState], files: &FilesState, root: &RootState) -> Option<UpstreamAction> {
-    let of_upstream = || kept.iter().filter(|cross| cross.upstream == files.upstream);
+fn certify(crosses: &[CrossState], files: &FilesState, root: &RootState) -> Option<UpstreamAction> {
+    let of_upstream = || crosses.iter().filter(|cross| cross.upstream == files.upstream);
     let own = of_upstream().find(|cross| cross.root == root.id);
     let newest = own.or_else(|| of_upstream().max_by_key(|cross| cross.not_before));
     let used = files.used.over(newest.map(|cross| cross.used).unwrap_or_default());

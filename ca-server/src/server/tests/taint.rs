@@ -92,11 +92,9 @@ async fn under_a_tainted_authority_a_node_hears_of_it_renews_and_does_nothing_el
     assert_eq!(told, list, "who comes back hears it too");
     let answer = issue(&new, &[(entry.id.clone(), &key)]).await.unwrap();
     assert_eq!(refusal(&answer.results[0]), None);
-    assert_eq!(
-        code(node.renew(&old, Key::new()).await.map(|_| ())),
-        Code::NodeUnknown,
-        "the renewed one is in use"
-    );
+    // The renewed one is in use: the stream of the old one ended with that, and took its connection along.
+    let refused = code(node.renew(&old, Key::new()).await.map(|_| ()));
+    assert!(matches!(refused, Code::NodeUnknown | Code::CannotReach), "{refused:?}");
     drop(lost);
 
     let view = until_finished(&world, &begun, &new, &mut resumed, revision).await;

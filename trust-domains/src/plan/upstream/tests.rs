@@ -67,6 +67,32 @@ fn new_certificates_of_the_upstream_authority_make_a_new_cross_certificate() {
 }
 
 #[test]
+fn what_a_cross_certificate_was_used_for_outlives_the_root_that_it_certified() {
+    let used = CrossUse {
+        is_sent: true,
+        is_dedicated: true,
+    };
+    let revoked = CrossState { used, ..cross(1, 9, 100) };
+    let plan = plan(
+        NOW,
+        &state(vec![root(1, Phase::Revoked), root(2, Phase::Active)], vec![revoked], Some(files(9))),
+    );
+    let certify = UpstreamAction::Certify {
+        root: id(2),
+        used,
+        reason: CertifyReason::NoneYet,
+    };
+    assert_eq!(plan.actions.first(), Some(&certify));
+    assert!(matches!(
+        plan.actions.last(),
+        Some(UpstreamAction::Forget {
+            reason: ForgetCross::RootGone,
+            ..
+        })
+    ));
+}
+
+#[test]
 fn what_the_configuration_leaves_open_stays_as_it_is_recorded() {
     let used = CrossUse {
         is_sent: true,
