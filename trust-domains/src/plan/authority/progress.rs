@@ -51,7 +51,7 @@ impl<'a> Progress<'a> {
         match self.order.extent {
             Extent::Replace => {}
             Extent::Taint => kinds.extend([Taint, Reissue]),
-            Extent::Withdraw => kinds.extend([Taint, Reissue, Withdraw, Revoked]),
+            Extent::Relieve | Extent::Withdraw => kinds.extend([Taint, Reissue, Withdraw, Revoked]),
         }
         kinds
     }
@@ -157,6 +157,8 @@ impl<'a> Progress<'a> {
                 "connected nodes have replaced all of it, for at most {}",
                 format_duration(self.planning.policy.emergency_ack_deadline)
             ),
+            (StepKind::Withdraw, _) if self.order.extent == Extent::Relieve => format!("{old} is revoked: the list of its root names it"),
+            (StepKind::Revoked, _) if self.order.extent == Extent::Relieve => format!("connected nodes have the lists without that of {old}"),
             (StepKind::Withdraw, _) => format!("{old} {} the bundle", of_many("leaves", "leave")),
             (StepKind::Revoked, _) => format!(
                 "connected nodes believe {old} no more: {} revoked; partners follow at their next refresh",
