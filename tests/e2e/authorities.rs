@@ -1,5 +1,7 @@
 //! Authorities replaced under running workloads: planned, in an emergency, with a server that dies and agents that do not answer.
 
+mod constrained;
+mod delivered;
 mod emergency;
 mod interrupted;
 mod orders;

@@ -9,6 +9,7 @@ mod broker_abuse;
 mod certificate_names;
 mod changes;
 mod disk_full;
+mod documented_configuration;
 mod envoy;
 mod federation;
 mod fixtures;

@@ -33,6 +33,11 @@ pub(super) struct Forged {
 
 /// Copies the disk of a server that is off, and forges a leaf of this identity with the issuing CA's key.
 pub(super) fn steal_and_forge(domain: &Domain, spiffe_id: &str) -> Forged {
+    steal_and_forge_named(domain, spiffe_id, &[])
+}
+
+/// The same, with DNS names in the leaf.
+pub(super) fn steal_and_forge_named(domain: &Domain, spiffe_id: &str, dns: &[&str]) -> Forged {
     let loot = tempfile::tempdir().expect("a directory");
     copy(&domain.server_data(), &loot.path().join("server"));
     fs::copy(domain.folder().join("server.seal.key"), loot.path().join("seal.key")).expect("the key that seals");
@@ -47,16 +52,18 @@ pub(super) fn steal_and_forge(domain: &Domain, spiffe_id: &str) -> Forged {
         let octets = |name: &str| STANDARD.decode(record[name].as_str().expect("base64")).expect("base64");
         (octets("certificate"), octets("private_key"))
     });
-    forge(certificate, &pkcs8, spiffe_id)
+    forge(certificate, &pkcs8, spiffe_id, dns)
 }
 
-fn forge(certificate: Vec<u8>, pkcs8: &[u8], spiffe_id: &str) -> Forged {
+fn forge(certificate: Vec<u8>, pkcs8: &[u8], spiffe_id: &str, dns: &[&str]) -> Forged {
     let issuing = CertificateDer::from(certificate);
     let stolen = KeyPair::try_from(pkcs8).expect("the stolen key");
     let issuer = Issuer::from_ca_cert_der(&issuing, stolen).expect("the stolen issuing CA");
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().expect("a URI"))];
+    let dns = dns.iter().map(|name| SanType::DnsName((*name).try_into().expect("a DNS name")));
+    params.subject_alt_names.extend(dns);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -17,11 +17,19 @@ use super::{Copied, World};
 /// Whoever PostgreSQL runs as: it refuses to be root.
 const OWNER: &str = "postgres";
 
+/// The page whose configuration this is.
+const PAGE: &str = "integrations/postgresql.md";
+
+/// Where that page has clients.
+const NETWORK: &str = "10.0.0.0/8";
+
 struct Postgres {
     process: Process,
     port: u16,
     data: PathBuf,
     log: PathBuf,
+    /// The role that was made with the database.
+    role: &'static str,
 }
 
 /// Returns the directory of the newest PostgreSQL that is installed.
@@ -48,35 +56,37 @@ fn append(file: &Path, text: &str) {
 
 impl Postgres {
     fn start(world: &World) -> Self {
+        // A password would have to be set first, by the same door.
+        let rules = replaced(&block(PAGE, "ini", "pg_hba.conf"), &[("scram-sha-256", "trust"), (NETWORK, "127.0.0.1/32")]);
+        Self::start_for(world, OWNER, &rules)
+    }
+
+    /// Starts one with a database of this role and these rules of who may connect.
+    fn start_for(world: &World, role: &'static str, rules: &str) -> Self {
         let folder = world.domain.folder();
         let (data, log) = (folder.join("database"), folder.join("database.log"));
         std::fs::create_dir(&data).expect("a directory");
         let user = User::from_name(OWNER).expect("the users").expect("the user of the package postgresql");
         chown(&data, Some(user.uid), Some(user.gid)).expect("its owner");
         let made = as_owner("initdb")
-            .args(["--auth", "trust", "--no-sync", "-D", path_text(&data)])
+            .args(["--auth", "trust", "--no-sync", "--username", role, "-D", path_text(&data)])
             .output()
             .expect("initdb starts");
         assert!(made.status.success(), "{made:?}");
         let port = free_port();
-        let page = "integrations/postgresql.md";
         let tls = replaced(
-            &block(page, "ini", "postgresql.conf"),
+            &block(PAGE, "ini", "postgresql.conf"),
             &[("/var/lib/postgresql/svid", path_text(&world.sink("web")))],
         );
         let place = format!("\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n{tls}");
         append(&data.join("postgresql.conf"), &place);
-        // A password would have to be set first, by the same door.
-        let rules = replaced(
-            &block(page, "ini", "pg_hba.conf"),
-            &[("scram-sha-256", "trust"), ("10.0.0.0/8", "127.0.0.1/32")],
-        );
         std::fs::write(data.join("pg_hba.conf"), rules).expect("its rules");
         Self {
             process: Self::run(&data, &log),
             port,
             data,
             log,
+            role,
         }
     }
 
@@ -87,8 +97,12 @@ impl Postgres {
     }
 
     fn ask(&self, client: &Copied) -> Output {
+        self.ask_as(client, self.role)
+    }
+
+    fn ask_as(&self, client: &Copied, role: &str) -> Output {
         let connection = format!(
-            "host=127.0.0.1 port={} user={OWNER} dbname=postgres connect_timeout=10 sslmode=verify-ca sslrootcert={} sslcert={} sslkey={}",
+            "host=127.0.0.1 port={} user={role} dbname=postgres connect_timeout=10 sslmode=verify-ca sslrootcert={} sslcert={} sslkey={}",
             self.port,
             path_text(&client.bundle()),
             path_text(&client.chain()),
@@ -142,4 +156,23 @@ fn postgresql_refuses_the_revoked_after_a_reload_and_admits_the_others_through_r
     };
     let said = String::from_utf8_lossy(&postgres.ask(&stolen).stderr).into_owned();
     assert!(said.contains("revoked"), "{said}");
+}
+
+#[test]
+fn postgresql_takes_the_common_name_of_a_certificate_for_the_role_and_no_certificate_for_another() {
+    let world = World::start(OWNER, &["--crl", "always"]);
+    let rules = block(PAGE, "ini", "pg_hba.conf, where the certificate is the login");
+    let postgres = Postgres::start_for(&world, "app_rw", &replaced(&rules, &[(NETWORK, "127.0.0.1/32")]));
+    let nameless = world.copy("nameless");
+    let _ = world.domain.told(&["entry", "update", "/client", "--subject-cn", "app_rw", "--wait"]);
+    let named = world.copy_after(&nameless, "named");
+    until("the login by certificate", || postgres.admits(&named).then_some(()));
+    for (client, role) in [(&nameless, "app_rw"), (&named, OWNER)] {
+        let refused = postgres.ask_as(client, role);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("certificate authentication failed"),
+            "{role}: {said}"
+        );
+    }
 }
