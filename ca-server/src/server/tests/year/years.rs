@@ -1,5 +1,6 @@
 //! The year itself: what happens when, and what must have happened in the end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trust_domains::plan::authority::AuthorityKind;
@@ -129,7 +130,7 @@ async fn emergency(world: &mut World, kind: AuthorityKind) {
 
 /// Says what a run was, for whoever reads the output.
 fn tell(world: &World, what: &str) {
-    let (checks, seen) = (&world.checks, |kind| world.checks.active.get(&kind).map_or(0, std::collections::BTreeSet::len));
+    let (checks, seen) = (&world.checks, |kind| world.checks.active.get(&kind).map_or(0, BTreeSet::len));
     println!(
         "{what}: {} steps, {} verifications beside one for each of {:?}; {} roots, {} issuing CAs and {} JWT keys were active; \
          at most {} roots ({} octets) and {} JWT keys in a bundle, {} authorities at once; {:?}",
@@ -148,7 +149,7 @@ fn tell(world: &World, what: &str) {
 }
 
 fn assert_eventful(world: &World, days: u32) {
-    let seen = |kind| world.checks.active.get(&kind).map_or(0, std::collections::BTreeSet::len);
+    let seen = |kind| world.checks.active.get(&kind).map_or(0, BTreeSet::len);
     // The first root, one of the emergency, and the planned ones.
     assert!(seen(AuthorityKind::X509Root) >= 2 + usize::try_from(days / 180).unwrap());
     assert!(seen(AuthorityKind::X509Issuing) >= usize::try_from(days / 8).unwrap());
