@@ -32,7 +32,7 @@ pub enum RunError {
     /// The server has no identity to show.
     #[error("the server has no identity to show")]
     Identity(#[from] ServerIdentityError),
-    /// `server init` was interrupted.
+    /// `server init` or `server restore` was interrupted.
     #[error("the making of the trust domain in {} was interrupted", data_dir.display())]
     InitUnfinished {
         /// The data directory.
@@ -107,7 +107,10 @@ impl Coded for RunError {
             Self::Authorities(error) => error.hint(),
             Self::Bind(error) => error.hint(),
             Self::Identity(error) => error.hint(),
-            Self::InitUnfinished { data_dir } => format!("nothing was issued from it: remove {} and run troth server init again", data_dir.display()),
+            Self::InitUnfinished { data_dir } => format!(
+                "nothing was issued from it: remove {} and run again what was interrupted, troth server init or troth server restore",
+                data_dir.display()
+            ),
             Self::Interrupted | Self::NotInitialised { .. } => self.code().facts().hint.to_owned(),
             Self::Journal(error) => error.hint(),
             Self::Key(error) => error.hint(),

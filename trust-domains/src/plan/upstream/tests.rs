@@ -94,7 +94,6 @@ fn an_offline_authority_that_certified_a_revoked_root_is_asked_for_the_next_one(
     assert_eq!(plan.problems, [UpstreamProblem::RootWithout { root, upstream }]);
 }
 
-
 #[test]
 fn what_the_configuration_leaves_open_stays_as_it_is_recorded() {
     let used = CrossUse {
