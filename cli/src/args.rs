@@ -156,10 +156,10 @@ fn with_environment(command: clap::Command, prefix: &'static str) -> clap::Comma
         _ => arg,
     });
     names.into_iter().fold(command, |command, name| {
-        // `health agent` asks the agent and `svid mint` the server, wherever they stand.
+        // `health agent` asks the agent, `svid mint` and `svid revoke` the server, wherever they stand.
         let prefix = match name.as_str() {
             "agent" => "TROTH_AGENT",
-            "mint" => "TROTH_SERVER",
+            "mint" | "revoke" | "revocations" => "TROTH_SERVER",
             _ => prefix,
         };
         command.mut_subcommand(name, |sub| with_environment(sub, prefix))
@@ -195,6 +195,8 @@ mod tests {
         assert_eq!(variable(&["health", "agent"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["health", "server"]), "TROTH_SERVER_DATA_DIR");
         assert_eq!(variable(&["svid", "mint", "jwt"]), "TROTH_SERVER_DATA_DIR");
+        assert_eq!(variable(&["svid", "revoke"]), "TROTH_SERVER_DATA_DIR");
+        assert_eq!(variable(&["svid", "revocations"]), "TROTH_SERVER_DATA_DIR");
         assert_eq!(variable(&["agent", "run"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["explain"]), "TROTH_AGENT_DATA_DIR");
         assert_eq!(variable(&["entry", "create"]), "TROTH_SERVER_DATA_DIR");

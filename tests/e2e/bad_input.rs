@@ -66,7 +66,7 @@ fn a_file_with_one_bad_entry_changes_nothing() {
         r#"{"spiffe_id":"/bad//","selectors":["unix:uid:1"]}"#,
         r#"{"spiffe_id":"/bad","selectors":[]}"#,
         r#"{"spiffe_id":"/bad","selectors":["unix:uid:1"],"surprise":1}"#,
-        r#"{"spiffe_id":"/bad","selectors":["unix:uid:1"],"dns_names":["postgres.prod"]}"#,
+        r#"{"spiffe_id":"/bad","selectors":["unix:uid:1"],"dns_names":["not a name"]}"#,
     ] {
         std::fs::write(&file, format!("[{good},{bad}]")).expect("the file");
         let refused = domain.operator(&["entry", "create", "--file", path_text(&file)]);

@@ -3,7 +3,7 @@
 //! - What is delivered is complete (a list for each root of the bundle, and for each issuing CA that has not ended) or nothing: programs refuse good peers over a
 //!   missing list. Between a new root and its list what was delivered stays.
 //! - A list that is held is never replaced by one with a lower number: whoever replays an old one, or restores an old backup, revokes nothing less by it.
-//! - A server of another epoch was restored, and may have forgotten lists altogether: those stay too, until it shows that it has them.
+//! - A server of another epoch was restored, and may have forgotten lists, or what was on them: those stay too, until it shows that it has them.
 //! - Where the server has less than is held, the agent hands back what it holds, once for each stream.
 
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Lists {
             let belongs = bundle.is_some_and(|bundle| issuer.is_root_of(bundle) || issuer.is_signed_by_root_of(bundle));
             !same_epoch && belongs && issuer.not_after() > now
         };
-        let (newest, behind) = newest(&self.held, &presented, stays);
+        let (newest, behind) = newest(&self.held, &presented, same_epoch, stays);
         if !behind {
             self.epoch = Some(revision.epoch);
         }
@@ -159,11 +159,13 @@ impl Lists {
 }
 
 /// Returns for each CA the newest list of both, and whether the second set has less than that.
-fn newest(held: &CrlSet, presented: &CrlSet, stays: impl Fn(&CrlIssuer) -> bool) -> (CrlSet, bool) {
+fn newest(held: &CrlSet, presented: &CrlSet, same_epoch: bool, stays: impl Fn(&CrlIssuer) -> bool) -> (CrlSet, bool) {
     let is_older = |issuer: &CrlIssuer, crl: &Crl| {
         let before = held.list_of(issuer.id())?;
         let older = crl.number() < before.number() || (crl.number() == before.number() && crl != before);
-        older.then(|| before.clone())
+        // A restored server goes on above every number, whatever it forgot: there only what a list says counts.
+        let forgot = !same_epoch && before.revoked().any(|revoked| !crl.revokes(&revoked.serial));
+        (older || forgot).then(|| before.clone())
     };
     let mut behind = false;
     let mut lists: Vec<(CrlIssuer, Crl)> = Vec::with_capacity(presented.len());

@@ -175,6 +175,25 @@ impl Authorities {
         self.give(order, because, cause).await
     }
 
+    /// Orders that an issuing CA whose revocation list is too long be replaced and revoked as a whole, unless that goes on: its root's list names it then.
+    ///
+    /// # Errors
+    /// It is no issuing CA, another order goes on; or it could not be recorded or stored.
+    pub(crate) async fn relieve(&self, full: &AuthorityId, because: &str) -> Result<(), OrderError> {
+        let goes = |record: &OrderRecord| record.extent != Extent::Replace && record.replaces.contains(full);
+        if self.set().running().any(goes) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.looking.lock().await;
+        self.refresh().await?;
+        let order = Order::relieving(fresh_id()?, &self.find(full.as_str())?)?;
+        let cause = Cause {
+            actor: self.actor(),
+            trace_id: String::new(),
+        };
+        self.give(order, because, &cause).await.map(|_| ())
+    }
+
     /// Orders that the authorities of a kind be replaced.
     ///
     /// # Errors

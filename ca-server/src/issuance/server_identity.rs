@@ -223,9 +223,13 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use trust_domains::TrustBundle;
-    use trust_domains::x509::verify_svid;
+    use trust_domains::join_link::RootHash;
+    use trust_domains::plan::authority::AuthorityKind;
+    use trust_domains::wire::authorities::ReplaceRequest;
+    use trust_domains::x509::{verify_server_by_root_hash, verify_svid};
 
     use super::*;
+    use crate::decisions::Cause;
     use crate::issuance::tests::world::{World, trust_domain};
 
     async fn identity(world: &World) -> ServerIdentity {
@@ -257,6 +261,28 @@ mod tests {
         world.clock.advance(life / 6);
         identity.look().await;
         assert_ne!(credential.borrow().serial(), &first);
+    }
+
+    #[tokio::test]
+    async fn after_a_change_of_the_root_new_links_lead_to_the_svid_that_is_still_in_use() {
+        let world = World::new().await;
+        let mut identity = identity(&world).await;
+        let request = ReplaceRequest {
+            kind: AuthorityKind::X509Root,
+            compromised: false,
+            because: "a drill".to_owned(),
+            dry_run: false,
+        };
+        let cause = Cause {
+            actor: "local:uid:0".to_owned(),
+            trace_id: String::new(),
+        };
+        world.authorities.replace(&request, &cause).await.unwrap();
+        world.authorities.look().await.unwrap();
+        identity.look().await;
+        let roots: Vec<_> = world.authorities.join_roots().iter().map(|root| RootHash::of_der(root)).collect();
+        let chain = identity.credential().borrow().certified_key().cert.clone();
+        verify_server_by_root_hash(&chain, &roots, &trust_domain(), world.now()).unwrap();
     }
 
     #[tokio::test]

@@ -97,9 +97,9 @@ impl Expanded {
         })
     }
 
-    /// Notes that lists are out that say all of it.
-    pub(super) fn note_signed(&mut self) {
-        self.unsigned.clear();
+    /// Notes that lists are out that say all of it, but for what is among the serials of a list that is frozen.
+    pub(super) fn note_signed(&mut self, frozen: Option<&RangeInclusive<Serial>>) {
+        self.unsigned.retain(|serial| frozen.is_some_and(|frozen| frozen.contains(serial)));
     }
 }
 

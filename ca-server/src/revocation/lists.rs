@@ -2,6 +2,7 @@
 
 use trust_domains::Timestamp;
 use trust_domains::crl::{CrlSet, CrlSetRefused, RevokedSerial};
+use trust_domains::plan::authority::AuthorityId;
 
 use super::expanded::Expanded;
 use crate::authority::{CrlSignError, ListingCa};
@@ -18,7 +19,8 @@ pub(super) struct DueLists {
     cas: Vec<ListingCa>,
     /// By the place of the CA: what its new list says.
     new: Vec<(usize, Vec<RevokedSerial>)>,
-    octets: usize,
+    /// By the place of the CA: how many entries its list has.
+    entries: Vec<usize>,
 }
 
 /// The set cannot be made.
@@ -31,18 +33,19 @@ pub(super) enum ListsError {
 }
 
 impl DueLists {
-    /// Compares what the CAs' lists shall say with the set that is out; `None` where it says just that.
-    pub(super) fn after(held: Option<&CrlSet>, cas: Vec<ListingCa>, expanded: &Expanded) -> Option<Self> {
+    /// Compares what the CAs' lists shall say with the set that is out; `None` where it says just that. The list of `frozen` stays as it is out: it is too
+    /// long to go on.
+    pub(super) fn after(held: Option<&CrlSet>, cas: Vec<ListingCa>, expanded: &Expanded, frozen: Option<&AuthorityId>) -> Option<Self> {
         let held_list = |ca: &ListingCa| held.and_then(|held| held.list_of(ca.id()));
         let mut new = Vec::new();
-        let mut octets = 0;
+        let mut entries = Vec::with_capacity(cas.len());
         for (place, ca) in cas.iter().enumerate() {
-            octets += FRAME;
             match held_list(ca) {
-                Some(list) if ca.revoked_cas().is_empty() && !expanded.has_unsigned(&ca.serials()) => octets += list.len() * ENTRY,
+                Some(list) if frozen == Some(ca.id()) => entries.push(list.len()),
+                Some(list) if ca.revoked_cas().is_empty() && !expanded.has_unsigned(&ca.serials()) => entries.push(list.len()),
                 list => {
                     let revoked = shall_say(ca, expanded);
-                    octets += revoked.len() * ENTRY;
+                    entries.push(revoked.len());
                     let says_so = list.is_some_and(|list| list.revoked().map(|listed| listed.serial).eq(revoked.iter().map(|listed| listed.serial)));
                     if !says_so {
                         new.push((place, revoked));
@@ -51,12 +54,23 @@ impl DueLists {
             }
         }
         let has_same_cas = held.is_some_and(|held| held.len() == cas.len());
-        (!new.is_empty() || !has_same_cas).then_some(Self { cas, new, octets })
+        (!new.is_empty() || !has_same_cas).then_some(Self { cas, new, entries })
     }
 
     /// Returns about how many octets the set will have: asked before anything is signed.
     pub(super) fn octets(&self) -> usize {
-        self.octets
+        self.entries.iter().map(|entries| FRAME + entries * ENTRY).sum()
+    }
+
+    /// Returns the CA with the longest list, if any list has an entry.
+    pub(super) fn fullest(&self) -> Option<&ListingCa> {
+        let (place, _) = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entries)| **entries > 0)
+            .max_by_key(|(_, entries)| **entries)?;
+        self.cas.get(place)
     }
 
     /// Signs what is new. Encoding and hashing cost in proportion to the entries, the signature itself next to nothing.

@@ -9,7 +9,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use trust_domains::crl::CrlRefused;
+use trust_domains::Timestamp;
+use trust_domains::crl::{CrlRefused, CrlSet};
+use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::with_causes;
 
 use super::error::RevokeError;
@@ -17,7 +19,7 @@ use super::expanded::Expanded;
 use super::lists::{DueLists, ListsError};
 use super::settings::{CrlSettings, CrlUse};
 use super::{CrlNumber, Published, Revocations};
-use crate::authority::Authorities;
+use crate::authority::{Authorities, OrderError};
 use crate::metrics::Metrics;
 use crate::registry::records::RecordError;
 use crate::registry::{StagedCrls, records};
@@ -51,8 +53,14 @@ enum PublishError {
     Commit(#[from] CommitError),
     #[error("the lists cannot be made")]
     Lists(#[from] ListsError),
-    #[error("the set of lists would have {octets} bytes, more than {limit}")]
-    Oversize { octets: usize, limit: usize },
+    #[error("the set of lists would have {octets} bytes, more than {limit}; the issuing CA with the longest is replaced, and revoked as a whole")]
+    Oversize {
+        octets: usize,
+        limit: usize,
+        /// Why it cannot be replaced now.
+        #[source]
+        unrelieved: Option<OrderError>,
+    },
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
@@ -158,16 +166,24 @@ impl Publisher {
             self.note_shown(shown, None);
             return Ok(Outcome::Nothing);
         }
-        let Some(due) = DueLists::after(held.as_deref(), self.authorities.listing_cas(now)?, &expanded) else {
+        let cas = self.authorities.listing_cas(now)?;
+        let Some(mut due) = DueLists::after(held.as_deref(), cas, &expanded, None) else {
             self.note_shown(shown, None);
             return Ok(Outcome::Nothing);
         };
+        let (mut over, mut frozen) = (None, None);
         if due.octets() > self.settings.max_bytes {
-            self.note_shown(shown, None);
-            return Err(PublishError::Oversize {
-                octets: due.octets(),
-                limit: self.settings.max_bytes,
-            });
+            let full = due.fullest().map(|ca| (ca.id().clone(), ca.serials()));
+            over = Some(self.relieve(due.octets(), full.as_ref().map(|(id, _)| id)).await);
+            // The others go on without it: its successor needs a list before it signs.
+            let rest = full.and_then(|(id, serials)| Some((self.rest(held.as_deref(), &expanded, &id, now).transpose()?, serials)));
+            match rest {
+                Some((rest, serials)) => (due, frozen) = (rest?, Some(serials)),
+                None => {
+                    self.note_shown(shown, None);
+                    return over.map_or(Ok(Outcome::Nothing), Err);
+                }
+            }
         }
         let number = CrlNumber::after(last, now);
         let begun = Instant::now();
@@ -181,9 +197,26 @@ impl Publisher {
         let stored = records::encode(&CrlNumber::key(), &number)?;
         let revision = store.commit(Commit::new("crls_published").put(CrlNumber::key(), stored)).await?;
         registry.settled(revision).await;
-        expanded.note_signed();
+        expanded.note_signed(frozen.as_ref());
         self.note_shown(shown, Some(revision.counter));
-        Ok(Outcome::Signed)
+        over.map_or(Ok(Outcome::Signed), Err)
+    }
+
+    /// Has the issuing CA with the longest list replaced, and revoked by one entry on its root's; returns the problem until that is done.
+    async fn relieve(&self, octets: usize, full: Option<&AuthorityId>) -> PublishError {
+        let limit = self.settings.max_bytes;
+        let because = format!("its revocation list is too long: with it the set would have {octets} bytes, more than {limit}");
+        let unrelieved = match full {
+            Some(full) => self.authorities.relieve(full, &because).await.err(),
+            None => None,
+        };
+        PublishError::Oversize { octets, limit, unrelieved }
+    }
+
+    /// Returns what is due while the list of one CA stays as it is out, if that fits.
+    fn rest(&self, held: Option<&CrlSet>, expanded: &Expanded, frozen: &AuthorityId, now: Timestamp) -> Result<Option<DueLists>, PublishError> {
+        let rest = DueLists::after(held, self.authorities.listing_cas(now)?, expanded, Some(frozen));
+        Ok(rest.filter(|rest| rest.octets() <= self.settings.max_bytes))
     }
 
     /// Tells who waits that the lists that are out show the rules up to a commit.

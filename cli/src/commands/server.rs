@@ -167,7 +167,7 @@ pub(crate) struct RunArgs {
     /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
     #[arg(long, value_name = "WHEN")]
     crl: Option<String>,
-    /// The most bytes of all revocation lists together; a longer set is not sent [default: 2097152].
+    /// The most bytes of all revocation lists together; for a longer set the fullest issuing CA is replaced and revoked [default: 2097152].
     #[arg(long, value_name = "N")]
     crl_max_bytes: Option<String>,
     /// Lets nodes join by certificates of the authorities in this PEM file; it is read at each attestation.

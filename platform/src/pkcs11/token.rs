@@ -30,6 +30,16 @@ pub(super) enum CallError {
     Final(Pkcs11Error),
 }
 
+impl CallError {
+    /// Whether another session, found from the start, may do better: the token went away, or its module ended when it could not be started anew.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Said(_, error) | Self::Final(Pkcs11Error::Failed { source: error, .. } | Pkcs11Error::Module { source: error, .. }) => is_lost(error),
+            Self::Final(error) => matches!(error, Pkcs11Error::Absent { .. } | Pkcs11Error::NoKey { .. }),
+        }
+    }
+}
+
 impl Token {
     /// Finds a token and logs in.
     ///
@@ -69,14 +79,12 @@ impl Token {
         let start = self.module.running().start;
         match self.attempt(&perform) {
             Ok(done) => return Ok(done),
-            Err(CallError::Said(_, error)) if is_lost(&error) => self.sessions().clear(),
-            Err(CallError::Final(Pkcs11Error::Absent { .. } | Pkcs11Error::NoKey { .. })) => {}
+            Err(error) if error.is_passing() => self.sessions().clear(),
             Err(error) => return Err(self.named(error)),
         }
         match self.attempt(&perform) {
             Ok(done) => return Ok(done),
-            Err(CallError::Said(_, error)) if is_lost(&error) => self.sessions().clear(),
-            Err(CallError::Final(Pkcs11Error::Absent { .. } | Pkcs11Error::NoKey { .. })) => {}
+            Err(error) if error.is_passing() => self.sessions().clear(),
             Err(error) => return Err(self.named(error)),
         }
         // Sessions are closed before the module they are of ends.

@@ -29,6 +29,7 @@
 //!   by whatever clock there is, and names who is left behind.
 //! - In an emergency, once a successor signs (of a root: an issuing CA under it too), the old ones are tainted, which has everything replaced that they
 //!   signed; when connected nodes have done so they leave the bundle; when connected nodes know that, the order is done.
+//! - An issuing CA whose revocation list is too long is relieved of it in the same way, without its root.
 //! - Each step follows from the phases alone. A crash between any two goes on where it was.
 //!
 //! The loop performs the actions in their order, then asks again, until there are none. Each action is one commit; after a crash the plan goes on from what is stored.

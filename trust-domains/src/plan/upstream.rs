@@ -210,22 +210,23 @@ pub struct UpstreamPlan {
 ///
 /// - A root that is prepared or active has a cross-certificate by the authority of the files. It is made anew when the certificates of that authority change, or
 ///   what the configuration says of its use. Old roots sign nothing new, and get none.
-/// - What the configuration leaves open is taken from the newest cross-certificate of the same authority.
-/// - A cross-certificate whose root is gone or revoked is forgotten at once: it may be believed no more than the root. One that ended is forgotten when the clock
-///   is believed.
+/// - What the configuration leaves open is taken from the newest cross-certificate of the same authority, one that is about to be forgotten included.
+/// - A cross-certificate whose root is gone or revoked is forgotten once the same authority has certified the active root: no chain carries it, and until then it
+///   is what says that something is missing, and what for. One that ended is forgotten when the clock is believed.
 /// - Two weeks before an end that the files do not mend, an operator hears of it; so he does when the active root lacks what another root has.
 #[must_use]
 pub fn plan(now: Timestamp, state: &UpstreamState) -> UpstreamPlan {
     let mut plan = UpstreamPlan::default();
     let (kept, forgotten): (Vec<_>, Vec<_>) = state.crosses.iter().partition(|cross| forget(now, state, cross).is_none());
+    if let Some(files) = &state.files {
+        let wanted = state.roots.iter().filter(|root| matches!(root.phase, Phase::Prepared | Phase::Active));
+        plan.actions.extend(wanted.filter_map(|root| certify(&state.crosses, files, root)));
+    }
+    // After the others: what one of these was used for is what its successor is used for.
     for cross in forgotten {
         if let Some(reason) = forget(now, state, cross) {
             plan.actions.push(UpstreamAction::Forget { id: cross.id.clone(), reason });
         }
-    }
-    if let Some(files) = &state.files {
-        let wanted = state.roots.iter().filter(|root| matches!(root.phase, Phase::Prepared | Phase::Active));
-        plan.actions.extend(wanted.filter_map(|root| certify(&kept, files, root)));
     }
     plan.problems = problems(now, state, &kept);
     plan
@@ -233,15 +234,21 @@ pub fn plan(now: Timestamp, state: &UpstreamState) -> UpstreamPlan {
 
 fn forget(now: Timestamp, state: &UpstreamState, cross: &CrossState) -> Option<ForgetCross> {
     let is_live = |root: &RootState| root.id == cross.root && root.phase != Phase::Revoked;
-    if !state.roots.iter().any(is_live) {
+    if !state.roots.iter().any(is_live) && is_followed(state, cross) {
         return Some(ForgetCross::RootGone);
     }
     let not_after = cross.not_after;
     (not_after < now && state.may_destroy).then_some(ForgetCross::Ended { not_after })
 }
 
-fn certify(kept: &[&CrossState], files: &FilesState, root: &RootState) -> Option<UpstreamAction> {
-    let of_upstream = || kept.iter().filter(|cross| cross.upstream == files.upstream);
+/// Returns whether the same authority has certified every active root: until then this one says that it should, and what for.
+fn is_followed(state: &UpstreamState, cross: &CrossState) -> bool {
+    let mut active = state.roots.iter().filter(|root| root.phase == Phase::Active);
+    active.all(|root| state.crosses.iter().any(|other| other.root == root.id && other.upstream == cross.upstream))
+}
+
+fn certify(crosses: &[CrossState], files: &FilesState, root: &RootState) -> Option<UpstreamAction> {
+    let of_upstream = || crosses.iter().filter(|cross| cross.upstream == files.upstream);
     let own = of_upstream().find(|cross| cross.root == root.id);
     let newest = own.or_else(|| of_upstream().max_by_key(|cross| cross.not_before));
     let used = files.used.over(newest.map(|cross| cross.used).unwrap_or_default());

@@ -320,6 +320,22 @@ async fn a_restored_server_that_has_forgotten_all_lists_revokes_nothing_less() {
 }
 
 #[test]
+fn a_restored_server_that_goes_on_above_every_number_is_told_what_its_lists_forgot() {
+    let world = World::new();
+    world.snapshot(1, 1, world.set(7, &[serial(1), serial(2)]));
+    world.snapshot(2, 2, world.set(9, &[serial(1)]));
+    assert_eq!(world.numbers(), [1, 7], "nothing is revoked less meanwhile");
+    let handed = CrlSet::read(&world.cache.lists_to_hand_back().unwrap()).unwrap();
+    assert!(handed.revokes(world.issuing.public.id(), &serial(2)));
+    assert!(world.cache.lists_to_hand_back().is_none(), "once");
+    world.snapshot(2, 3, world.set(10, &[serial(1), serial(2), serial(3)]));
+    assert_eq!(world.numbers(), [1, 10]);
+    world.snapshot(2, 4, world.set(11, &[serial(3)]));
+    assert_eq!(world.numbers(), [1, 11], "a server that remembers may drop what has ended");
+    assert!(world.cache.lists_to_hand_back().is_none());
+}
+
+#[test]
 fn the_server_of_the_same_epoch_may_withdraw_its_lists() {
     let world = World::new();
     world.snapshot(1, 1, world.set(7, &[]));

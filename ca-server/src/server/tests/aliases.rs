@@ -101,7 +101,7 @@ async fn a_node_is_told_what_its_aliases_give_and_take_and_is_certified_for_exac
 
     let kind = alias(&world, "/nodes/web", "x509pop:san:dns:a.web.test").await;
     let entry = world.entry("/web", "/nodes/web").await;
-    assert_eq!(told_web.delta().await.1, [entry.id.clone()]);
+    assert_eq!(told_web.delta().await.1, std::slice::from_ref(&entry.id));
     let key = Key::new();
     let certified = issue(&on_web, &[(entry.id.clone(), &key)]).await.unwrap();
     assert_eq!(refusal(&certified.results[0]), None);
@@ -112,14 +112,14 @@ async fn a_node_is_told_what_its_aliases_give_and_take_and_is_certified_for_exac
 
     // A second alias of the same ID lets the other node in; without the first one the first node is out.
     let second = alias(&world, "/nodes/web", "x509pop:san:dns:a.db.test").await;
-    assert_eq!(told_db.delta().await.1, [entry.id.clone()]);
+    assert_eq!(told_db.delta().await.1, std::slice::from_ref(&entry.id));
     let () = world
         .admin
         .delete(&format!("/v1/admin/entries/{}", kind.id))
         .await
         .map(|_: serde_json::Value| ())
         .unwrap();
-    assert_eq!(told_web.delta().await.2, [entry.id.clone()]);
+    assert_eq!(told_web.delta().await.2, std::slice::from_ref(&entry.id));
     assert_eq!(
         refusal(&issue(&on_web, &[(entry.id.clone(), &Key::new())]).await.unwrap().results[0]),
         Some(Code::EntryNotOfNode)

@@ -3,9 +3,10 @@
 use platform::client::CallError;
 use platform::tls::Connection;
 use trust_domains::crl::CrlSet;
-use trust_domains::plan::authority::AuthorityId;
+use trust_domains::plan::authority::{AuthorityId, Phase};
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::admin::{Health, NodeView, Page, RevocationView, RevokeRequest, RevokeTarget, Revoked};
+use trust_domains::wire::authorities::AuthorityView;
 use trust_domains::wire::crls::{CrlsChange, HandedBack, IssuedCrl};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::{IssueResult, SyncMessage};
@@ -311,6 +312,76 @@ async fn a_set_over_the_limit_is_not_sent_and_health_says_so() {
     assert!(Follower::open(&connection).await.held.is_none());
     let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
     assert!(health.problems.iter().any(|problem| problem.contains("4096")), "{:?}", health.problems);
+}
+
+/// Longer than the looks of the plan that a relief takes.
+const RELIEF: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[tokio::test]
+async fn an_issuing_ca_with_a_list_over_the_limit_is_revoked_by_its_root_which_stays() {
+    let small = RawServerConfig {
+        crl_max_bytes: Some("4096".to_owned()),
+        emergency_ack_deadline: Some("1s".to_owned()),
+        ..RawServerConfig::default()
+    };
+    let world = World::with(small).await;
+    let (node, entry) = (world.node("a").await, world.entry("/web", "a").await);
+    let connection = node.connect(&world).await;
+    let (first, full) = issued(&connection, &entry.id).await;
+    let mut follower = Follower::open(&connection).await;
+    revoke(&world, RevokeTarget::Serial(first)).await.unwrap();
+    follower.until_revoked(&first, &full).await;
+    let keys: Vec<_> = (0..100).map(|_| Key::new()).collect();
+    let requests: Vec<_> = keys.iter().map(|key| (entry.id.clone(), key)).collect();
+    issue(&connection, &requests).await.unwrap();
+    revoke(&world, RevokeTarget::Entry(entry.id.to_string())).await.unwrap();
+
+    let roots = |lists: &CrlSet| lists.lists().map(|(ca, _)| ca.id().clone()).filter(|id| *id != full).collect::<Vec<_>>();
+    let before = roots(follower.held());
+    let relieved = async {
+        loop {
+            follower.changed().await;
+            let octets = follower.held().octets();
+            assert!(octets <= 4096, "no set over the limit is sent");
+            if follower.held().list_of(&full).is_none() {
+                return;
+            }
+            // Until then it says what it said, and is there: a set with a list missing would have good peers refused.
+            assert!(follower.held().revokes(&full, &first));
+        }
+    };
+    // The node acknowledges nothing: each wait ends by the clock.
+    let passing = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            ticks.tick().await;
+            world.clock.advance(std::time::Duration::from_millis(500));
+        }
+    };
+    let relieved = async {
+        tokio::select! {
+            () = relieved => {}
+            () = passing => {}
+        }
+    };
+    tokio::time::timeout(RELIEF, relieved).await.expect("the list of the full one goes");
+    let root = before.first().expect("the root has a list");
+    let named: Vec<_> = follower.held().list_of(root).expect("the root stays").revoked().collect();
+    assert_eq!(named.len(), 1, "the root's list names the issuing CA");
+    assert_eq!(follower.held().len(), 2, "the root's, and that of the successor");
+
+    let other = world.node("b").await;
+    let (_, successor) = issued(&other.connect(&world).await, &world.entry("/db", "b").await.id).await;
+    assert_ne!(successor, full);
+    assert!(follower.held().list_of(&successor).is_some());
+    let authorities: Page<AuthorityView> = world.admin.get("/v1/admin/authorities").await.unwrap();
+    let phases: Vec<_> = authorities
+        .items
+        .iter()
+        .filter(|one| one.id == full || one.id == *root)
+        .map(|one| one.state)
+        .collect();
+    assert!(phases.contains(&Phase::Revoked) && phases.contains(&Phase::Active), "{phases:?}");
 }
 
 #[tokio::test]

@@ -106,6 +106,6 @@ fn choose(known: Vec<AuthorityView>, start: &str) -> Result<AuthorityView, Failu
             format!("more than one authority begins with {start}: {} and {}", one.id, other.id),
         )
         .with_hint("give more of its id: troth authority list")),
-        (None, _) => Err(Failure::new(Code::NotFound, format!("there is no authority {start}")).with_hint("list what there is: troth authority list")),
+        (None, _) => Err(Failure::new(Code::AuthorityNotFound, format!("there is no authority {start}"))),
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn list(authorities: &[AuthorityView]) -> String {
         .collect();
     let mut text = table(["ID", "KIND", "STATE", "FROM", "UNTIL", "SIGNED", "ACKNOWLEDGED"], &rows);
     for authority in authorities.iter().filter(|authority| !authority.partners_behind.is_empty()) {
-        let partners: Vec<&str> = authority.partners_behind.iter().map(|partner| partner.as_str()).collect();
+        let partners: Vec<&str> = authority.partners_behind.iter().map(trust_domains::TrustDomain::as_str).collect();
         text.push_str(&format!("{}: not yet fetched by {}\n", short(&authority.id), partners.join(", ")));
     }
     text
@@ -55,7 +55,7 @@ fn counted(nodes: usize) -> String {
 
 /// Names nodes, and says how many more there are.
 pub(super) fn named(some: &[trust_domains::node::NodeName], count: usize) -> String {
-    let names: Vec<&str> = some.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = some.iter().map(trust_domains::node::NodeName::as_str).collect();
     match count.saturating_sub(names.len()) {
         0 => names.join(", "),
         more if names.is_empty() => counted(more),

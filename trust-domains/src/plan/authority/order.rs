@@ -66,6 +66,9 @@ pub struct ParseOrderIdError;
 pub enum Extent {
     /// Successors take over, with the waits of a planned change; the old ones stay believed until what they signed has ended.
     Replace,
+    /// Of an issuing CA whose revocation list is too long: a successor takes over, what the old one signed is replaced everywhere, and it is revoked, which
+    /// one entry on the list of its root says. The root stays: no key is in other hands.
+    Relieve,
     /// What the old ones signed is replaced everywhere; they stay in the bundle.
     Taint,
     /// And then they leave the bundle, and are revoked.
@@ -181,6 +184,25 @@ impl Order {
         }
     }
 
+    /// Returns the order to relieve an issuing CA of a revocation list that is too long: its root names it instead.
+    ///
+    /// # Errors
+    /// It is revoked already, or it is no issuing CA.
+    pub fn relieving(id: OrderId, full: &AuthorityState) -> Result<Self, OrderRefused> {
+        match (full.kind, full.phase) {
+            (_, Phase::Revoked) => Err(OrderRefused::Revoked { id: full.id.clone() }),
+            (AuthorityKind::X509Issuing, _) => Ok(Self {
+                id,
+                kind: full.kind,
+                extent: Extent::Relieve,
+                replaces: vec![full.id.clone()],
+            }),
+            (AuthorityKind::X509Root | AuthorityKind::Jwt | AuthorityKind::Wit, _) => Err(OrderRefused::Nothing {
+                kind: AuthorityKind::X509Issuing,
+            }),
+        }
+    }
+
     /// Returns whether it is an emergency: it waits for nobody but connected nodes, and not long.
     #[must_use]
     pub fn is_emergency(&self) -> bool {
@@ -191,14 +213,14 @@ impl Order {
     #[must_use]
     pub fn concerns(&self, kind: AuthorityKind) -> bool {
         let is_x509 = |kind| matches!(kind, AuthorityKind::X509Root | AuthorityKind::X509Issuing);
-        self.kind == kind || (is_x509(self.kind) && is_x509(kind) && (self.is_emergency() || self.kind == AuthorityKind::X509Root))
+        self.kind == kind || (self.line() == AuthorityKind::X509Root && is_x509(kind))
     }
 
     /// Returns the kind of the authorities that go.
     #[must_use]
     pub fn line(&self) -> AuthorityKind {
         match self.kind {
-            AuthorityKind::X509Issuing if self.is_emergency() => AuthorityKind::X509Root,
+            AuthorityKind::X509Issuing if matches!(self.extent, Extent::Taint | Extent::Withdraw) => AuthorityKind::X509Root,
             kind => kind,
         }
     }
@@ -206,13 +228,14 @@ impl Order {
     /// Judges an order against one that goes on.
     ///
     /// # Errors
-    /// That one is about the same authorities. An emergency does not wait for a planned change: it takes its place.
+    /// That one is about the same authorities. An emergency does not wait for a planned change, nor for a list that is too long: it takes its place. What a
+    /// list that is too long asks for goes on beside a planned change, which an operator ordered.
     pub fn judge_beside(&self, running: &Self) -> Result<Beside, OrderRefused> {
         let meet = self.concerns(running.kind) || running.concerns(self.kind);
-        match (meet, self.is_emergency() && !running.is_emergency()) {
-            (false, _) => Ok(Beside::Both),
-            (true, true) => Ok(Beside::Supersedes),
-            (true, false) => Err(OrderRefused::Running {
+        match (meet, self.extent, running.extent) {
+            (false, _, _) | (true, Extent::Relieve, Extent::Replace) => Ok(Beside::Both),
+            (true, Extent::Taint | Extent::Withdraw, Extent::Replace | Extent::Relieve) => Ok(Beside::Supersedes),
+            (true, _, _) => Err(OrderRefused::Running {
                 running: running.id.clone(),
                 kind: running.kind,
             }),

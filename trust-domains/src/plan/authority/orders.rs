@@ -47,7 +47,7 @@ impl<'a> Planning<'a> {
                 .collect();
             match order.extent {
                 Extent::Replace => self.replace(order, &going, lines),
-                Extent::Taint | Extent::Withdraw => self.take_away(order, &going, lines),
+                Extent::Relieve | Extent::Taint | Extent::Withdraw => self.take_away(order, &going, lines),
             }
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Planning<'a> {
                 refreshes: std::time::Duration::ZERO,
             },
             (Phase::Tainted | Phase::Revoked, Some(publication)) if !self.is_settled(publication) => return false,
-            (Phase::Tainted, Some(publication)) if order.extent == Extent::Withdraw => AuthorityAction::Revoke {
+            (Phase::Tainted, Some(publication)) if order.extent != Extent::Taint => AuthorityAction::Revoke {
                 id: member.id.clone(),
                 order: order.id.clone(),
                 left_behind: publication.missing.clone(),

@@ -51,7 +51,7 @@ impl<'a> Progress<'a> {
         match self.order.extent {
             Extent::Replace => {}
             Extent::Taint => kinds.extend([Taint, Reissue]),
-            Extent::Withdraw => kinds.extend([Taint, Reissue, Withdraw, Revoked]),
+            Extent::Relieve | Extent::Withdraw => kinds.extend([Taint, Reissue, Withdraw, Revoked]),
         }
         kinds
     }
@@ -130,10 +130,12 @@ impl<'a> Progress<'a> {
 
     fn text(&self, what: StepKind) -> String {
         let noun = noun(self.order.line());
-        let old = match self.order.replaces.as_slice() {
+        let replaces = self.order.replaces.as_slice();
+        let old = match replaces {
             [one] => format!("the old {noun} {one}"),
             several => format!("{} old {noun}s", several.len()),
         };
+        let of_many = |one: &'static str, many: &'static str| if replaces.len() == 1 { one } else { many };
         match (what, self.order.is_emergency()) {
             (StepKind::Prepare, _) => format!("a new {noun} is made and published"),
             (StepKind::Acknowledge, true) => format!(
@@ -144,15 +146,24 @@ impl<'a> Progress<'a> {
                 "every node with an unexpired SVID acknowledges it, and those outside have time to fetch it, for at most {}",
                 format_duration(self.planned_wait())
             ),
-            (StepKind::Activate, _) => format!("the new {noun} signs; {old} no more"),
+            (StepKind::Activate, _) => format!("the new {noun} signs; {old} {} no more", of_many("signs", "sign")),
             (StepKind::Issuing, _) => "a new issuing CA signs under the new root".to_owned(),
-            (StepKind::Taint, _) => format!("{old} is tainted: agents ask anew for everything that it vouches for"),
+            (StepKind::Taint, _) => format!(
+                "{old} {} tainted: agents ask anew for everything that was signed by {}",
+                of_many("is", "are"),
+                of_many("it", "them")
+            ),
             (StepKind::Reissue, _) => format!(
                 "connected nodes have replaced all of it, for at most {}",
                 format_duration(self.planning.policy.emergency_ack_deadline)
             ),
-            (StepKind::Withdraw, _) => format!("{old} leaves the bundle"),
-            (StepKind::Revoked, _) => format!("connected nodes believe {old} no more: it is revoked; partners follow at their next refresh"),
+            (StepKind::Withdraw, _) if self.order.extent == Extent::Relieve => format!("{old} is revoked: the list of its root names it"),
+            (StepKind::Revoked, _) if self.order.extent == Extent::Relieve => format!("connected nodes have the lists without that of {old}"),
+            (StepKind::Withdraw, _) => format!("{old} {} the bundle", of_many("leaves", "leave")),
+            (StepKind::Revoked, _) => format!(
+                "connected nodes believe {old} no more: {} revoked; partners follow at their next refresh",
+                of_many("it is", "they are")
+            ),
         }
     }
 }

@@ -67,6 +67,35 @@ fn new_certificates_of_the_upstream_authority_make_a_new_cross_certificate() {
 }
 
 #[test]
+fn what_a_cross_certificate_was_used_for_outlives_the_root_that_it_certified() {
+    let used = CrossUse {
+        is_sent: true,
+        is_dedicated: true,
+    };
+    let revoked = CrossState { used, ..cross(1, 9, 100) };
+    let plan = plan(
+        NOW,
+        &state(vec![root(1, Phase::Revoked), root(2, Phase::Active)], vec![revoked], Some(files(9))),
+    );
+    let certify = UpstreamAction::Certify {
+        root: id(2),
+        used,
+        reason: CertifyReason::NoneYet,
+    };
+    assert_eq!(plan.actions, [certify], "it goes when its successor is there");
+}
+
+#[test]
+fn an_offline_authority_that_certified_a_revoked_root_is_asked_for_the_next_one() {
+    let revoked = vec![root(1, Phase::Revoked), root(2, Phase::Active)];
+    let plan = plan(NOW, &state(revoked, vec![cross(1, 9, 100)], None));
+    assert_eq!(plan.actions, []);
+    let (root, upstream) = (id(2), id(9));
+    assert_eq!(plan.problems, [UpstreamProblem::RootWithout { root, upstream }]);
+}
+
+
+#[test]
 fn what_the_configuration_leaves_open_stays_as_it_is_recorded() {
     let used = CrossUse {
         is_sent: true,
@@ -155,20 +184,25 @@ proptest! {
             known.push(new);
         }
         let mut state = state(roots, known, upstream.map(files));
-        for action in plan(NOW, &state).actions {
-            match action {
-                UpstreamAction::Forget { id, .. } => state.crosses.retain(|cross| cross.id != id),
-                UpstreamAction::Certify { root, used, .. } => {
-                    let files = state.files.clone().unwrap();
-                    let new = CrossState { root: root.clone(), used, id: CrossId::of(&root, &files.upstream), ..cross(0, upstream.unwrap(), 100) };
-                    state.crosses.retain(|cross| cross.id != new.id);
-                    state.crosses.push(new);
+        // A cross-certificate that was waited for lets another one go: in the second round.
+        for _ in 0..2 {
+            for action in plan(NOW, &state).actions {
+                match action {
+                    UpstreamAction::Forget { id, .. } => state.crosses.retain(|cross| cross.id != id),
+                    UpstreamAction::Certify { root, used, .. } => {
+                        let files = state.files.clone().unwrap();
+                        let new = CrossState { root: root.clone(), used, id: CrossId::of(&root, &files.upstream), ..cross(0, upstream.unwrap(), 100) };
+                        state.crosses.retain(|cross| cross.id != new.id);
+                        state.crosses.push(new);
+                    }
                 }
             }
         }
         prop_assert_eq!(plan(NOW, &state).actions, vec![]);
         let revoked = |cross: &CrossState| state.roots.iter().any(|root| root.id == cross.root && root.phase == Phase::Revoked);
-        prop_assert!(!state.crosses.iter().any(revoked));
+        let active = || state.roots.iter().filter(|root| root.phase == Phase::Active);
+        let is_followed = |cross: &CrossState| active().all(|root| state.crosses.iter().any(|other| other.root == root.id && other.upstream == cross.upstream));
+        prop_assert!(!state.crosses.iter().any(|cross| revoked(cross) && is_followed(cross)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use trust_domains::clock::{Clock as _, ManualClock};
 use trust_domains::node::NodeName;
+use trust_domains::plan::rotation::{RotationPolicy, next_due};
 use trust_domains::plan::tainted::Tainted;
 use trust_domains::{EntryId, Reading, RegistrationEntry, Revision, SpiffeId, TrustBundle};
 
@@ -62,6 +63,8 @@ pub(super) struct Agent {
     /// The newest revision that it was told, and the one that it acknowledged.
     pub(super) told: Option<Revision>,
     acknowledged: Option<Revision>,
+    /// When something is due again, since boot, unless it is told of something before.
+    pub(super) due_at: Duration,
 }
 
 impl Agent {
@@ -85,6 +88,7 @@ impl Agent {
             trouble: String::new(),
             told: None,
             acknowledged: None,
+            due_at: Duration::ZERO,
         }
     }
 
@@ -104,6 +108,7 @@ impl Agent {
     /// Goes away: the server sees the connection end.
     pub(super) fn leave(&mut self, server: Option<&Running>, until: Duration) {
         self.whereabouts = Whereabouts::Away(until);
+        self.due_at = until;
         self.hang_up(server);
     }
 
@@ -118,7 +123,7 @@ impl Agent {
 
     /// Does everything that is due: membership, what the stream says, credentials, acknowledgement.
     pub(super) async fn turn(&mut self, server: &Running, chance: &mut Chance) {
-        if !self.is_here() {
+        if !self.is_here() || self.has_nothing_to_do(server) {
             return;
         }
         self.keep_membership(server, chance).await;
@@ -129,6 +134,27 @@ impl Agent {
         }
         self.replace_what_is_due(server, chance).await;
         self.acknowledge(server);
+        self.due_at = self.next_due().unwrap_or_default();
+    }
+
+    /// Returns whether it was told nothing and nothing is due: most agents, at most steps.
+    fn has_nothing_to_do(&self, server: &Running) -> bool {
+        let is_quiet = |line: &Line| line.stream.feed.is_quiet() && !line.stream.ended.is_cancelled();
+        self.now().since_boot < self.due_at
+            && self.line.as_ref().is_some_and(is_quiet)
+            && self.acknowledged == self.told
+            && Arc::ptr_eq(&self.trust.bundle, &server.bundle())
+            && self.trust.tainted.ids().eq(server.rooms.authorities.tainted().borrow().iter())
+    }
+
+    /// Returns when something is due, since boot.
+    fn next_due(&self) -> Option<Duration> {
+        let (now, policy, tainted) = (self.now(), RotationPolicy::default(), &self.trust.tainted);
+        let svids: Vec<_> = self.svids.values().map(|slot| slot.state((), tainted)).collect();
+        let tokens: Vec<_> = self.tokens.values().map(|slot| slot.state((), tainted)).collect();
+        let own: Vec<_> = self.membership.iter().map(|own| own.state(tainted.holds(own.issuer()))).collect();
+        let due = [next_due(now, &svids, &policy), next_due(now, &tokens, &policy), next_due(now, &own, &policy)];
+        due.into_iter().flatten().min()
     }
 
     /// Takes what a new stream begins with.

@@ -25,8 +25,20 @@ const MOST_JWT_KEYS: usize = 4;
 /// The most authorities that a server holds: of each of three kinds one prepared, one active, and those whose work has not ended.
 const MOST_AUTHORITIES: usize = 16;
 
-/// One verification in so many is made in full each step, of a pair that was verified before.
-const SAMPLED: usize = 2;
+/// At one step in so many a pair that was verified before is verified again.
+const SAMPLED: usize = 4;
+
+/// How often all authorities are looked at though nothing shows that one has changed.
+const LOOKED_AT_EVERY: usize = 20;
+
+/// What shows from outside that an authority has changed.
+#[derive(PartialEq, Eq)]
+struct Outside {
+    issuing: AuthorityId,
+    jwt: AuthorityId,
+    sequence: Option<u64>,
+    tainted: Arc<[AuthorityId]>,
+}
 
 /// What was seen, and what need not be verified again.
 #[derive(Default)]
@@ -36,6 +48,9 @@ pub(super) struct Checks {
     believed: HashSet<(AuthorityId, u64)>,
     /// When each authority ends.
     ends: BTreeMap<AuthorityId, Timestamp>,
+    looked_at: Option<Outside>,
+    /// Those that were revoked then.
+    revoked: BTreeSet<AuthorityId>,
     pub(super) active: BTreeMap<AuthorityKind, BTreeSet<AuthorityId>>,
     pub(super) steps: usize,
     pub(super) verified: usize,
@@ -84,7 +99,8 @@ impl Checks {
     /// Checks a step of a server that runs. Those that an emergency left behind are no measure for others; what a revoked authority signed is refused.
     pub(super) fn step(&mut self, server: &Running, agents: &[Agent], now: Timestamp, is_left_behind: &dyn Fn(&Agent) -> bool, chance: &mut Chance) {
         self.steps += 1;
-        let revoked = self.authorities(server);
+        self.authorities(server);
+        let revoked = self.revoked.clone();
         for agent in agents.iter().filter(|agent| agent.is_here()) {
             assert!(agent.is_connected(), "{} is here and not connected at {now}: {}", agent.name, agent.trouble);
         }
@@ -103,12 +119,29 @@ impl Checks {
         self.everybody_believes(&tokens(agents, now, &nothing), &verifiers, now, chance, verify_token);
     }
 
-    /// Somebody signs everything, nothing piles up, and no problem is told that only neglect would bring. Returns the revoked ones.
-    fn authorities(&mut self, server: &Running) -> BTreeSet<AuthorityId> {
-        let authorities = &server.rooms.authorities;
-        let (now, views) = (server.now(), authorities.views(&[]));
-        authorities.issuing(now).unwrap_or_else(|error| panic!("at {}: {error}", now.wall));
-        authorities.jwt_key(now).unwrap_or_else(|error| panic!("at {}: {error}", now.wall));
+    /// Somebody signs everything, and no problem is told that only neglect would bring.
+    fn authorities(&mut self, server: &Running) {
+        let (authorities, now) = (&server.rooms.authorities, server.now());
+        let issuing = authorities.issuing(now).unwrap_or_else(|error| panic!("at {}: {error}", now.wall));
+        let jwt = authorities.jwt_key(now).unwrap_or_else(|error| panic!("at {}: {error}", now.wall));
+        let is_neglect = |problem: &&AuthorityProblem| !matches!(problem, AuthorityProblem::Unacknowledged { .. });
+        let neglected: Vec<_> = authorities.problems().borrow().iter().filter(is_neglect).cloned().collect();
+        assert!(neglected.is_empty(), "at {}: {neglected:?}", now.wall);
+        let looked_at = Outside {
+            issuing: issuing.id().clone(),
+            jwt: jwt.id().clone(),
+            sequence: server.bundle().sequence(),
+            tainted: authorities.tainted().borrow().clone(),
+        };
+        if self.looked_at.as_ref() != Some(&looked_at) || self.steps.is_multiple_of(LOOKED_AT_EVERY) {
+            self.all_authorities(server);
+            self.looked_at = Some(looked_at);
+        }
+    }
+
+    /// One of each kind is active, and nothing piles up.
+    fn all_authorities(&mut self, server: &Running) {
+        let (now, views) = (server.now(), server.rooms.authorities.views(&[]));
         for view in &views {
             self.ends.insert(view.id.clone(), view.not_after);
             if view.state == Phase::Active {
@@ -128,10 +161,7 @@ impl Checks {
         self.most_jwt_keys = self.most_jwt_keys.max(keys);
         self.most_authorities = self.most_authorities.max(views.len());
         self.longest_bundle = self.longest_bundle.max(bundle.x509_der_concat().len());
-        let is_neglect = |problem: &&AuthorityProblem| !matches!(problem, AuthorityProblem::Unacknowledged { .. });
-        let neglected: Vec<_> = authorities.problems().borrow().iter().filter(is_neglect).cloned().collect();
-        assert!(neglected.is_empty(), "at {}: {neglected:?}", now.wall);
-        views.into_iter().filter(|view| view.state == Phase::Revoked).map(|view| view.id).collect()
+        self.revoked = views.into_iter().filter(|view| view.state == Phase::Revoked).map(|view| view.id).collect();
     }
 
     /// Every workload of an agent that is here holds an SVID that has not ended, and a token where it wants one.

@@ -79,7 +79,7 @@ async fn a_clock_two_years_ahead_for_an_hour_and_back_costs_nobody_anything() {
         assert_eq!(forgotten(&world, &before), []);
         assert_eq!(withdrawn(&world, &bundle), 0);
 
-        calm(&mut world, 25).await;
+        calm(&mut world, 10).await;
         // The first root lives for a year, and nothing longer.
         let ends_at_most = world.now() + DAY * 366;
         let views = world.server().rooms.authorities.views(&[]);

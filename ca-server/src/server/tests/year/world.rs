@@ -6,7 +6,6 @@ use platform::paths::Environment;
 use tokio::sync::{mpsc, oneshot};
 use trust_domains::clock::{Clock as _, ManualClock};
 use trust_domains::jws::TokenAlgorithm;
-use trust_domains::plan::rotation::{RotationPolicy, next_due};
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::{EntryId, Timestamp};
 
@@ -59,17 +58,17 @@ pub(super) struct World {
     _directory: tempfile::TempDir,
 }
 
-/// The options of a server whose authorities change often: an issuing CA signs for six days, a root for three months.
+/// The options of a server whose authorities change often: an issuing CA is followed by the next after five or six days, a root after three months.
 fn options() -> RawServerConfig {
     let text = |text: &str| Some(text.to_owned());
     RawServerConfig {
         listen: text("127.0.0.1:0"),
         telemetry_listen: text("off"),
         max_class: text("slow"),
-        node_ttl: text("72h"),
-        issuing_ttl: text("336h"),
+        node_ttl: text("120h"),
+        issuing_ttl: text("504h"),
         jwt_key_ttl: text("336h"),
-        root_ttl: text("3600h"),
+        root_ttl: text("4560h"),
         ..RawServerConfig::default()
     }
 }
@@ -194,7 +193,7 @@ impl World {
     pub(super) fn pause(&self, least: Duration, most: Duration) -> Duration {
         let least = self.jobs.iter().map(|job| job.quantum).min().map_or(least, |quantum| quantum.min(least));
         let now = self.since_boot();
-        let due = self.agents.iter().filter_map(Agent::next_due).min().unwrap_or(now + most);
+        let due = self.agents.iter().map(|agent| agent.due_at).min().unwrap_or(now + most);
         due.saturating_sub(now).clamp(least, most)
     }
 
@@ -319,25 +318,5 @@ impl World {
             rejoined: sum.rejoined + one.rejoined,
             connections: sum.connections + one.connections,
         })
-    }
-}
-
-impl Agent {
-    /// Returns when something is due, since boot.
-    fn next_due(&self) -> Option<Duration> {
-        let (now, policy) = (self.now(), RotationPolicy::default());
-        match self.whereabouts {
-            Whereabouts::Away(until) | Whereabouts::Frozen(until) => Some(until),
-            Whereabouts::Here => {
-                let tainted = &self.trust.tainted;
-                let svids: Vec<_> = self.svids.values().map(|slot| slot.state((), tainted)).collect();
-                let tokens: Vec<_> = self.tokens.values().map(|slot| slot.state((), tainted)).collect();
-                let own: Vec<_> = self.membership.iter().map(|own| own.state(tainted.holds(own.issuer()))).collect();
-                [next_due(now, &svids, &policy), next_due(now, &tokens, &policy), next_due(now, &own, &policy)]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-        }
     }
 }

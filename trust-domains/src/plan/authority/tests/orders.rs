@@ -305,3 +305,53 @@ proptest! {
         assert_eq!(server.plan().actions, [], "idempotent");
     }
 }
+
+fn relieving(server: &mut Server) -> Order {
+    let is_active = |one: &&AuthorityState| one.kind == AuthorityKind::X509Issuing && one.phase == Phase::Active;
+    let full = server.state.authorities.iter().find(is_active).unwrap();
+    let order = Order::relieving(order_id(99), full).unwrap();
+    server.state.orders.push(order.clone());
+    order
+}
+
+#[test]
+fn an_issuing_ca_with_a_list_that_is_too_long_is_revoked_without_its_root() {
+    let mut server = at_rest();
+    let roots = |server: &Server| {
+        let roots = server.state.authorities.iter().filter(|one| one.kind == AuthorityKind::X509Root);
+        roots.cloned().collect::<Vec<_>>()
+    };
+    let before = roots(&server);
+    let order = relieving(&mut server);
+    server.perform(usize::MAX);
+    server.acknowledge();
+    server.perform(usize::MAX);
+    server.acknowledge();
+    server.perform(usize::MAX);
+    assert_eq!(server.phases(&order.replaces), [Some(Phase::Revoked)]);
+    assert_eq!(server.finished, [order.id]);
+    assert_eq!(roots(&server), before);
+    let [Signing::With(signer), _] = server.signers() else {
+        panic!("somebody signs")
+    };
+    assert!(!order.replaces.contains(&signer));
+}
+
+#[test]
+fn a_list_that_is_too_long_waits_for_an_emergency_and_for_no_planned_change() {
+    let mut server = at_rest();
+    let relief = relieving(&mut server);
+    let (x509, root) = (AuthorityKind::X509Issuing, AuthorityKind::X509Root);
+    let of = |kind, extent| Order::replacing(order_id(7), kind, extent, &server.state.authorities, server.now.wall).unwrap();
+    for kind in [x509, root] {
+        assert_eq!(relief.judge_beside(&of(kind, Extent::Replace)), Ok(Beside::Both));
+        assert_eq!(of(kind, Extent::Withdraw).judge_beside(&relief), Ok(Beside::Supersedes));
+        assert!(matches!(relief.judge_beside(&of(kind, Extent::Withdraw)), Err(OrderRefused::Running { .. })));
+    }
+    assert!(matches!(relief.judge_beside(&relief), Err(OrderRefused::Running { .. })));
+    let others = server.state.authorities.iter().filter(|one| one.kind != x509);
+    assert!(others.clone().count() > 1);
+    for other in others {
+        assert!(Order::relieving(order_id(8), other).is_err());
+    }
+}
