@@ -35,6 +35,13 @@ fn backup(domain: &Domain, name: &str) -> PathBuf {
     to
 }
 
+/// Whether a list that was handed back revokes this serial.
+fn is_back(domain: &Domain, serial: &str) -> bool {
+    let rules = domain.told(&["svid", "revocations"]);
+    let mut rules = rules["items"].as_array().expect("items").iter();
+    rules.any(|rule| rule["cause"] == "handed_back" && rule["target"].to_string().contains(serial))
+}
+
 /// Joins one agent of the fleet, and opens a stream of its workload.
 fn member(domain: &Domain, (node, uid): (&str, u32)) -> (Agent, Watch) {
     let agent = domain.agent(node);
@@ -88,6 +95,12 @@ fn a_fleet_goes_on_from_an_old_backup_and_what_was_not_in_it_is_said() {
     until("the end of the banned agent", || {
         (run(&["health", "agent", "--data-dir", path_text(&banned.data)]).code != 0).then_some(())
     });
+    // Revoked after the backup, which cannot know it.
+    let stolen = fetch_as(FLEET[0].1, &early.socket).exits(0).json()["svids"][0]["serial"]
+        .as_str()
+        .expect("a serial")
+        .to_owned();
+    let _ = domain.told(&["svid", "revoke", "--serial", &stolen, "--because", "stolen", "--wait"]);
     // Two renewals: the record of the backup knows neither key.
     let renewed = until("a renewal", || Some(node_ends(&domain, "early")).filter(|ends| *ends != known));
     let _ = until("the renewal after it", || Some(node_ends(&domain, "early")).filter(|ends| *ends != renewed));
@@ -105,6 +118,9 @@ fn a_fleet_goes_on_from_an_old_backup_and_what_was_not_in_it_is_said() {
     let told = early_watch.until(|update| update["svids"][0]["hint"] == "after");
     assert_eq!(ids_of(&told), ["spiffe://restored.test/early"]);
     assert!(sequence(&domain) > published, "partners would take the bundle for an old one");
+
+    // The lists that the agent held came back with it.
+    until("the revocation that the backup did not have", || is_back(&domain, &stolen).then_some(()));
 
     // The node that joined later is told so, and serves what it has meanwhile.
     until("the report of the late agent", || {
