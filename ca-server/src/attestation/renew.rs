@@ -126,7 +126,10 @@ impl Attestation {
 
     /// The record names the new key before a certificate for it exists. The old one stays good until the new one is used.
     async fn renew_once(&self, proved: &Proved<'_>, turn: Turn, new: &PublicKey, trace_id: &str) -> Result<NodeCredential, AttestError> {
-        let held = self.node_of(proved.node)?;
+        let held = self.node_of(proved.node).map_err(|refused| match proved.peer {
+            Some(peer) => self.after_restore(refused, peer),
+            None => refused,
+        })?;
         // After the record was read: a newer one that is committed from here on makes the commit below a conflict.
         if self.turns.is_overtaken(proved.node, turn) {
             return Err(AttestError::Overtaken { node: proved.node.clone() });
