@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, RevokedCertParams};
+use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType};
 
 use super::{Crl, CrlIssuer};
 use crate::serial::Serial;
@@ -79,6 +79,7 @@ pub(crate) fn revoked(serial: Serial, at: Timestamp) -> RevokedCertParams {
 fn params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
+    params.subject_alt_names = vec![SanType::URI("spiffe://td.example".try_into().unwrap())];
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = (NOW - Duration::from_secs(60)).to_offset_date_time();

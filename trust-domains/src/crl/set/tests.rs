@@ -91,4 +91,11 @@ fn what_does_not_belong_to_the_bundle_is_left_out_and_a_root_without_list_is_nam
     assert_eq!(both.under(&world.bundle()), own);
     assert_eq!(own.roots_without_list(&world.bundle()).count(), 0);
     assert_eq!(foreign.roots_without_list(&world.bundle()).count(), 1);
+    let elsewhere = TrustBundle::new("other.example".parse().unwrap());
+    let elsewhere = elsewhere.with_x509_authority(world.root.public.der()).unwrap();
+    assert_eq!(
+        foreign.roots_without_list(&elsewhere).count(),
+        0,
+        "an upstream authority's root, which does not name the trust domain, has lists of its own"
+    );
 }
