@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trust_domains::plan::authority::{AuthorityId, AuthorityKind};
 use trust_domains::plan::tainted::Tainted;
-use trust_domains::problem::Code;
+use trust_domains::problem::{Code, Coded as _};
 use trust_domains::wire::admin::Page;
 use trust_domains::wire::authorities::{AuthorityView, ReplaceRequest, ReplacementView};
 use trust_domains::wire::node::SyncMessage;
@@ -39,7 +39,11 @@ async fn until_tainted(stream: &mut Stream, connection: &platform::tls::Connecti
                 known = bundle.as_ref().map_or(known, roots);
                 match tainted {
                     Some(list) if !list.is_empty() => return (list, known),
-                    _ => acknowledge(connection, revision).await.unwrap(),
+                    // The authority may be tainted before this node hears of it: then it is told so in answer to whatever it asks.
+                    _ => match acknowledge(connection, revision).await {
+                        Err(refused) if refused.code() == Code::NodeIssuerTainted => {}
+                        acknowledged => acknowledged.unwrap(),
+                    },
                 }
             }
             SyncMessage::Heartbeat { .. } => {}
