@@ -44,7 +44,7 @@ fn an_authority_is_prepared_ahead_and_activated_by_the_beginning_of_its_id() {
         keys.iter().any(|key| key["id"] == *id && key["state"] == "active").then_some(())
     });
     assert_ne!(id, before);
-    assert_eq!(domain.operator(&["authority", "taint", "ffff"]).exits(3).problem(), "not_found");
+    assert_eq!(domain.operator(&["authority", "taint", "ffff"]).exits(3).problem(), "authority_not_found");
 }
 
 #[test]

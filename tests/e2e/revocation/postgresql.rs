@@ -69,7 +69,7 @@ impl Postgres {
         let user = User::from_name(OWNER).expect("the users").expect("the user of the package postgresql");
         chown(&data, Some(user.uid), Some(user.gid)).expect("its owner");
         let made = as_owner("initdb")
-            .args(["--auth", "trust", "--no-sync", "--username", role, "-D", path_text(&data)])
+            .args(["--auth", "trust", "--no-sync", "--no-locale", "--username", role, "-D", path_text(&data)])
             .output()
             .expect("initdb starts");
         assert!(made.status.success(), "{made:?}");
