@@ -13,6 +13,7 @@ use super::text;
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::output::Output;
 
 /// Replaces the authorities of a kind.
 #[derive(Debug, Args)]
@@ -41,6 +42,16 @@ pub(super) async fn run(args: ReplaceArgs, global: &Global) -> Result<ExitCode, 
         output.note(&format!("it is under way already{since}: nothing new is ordered"));
         return follow(&client, view, &args.follow, global).await;
     }
+    let begun = match begin(&client, &args, output).await {
+        // Another operator was quicker: that one is shown, if it does the same. It may have ended meanwhile.
+        Err(error) if error.code() == Code::ReplacementRunning => same(&client, &args).await?.next().ok_or(error)?,
+        begun => begun?,
+    };
+    follow(&client, begun, &args.follow, global).await
+}
+
+/// Says what will be done, asks, and orders it.
+async fn begin(client: &AdminClient, args: &ReplaceArgs, output: Output) -> Result<ReplacementView, Failure> {
     let mut request = ReplaceRequest {
         kind: args.kind,
         compromised: args.compromised,
@@ -51,23 +62,19 @@ pub(super) async fn run(args: ReplaceArgs, global: &Global) -> Result<ExitCode, 
     output.note(&text::plan(&planned));
     confirm(&args.follow)?;
     request.dry_run = false;
-    let begun: ReplacementView = match client.post("/v1/admin/authorities/replace", &request).await {
-        Ok(begun) => begun,
-        // Another operator was quicker: that one is shown, if it does the same.
-        Err(error) if error.code() == Code::ReplacementRunning => under_way(&client, &args).await?.ok_or(error)?,
-        Err(error) => return Err(error),
-    };
-    follow(&client, begun, &args.follow, global).await
+    client.post("/v1/admin/authorities/replace", &request).await
 }
 
 /// Returns the replacement of this kind that goes on, if there is one. One that is planned is none when the keys are compromised.
 async fn under_way(client: &AdminClient, args: &ReplaceArgs) -> Result<Option<ReplacementView>, Failure> {
-    let known = replacements(client).await?;
-    let mut same = known
-        .items
-        .into_iter()
-        .filter(|view| view.kind == args.kind && view.compromised == args.compromised);
-    Ok(same.find(|view| view.finished_at.is_none()))
+    Ok(same(client, args).await?.find(|view| view.finished_at.is_none()))
+}
+
+/// Returns the replacements that do what is asked for, the newest first.
+async fn same(client: &AdminClient, args: &ReplaceArgs) -> Result<impl Iterator<Item = ReplacementView>, Failure> {
+    let (kind, compromised) = (args.kind, args.compromised);
+    let known = replacements(client).await?.items.into_iter();
+    Ok(known.filter(move |view| view.kind == kind && view.compromised == compromised))
 }
 
 /// Asks whether to go on, where somebody can answer.
