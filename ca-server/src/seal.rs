@@ -4,12 +4,13 @@
 //! one record beside the name of the trust domain that it belongs to.
 
 mod open;
+mod recover;
 mod rewrap;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use platform::sealing::{DataKey, KeySource, KeySourceError, KeySourceKind, RecoveryKey, RecoveryPublicKey, Sealer, UnsealError, WrappedKey};
+use platform::sealing::{DataKey, KeySource, KeySourceError, KeySourceKind, RecoveryPublicKey, Sealer, UnsealError, WrappedKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,7 +19,7 @@ use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::Base64;
 use zeroize::Zeroizing;
 
-use crate::store::{Item, Key, Prefix, Store, StoreError, Write};
+use crate::store::{Item, Key, Store, StoreError, Write};
 
 /// The oldest version of the record that holds the wrapped data key: a key file wraps it.
 const FORMAT_OF_FILE: u32 = 1;
@@ -27,6 +28,7 @@ const FORMAT_OF_FILE: u32 = 1;
 const FORMAT: u32 = 2;
 
 pub use open::{open_source, open_with};
+pub use recover::{RecoverError, recovery_of, rewrap_recovered};
 pub use rewrap::{RewrapError, rewrap};
 
 /// Seals and opens records; cheap to clone.
@@ -267,57 +269,6 @@ pub async fn open_store(store: &dyn Store, key_source: &dyn KeySource) -> Result
     })
 }
 
-/// Returns whose store these records are, and the public half of the recovery key that it is sealed to beside its key source.
-///
-/// # Errors
-/// When there is no record of a data key among them, or it is of another format.
-pub fn recovery_of(items: &[Item]) -> Result<(TrustDomain, Option<RecoveryPublicKey>), OpenStoreError> {
-    let place = data_key_place();
-    let item = items.iter().find(|item| item.key == place).ok_or(OpenStoreError::NotInitialised)?;
-    let record = DataKeyRecord::read(&item.value)?;
-    Ok((record.trust_domain, record.recovery.map(|recovery| recovery.public_key)))
-}
-
-/// Opens a data key record with the recovery key, and wraps it for another key source; returns the write that keeps it and the records it seals.
-///
-/// # Errors
-/// When the record is of another format or was made without this recovery key, or the key source does not wrap.
-pub fn rewrap_recovered(value: &[u8], recovery: &RecoveryKey, key_source: &dyn KeySource) -> Result<(Write, SealedRecords), RecoverError> {
-    let record = DataKeyRecord::read(value)?;
-    let sealed = record.recovery.as_ref().ok_or(RecoverError::NotSealedToIt)?;
-    let data_key = recovery.open_key(&recovery_context(&record.trust_domain), &sealed.data_key.0);
-    let data_key = data_key.map_err(|_| RecoverError::NotSealedToIt)?;
-    let wrapped = key_source.wrap_key(record.trust_domain.as_str(), &data_key).map_err(RecoverError::KeySource)?;
-    let rewrapped = record.wrapped_as(wrapped);
-    let stored = serde_json::to_vec(&rewrapped).map_err(|_| OpenStoreError::Damaged)?;
-    let records = SealedRecords::new(Sealer::new(&rewrapped.trust_domain, &rewrapped.key_id, data_key));
-    Ok((Write::Put(data_key_place(), stored.into()), records))
-}
-
-/// The data key of a store cannot be recovered.
-#[derive(Debug, Error)]
-pub enum RecoverError {
-    /// The new key source does not take it.
-    #[error("the new key source cannot be used")]
-    KeySource(#[source] KeySourceError),
-    /// The data key is sealed to another recovery key, or to none.
-    #[error("the data key is not sealed to this recovery key")]
-    NotSealedToIt,
-    /// The record of the data key cannot be read.
-    #[error(transparent)]
-    Record(#[from] OpenStoreError),
-}
-
-impl Coded for RecoverError {
-    fn code(&self) -> Code {
-        match self {
-            Self::KeySource(error) => error.code(),
-            Self::NotSealedToIt => Code::RecoveryKeyWrong,
-            Self::Record(error) => error.code(),
-        }
-    }
-}
-
 impl DataKeyRecord {
     fn read(value: &[u8]) -> Result<Self, OpenStoreError> {
         check_format(value)?;
@@ -359,13 +310,7 @@ pub async fn kind_of_source(store: &dyn Store) -> Result<KeySourceKind, OpenStor
 
 /// Reads the record of the data key, with the item it is in.
 async fn read_record(store: &dyn Store) -> Result<(DataKeyRecord, Item), OpenStoreError> {
-    let place = data_key_place();
-    let snapshot = store.snapshot(Prefix::META).await?;
-    let item = snapshot
-        .items
-        .into_iter()
-        .find(|item| item.key == place)
-        .ok_or(OpenStoreError::NotInitialised)?;
+    let item = store.meta(data_key_place()).await?.ok_or(OpenStoreError::NotInitialised)?;
     Ok((DataKeyRecord::read(&item.value)?, item))
 }
 
@@ -385,7 +330,7 @@ fn check_format(value: &[u8]) -> Result<(), OpenStoreError> {
 
 #[cfg(test)]
 mod tests {
-    use platform::sealing::FileKeySource;
+    use platform::sealing::{FileKeySource, RecoveryKey};
 
     use super::*;
     use crate::store::disk::Disk;

@@ -129,12 +129,9 @@ impl JsonLines {
     /// # Errors
     /// [`CallError`].
     pub async fn of(peer: &str, response: Response<Incoming>) -> Result<Self, CallError> {
-        if !response.status().is_success() {
-            return Err(read_problem(peer, response).await);
-        }
         Ok(Self {
             peer: peer.to_owned(),
-            body: response.into_body(),
+            body: accepted(peer, response).await?.into_body(),
             buffer: BytesMut::new(),
             searched: 0,
         })
@@ -189,12 +186,9 @@ impl Octets {
     /// # Errors
     /// [`CallError`].
     pub async fn of(peer: &str, response: Response<Incoming>) -> Result<Self, CallError> {
-        if !response.status().is_success() {
-            return Err(read_problem(peer, response).await);
-        }
         Ok(Self {
             peer: peer.to_owned(),
-            body: response.into_body(),
+            body: accepted(peer, response).await?.into_body(),
         })
     }
 
@@ -232,9 +226,7 @@ pub(crate) fn json_request(peer: &str, method: Method, path: &str, body: Option<
 
 /// Reads an answer as `T`, or its problem.
 pub(crate) async fn read_answer<T: DeserializeOwned>(peer: &str, response: Response<Incoming>) -> Result<T, CallError> {
-    if !response.status().is_success() {
-        return Err(read_problem(peer, response).await);
-    }
+    let response = accepted(peer, response).await?;
     let octets = if response.status() == StatusCode::NO_CONTENT {
         Bytes::new()
     } else {
@@ -261,6 +253,14 @@ pub(crate) async fn within<T>(peer: &str, deadline: Duration, call: impl Future<
             peer: peer.to_owned(),
             deadline,
         }),
+    }
+}
+
+/// Returns the response, unless it is a problem.
+async fn accepted(peer: &str, response: Response<Incoming>) -> Result<Response<Incoming>, CallError> {
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(read_problem(peer, response).await),
     }
 }
 

@@ -34,16 +34,25 @@ pub fn within<T>(limit: Duration, mut ready: impl FnMut() -> Option<T>) -> Optio
 /// # Panics
 ///
 /// When it did not within [`PATIENCE`].
-pub async fn until_async<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until_async<T>(what: &str, ready: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, ASK_EVERY, what, ready).await
+}
+
+/// Waits as [`until_async`] does, for a measurement: with its own limit, and as often as it must be exact.
+///
+/// # Panics
+///
+/// When it did not within the limit.
+pub async fn until_within<T>(limit: Duration, every: Duration, what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(value) = ready().await {
                 return value;
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(every).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(limit, asking)
         .await
-        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+        .unwrap_or_else(|_| panic!("waited {limit:?} for {what}"))
 }

@@ -20,7 +20,7 @@ use trust_domains::x509::VerifiedPeer;
 use super::attest::Attestation;
 use super::identity::{AuthenticatedNode, NodeRefused};
 use crate::seal::{SealError, SealedRecords};
-use crate::store::{Key, Prefix, Store, StoreError, Write};
+use crate::store::{Key, Store, StoreError, Write};
 
 /// That this store was restored from a backup, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,10 +71,8 @@ impl Restored {
     /// # Errors
     /// The store cannot be read, or what it says cannot be opened.
     pub(crate) async fn load(store: &dyn Store, records: &SealedRecords) -> Result<Option<Self>, RestoredError> {
-        let place = place();
-        let snapshot = store.snapshot(Prefix::META).await?;
-        let item = snapshot.items.iter().find(|item| item.key == place);
-        Ok(item.map(|item| records.open_item(item)).transpose()?)
+        let item = store.meta(place()).await?;
+        Ok(item.map(|item| records.open_item(&item)).transpose()?)
     }
 }
 

@@ -87,9 +87,7 @@ pub(super) async fn read_set(
     keys: &KeyStore,
     before: Option<&AuthoritySet>,
 ) -> Result<AuthoritySet, LoadAuthoritiesError> {
-    let place = turn_key();
-    let meta = store.snapshot(Prefix::META).await?;
-    let turn = meta.items.iter().find(|item| item.key == place).map(|item| item.modified);
+    let turn = store.meta(turn_key()).await?.map(|item| item.modified);
     if let Some(before) = before.filter(|before| turn.is_some() && before.turn() == turn) {
         return Ok(before.clone());
     }
@@ -118,8 +116,6 @@ fn read_order(records: &SealedRecords, item: &Item) -> Result<OrderRecord, LoadA
 }
 
 pub(super) async fn stored_time(store: &SharedStore, records: &SealedRecords) -> Result<Option<Timestamp>, LoadAuthoritiesError> {
-    let place = stored_time_key();
-    let snapshot = store.snapshot(Prefix::META).await?;
-    let item = snapshot.items.iter().find(|item| item.key == place);
-    Ok(item.map(|item| records.open_item::<StoredTime>(item)).transpose()?.map(|stored| stored.at))
+    let item = store.meta(stored_time_key()).await?;
+    Ok(item.map(|item| records.open_item::<StoredTime>(&item)).transpose()?.map(|stored| stored.at))
 }

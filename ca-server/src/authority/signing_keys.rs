@@ -9,7 +9,7 @@ use super::hardware::Hardware;
 use super::key_store::{KeyStore, NewKeys, Vault};
 use crate::config::SigningKeysPlace;
 use crate::seal::{SealError, SealedRecords};
-use crate::store::{Commit, CommitError, Key, Prefix, Store, StoreError, Write};
+use crate::store::{Commit, CommitError, Key, Store, StoreError, Write};
 
 /// The version of the record.
 const FORMAT: u32 = 1;
@@ -84,7 +84,7 @@ pub(crate) fn remember(records: &SealedRecords, token: &Pkcs11Uri) -> Result<Wri
 /// [`SigningKeysError`]: a server whose keys are out of reach does not start.
 pub(crate) async fn open(store: &dyn Store, records: &SealedRecords, configured: Option<&SigningKeysPlace>) -> Result<Vault, SigningKeysError> {
     let at = place();
-    let stored = store.snapshot(Prefix::META).await?.items.into_iter().find(|item| item.key == at);
+    let stored = store.meta(at.clone()).await?;
     let before: Option<Record> = stored.as_ref().map(|item| records.open_item(item)).transpose()?;
     if before.as_ref().is_some_and(|record| record.format != FORMAT) {
         return Err(SigningKeysError::Malformed);

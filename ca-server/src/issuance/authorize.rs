@@ -107,7 +107,7 @@ impl<'a> Judge<'a> {
         let foreign = || RequestRefused::EntryNotOfNode { entry: id.clone() };
         let (entry, revision) = self.entries.entry(self.node.spiffe_id(), id).ok_or_else(foreign)?;
         // The registry answers by parent; this is the last place that can notice if it ever does not. An alias's ID is that of nodes, and never certified.
-        let other_node = entry.parent_id().as_agent().is_some() && entry.parent_id() != self.node.spiffe_id();
+        let other_node = entry.parent_id() != self.node.spiffe_id() && entry.parent_id().as_agent().is_some();
         if other_node || entry.is_node_alias() || entry.id() != id {
             return Err(foreign());
         }

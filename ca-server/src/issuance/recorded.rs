@@ -29,8 +29,11 @@ pub trait Prepared: Sized + Send + 'static {
     /// Returns what the journal must hold before the key is used.
     fn event(&self) -> AuditEvent;
 
-    /// Returns what it is signed by, as errors name it, and where that key is.
-    fn key(&self) -> (String, KeyPlace);
+    /// Returns where the key is that signs it.
+    fn key_place(&self) -> KeyPlace;
+
+    /// Returns the name of that key, as errors have it.
+    fn key_name(&self) -> String;
 
     /// Signs it.
     ///
@@ -74,10 +77,12 @@ impl<P: Prepared> Recorded<P> {
     /// # Errors
     /// When the key fails, or does not answer in time.
     pub async fn sign(self) -> Result<P::Signed, SignError> {
-        let (name, place) = self.0.key();
-        match place {
+        match self.0.key_place() {
             KeyPlace::Here => self.sign_now(),
-            KeyPlace::Elsewhere => answer(spawn_blocking(move || self.sign_now()), &name).await,
+            KeyPlace::Elsewhere => {
+                let name = self.0.key_name();
+                answer(spawn_blocking(move || self.sign_now()), &name).await
+            }
         }
     }
 
@@ -91,12 +96,15 @@ impl<P: Prepared> Recorded<P> {
 /// # Errors
 /// As [`Recorded::sign`]; the first failure ends the batch.
 pub async fn sign_all<P: Prepared>(recorded: Vec<Recorded<P>>, slice: usize) -> Result<Vec<P::Signed>, SignError> {
-    let Some((name, place)) = recorded.first().map(|first| first.0.key()) else {
+    let Some(Recorded(first)) = recorded.first() else {
         return Ok(Vec::new());
     };
-    match place {
+    match first.key_place() {
         KeyPlace::Here => sign_here(recorded, slice).await,
-        KeyPlace::Elsewhere => sign_elsewhere(recorded, &name).await,
+        KeyPlace::Elsewhere => {
+            let name = first.key_name();
+            sign_elsewhere(recorded, &name).await
+        }
     }
 }
 

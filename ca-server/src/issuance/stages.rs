@@ -121,8 +121,12 @@ impl Prepared for PreparedCertificate {
         AuditEvent::Issued(self.record.clone())
     }
 
-    fn key(&self) -> (String, KeyPlace) {
-        (self.issuer.id().to_string(), self.issuer.key().place())
+    fn key_place(&self) -> KeyPlace {
+        self.issuer.key().place()
+    }
+
+    fn key_name(&self) -> String {
+        self.issuer.id().to_string()
     }
 
     /// Signs the certificate with its issuer's key.

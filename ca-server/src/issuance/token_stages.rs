@@ -108,8 +108,12 @@ impl Prepared for PreparedToken {
         AuditEvent::TokenIssued(self.record.clone())
     }
 
-    fn key(&self) -> (String, KeyPlace) {
-        (self.key.id().to_string(), self.key.place())
+    fn key_place(&self) -> KeyPlace {
+        self.key.place()
+    }
+
+    fn key_name(&self) -> String {
+        self.key.id().to_string()
     }
 
     /// Signs the token with its key.

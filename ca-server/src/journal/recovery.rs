@@ -100,8 +100,8 @@ impl Recovered {
             let Some(record) = self.end.follow(&frame) else { break };
             segment.push(record.seq, frame.len() as u64, record.not_after);
             self.serials.add(record.announced().filter(|announced| announced.not_after >= now));
-            let signed = record.issuer.as_deref().zip(record.not_after);
-            self.signed.add(signed.filter(|(_, not_after)| *not_after >= now));
+            let signed = record.issuer.as_deref().zip(record.not_after).map(|(issuer, not_after)| (issuer, not_after, 1));
+            self.signed.add(signed.filter(|(_, not_after, _)| *not_after >= now));
             self.records += 1;
             offset += frame.len();
         }

@@ -45,7 +45,7 @@ pub struct Concerned {
 
 /// One certificate: octets only, so that nothing is lost to alignment.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     serial: OwnSerial,
     seq: [u8; 5],
     at: [u8; 4],
@@ -63,11 +63,15 @@ pub(super) struct Serials {
 }
 
 impl Serials {
+    /// Adds what records announce.
     pub(super) fn add<'a>(&self, added: impl IntoIterator<Item = Announced<'a>>) {
+        self.push(added.into_iter().filter_map(|announced| self.row(&announced)));
+    }
+
+    /// Adds rows that were made before.
+    pub(super) fn push(&self, added: impl IntoIterator<Item = Row>) {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        for announced in added {
-            // Longer serials are none that this replica makes.
-            let Some(row) = self.row(&announced) else { continue };
+        for row in added {
             match rows.back_mut() {
                 Some(chunk) if chunk.len() < CHUNK => chunk.push(row),
                 _ => rows.push_back(vec![row]),
@@ -121,7 +125,8 @@ impl Serials {
         self.read().iter().map(Vec::len).sum()
     }
 
-    fn row(&self, announced: &Announced<'_>) -> Option<Row> {
+    /// Returns what is kept of a certificate; nothing of one with a longer serial, which is none that this replica makes.
+    pub(super) fn row(&self, announced: &Announced<'_>) -> Option<Row> {
         Some(Row {
             serial: own(&announced.serial)?,
             seq: low_octets(announced.seq),

@@ -10,14 +10,14 @@ use trust_domains::Timestamp;
 pub(super) struct Signed(Mutex<HashMap<String, BTreeMap<Timestamp, u64>>>);
 
 impl Signed {
-    /// Counts what these authorities signed, with its ends.
-    pub(super) fn add<'a>(&self, added: impl IntoIterator<Item = (&'a str, Timestamp)>) {
+    /// Counts what these authorities signed: who, when it ends, how much.
+    pub(super) fn add<'a>(&self, added: impl IntoIterator<Item = (&'a str, Timestamp, u64)>) {
         let mut signed = self.lock();
-        for (issuer, not_after) in added {
+        for (issuer, not_after, count) in added {
             if let Some(ends) = signed.get_mut(issuer) {
-                *ends.entry(not_after).or_default() += 1;
+                *ends.entry(not_after).or_default() += count;
             } else {
-                signed.insert(issuer.to_owned(), BTreeMap::from([(not_after, 1)]));
+                signed.insert(issuer.to_owned(), BTreeMap::from([(not_after, count)]));
             }
         }
     }

@@ -13,7 +13,7 @@ use trust_domains::{EntryId, SpiffeId, Timestamp};
 
 use super::frame::{self, ChainEnd, TooLong};
 use super::segment::Segment;
-use super::serials::Announced;
+use super::serials::{Announced, Row};
 use super::{JournalError, JournalOpenError, PruneReport, Shared};
 use crate::store::disk::{Disk, sync_directory};
 
@@ -59,8 +59,11 @@ enum State {
 struct Group {
     octets: Vec<u8>,
     records: Vec<Record>,
-    /// The certificates that the records announce: they are found while they may be asked for.
-    announced: Vec<(u64, Timestamp, Issuance)>,
+    /// The certificates that the records announce, as the index keeps them: they are found while they may be asked for.
+    rows: Vec<Row>,
+    /// Who signs how much that ends when: one of these for a run of records that agree.
+    signed: Vec<(String, Timestamp, u64)>,
+    shared: Arc<Shared>,
     end: ChainEnd,
     answers: Vec<(oneshot::Sender<Result<u64, JournalError>>, u64)>,
 }
@@ -71,8 +74,6 @@ struct Record {
     len: u64,
     /// When what it announces ends.
     not_after: Option<Timestamp>,
-    /// Who signs that.
-    issuer: Option<String>,
 }
 
 impl Writer {
@@ -116,7 +117,7 @@ impl Writer {
 
     /// Records that a torn tail was cut.
     pub(super) fn note_cut(&mut self, bytes: u64) -> Result<(), JournalError> {
-        let mut group = Group::after(self.end);
+        let mut group = Group::after(self.end, &self.shared);
         group.add(&[AuditEvent::TailCut { bytes }], self.end.last_seq, self.clock.now().wall)?;
         self.write(&mut group)
     }
@@ -139,7 +140,7 @@ impl Writer {
     /// Records an append and those that wait behind it; returns a request that was taken from the queue but is something else.
     fn append(&mut self, events: Vec<AuditEvent>, answer: oneshot::Sender<Result<u64, JournalError>>, requests: &mut Receiver<Request>) -> Option<Request> {
         let now = self.clock.now().wall;
-        let mut group = Group::after(self.end);
+        let mut group = Group::after(self.end, &self.shared);
         let mut other = None;
         let (mut events, mut answer) = (events, answer);
         loop {
@@ -213,12 +214,11 @@ impl Writer {
 
     fn show(&mut self, group: &mut Group) {
         self.end = group.end;
-        self.shared
-            .serials
-            .add(group.announced.iter().map(|(seq, at, issuance)| announced(*seq, *at, issuance)));
+        self.shared.serials.push(std::mem::take(&mut group.rows));
+        let signed = group.signed.iter();
         self.shared
             .signed
-            .add(group.records.iter().filter_map(|record| record.issuer.as_deref().zip(record.not_after)));
+            .add(signed.map(|(issuer, not_after, count)| (issuer.as_str(), *not_after, *count)));
         if let Some(segment) = self.shared.segments().0.back_mut() {
             for record in &group.records {
                 segment.push(record.seq, record.len, record.not_after);
@@ -242,7 +242,7 @@ impl Writer {
 
     /// Records the drop first, so that a missing segment is accounted for; then removes it.
     fn drop_segment(&mut self, segment: &Segment) -> Result<(), JournalError> {
-        let mut group = Group::after(self.end);
+        let mut group = Group::after(self.end, &self.shared);
         group.add(&[dropped(segment)], self.end.last_seq, self.clock.now().wall)?;
         self.write(&mut group)?;
         let removed = fs::remove_file(&segment.path).and_then(|()| sync_directory(&self.directory));
@@ -256,11 +256,13 @@ impl Writer {
 }
 
 impl Group {
-    const fn after(end: ChainEnd) -> Self {
+    fn after(end: ChainEnd, shared: &Arc<Shared>) -> Self {
         Self {
             octets: Vec::new(),
             records: Vec::new(),
-            announced: Vec::new(),
+            rows: Vec::new(),
+            signed: Vec::new(),
+            shared: Arc::clone(shared),
             end,
             answers: Vec::new(),
         }
@@ -278,13 +280,13 @@ impl Group {
 
     /// Links events to the chain: all of them, or none.
     fn add(&mut self, events: &[AuditEvent], durable: u64, now: Timestamp) -> Result<(), JournalError> {
-        let (octets, records, announced, end) = (self.octets.len(), self.records.len(), self.announced.len(), self.end);
+        let (octets, records, rows, end) = (self.octets.len(), self.records.len(), self.rows.len(), self.end);
         for event in events {
             let start = self.octets.len();
             if let Err(TooLong(actual)) = self.end.append(&mut self.octets, durable, now, event) {
                 self.octets.truncate(octets);
                 self.records.truncate(records);
-                self.announced.truncate(announced);
+                self.rows.truncate(rows);
                 self.end = end;
                 return Err(JournalError::TooLarge { limit: frame::MAX_LEN, actual });
             }
@@ -293,13 +295,23 @@ impl Group {
                 seq: self.end.last_seq,
                 len,
                 not_after: not_after(event),
-                issuer: issuer(event),
             });
             if let AuditEvent::Issued(issuance) = event {
-                self.announced.push((self.end.last_seq, now, issuance.clone()));
+                self.rows.extend(self.shared.serials.row(&announced(self.end.last_seq, now, issuance)));
             }
         }
+        events.iter().for_each(|event| self.count(event));
         Ok(())
+    }
+
+    fn count(&mut self, event: &AuditEvent) {
+        let Some((issuer, not_after)) = issuer(event).zip(not_after(event)) else {
+            return;
+        };
+        match self.signed.last_mut() {
+            Some((same, end, count)) if same == issuer && *end == not_after => *count += 1,
+            _ => self.signed.push((issuer.to_owned(), not_after, 1)),
+        }
     }
 }
 
@@ -323,10 +335,10 @@ fn not_after(event: &AuditEvent) -> Option<Timestamp> {
     }
 }
 
-fn issuer(event: &AuditEvent) -> Option<String> {
+fn issuer(event: &AuditEvent) -> Option<&str> {
     match event {
-        AuditEvent::Issued(issuance) => Some(issuance.issuer.clone()),
-        AuditEvent::TokenIssued(issuance) => Some(issuance.issuer.clone()),
+        AuditEvent::Issued(issuance) => Some(&issuance.issuer),
+        AuditEvent::TokenIssued(issuance) => Some(&issuance.issuer),
         AuditEvent::Decided(_) | AuditEvent::TailCut { .. } => None,
     }
 }

@@ -81,6 +81,17 @@ pub trait Store: Send + Sync {
         })
     }
 
+    /// Returns one of the few records that there is one of ([`Prefix::META`]), if it is there.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    fn meta(&self, key: Key) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        Box::pin(async move {
+            let snapshot = self.snapshot(Prefix::META).await?;
+            Ok(snapshot.items.into_iter().find(|item| item.key == key))
+        })
+    }
+
     /// Performs a commit: all its preconditions hold and all its writes are on disk, or nothing happened.
     ///
     /// A commit whose future is dropped may still be performed.

@@ -286,17 +286,12 @@ func checkWIT(svid *witsvid.SVID, bundles witbundle.Source, id spiffeid.ID) erro
 }
 
 func talk(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) error {
-	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(address))
+	source, listener, err := serveOnLoopback(ctx, address, id)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	defer listener.Close()
-	go serve(tls.NewListener(listener, tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(id))))
 	answer, err := ask(ctx, listener.Addr().String(), tlsconfig.MTLSClientConfig(source, source, tlsconfig.AuthorizeID(id)))
 	if err != nil {
 		return err
@@ -313,22 +308,32 @@ func talk(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID)
 
 // serveUntilTold serves peers that have an identity, and follows bundles and certificates all the while.
 func serveUntilTold(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) error {
-	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(address))
+	source, listener, err := serveOnLoopback(ctx, address, id)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	defer listener.Close()
-	go serve(tls.NewListener(listener, tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(id))))
 	if err := say(map[string]any{"address": listener.Addr().String()}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+// serveOnLoopback serves peers with this identity on a free port, with a source that follows certificates and bundles.
+func serveOnLoopback(ctx context.Context, address workloadapi.ClientOption, id spiffeid.ID) (*workloadapi.X509Source, net.Listener, error) {
+	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(address))
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		source.Close()
+		return nil, nil, err
+	}
+	go serve(tls.NewListener(listener, tlsconfig.MTLSServerConfig(source, source, tlsconfig.AuthorizeID(id))))
+	return source, listener, nil
 }
 
 // serve answers each connection with what it said.

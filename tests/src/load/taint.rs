@@ -25,6 +25,7 @@ use super::report::{Figure, Value};
 use super::subject::Effort;
 use crate::admin::{draft, runtime};
 use crate::domain::{Domain, path_text};
+use crate::wait::until_within;
 
 /// SVIDs of each agent.
 const SVIDS: usize = 10;
@@ -40,6 +41,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// How often the steps are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How often the SVIDs are counted: an answer holds every authority.
+const COUNT_EVERY: Duration = Duration::from_millis(200);
 
 /// Measures it.
 pub(super) fn replacement(effort: Effort) -> Figure {
@@ -127,6 +131,7 @@ async fn start_agent(client: &UnixHttpClient, folder: &std::path::Path, number: 
     };
     let config = AgentConfig::new(raw, &Environment::default()).expect("a configuration");
     tokio::spawn(async move { agent::run::run(config, SystemClock::shared(), stop).await });
+    // A loop of its own: what a task runs has to be Send, and an async closure that borrows cannot promise it.
     let end = Instant::now() + LIMIT;
     while client.get::<NodeView>(&format!("/v1/admin/nodes/{}", name(number))).await.is_err() {
         assert!(Instant::now() < end, "agent {number} did not join");
@@ -136,15 +141,8 @@ async fn start_agent(client: &UnixHttpClient, folder: &std::path::Path, number: 
 
 /// Waits until every agent is connected and shows all of its entries.
 async fn until_shown(client: &UnixHttpClient, agents: usize) {
-    let end = Instant::now() + LIMIT;
-    loop {
-        let signed = signed(client).await;
-        if signed >= (agents * (SVIDS + 1)) as u64 {
-            return;
-        }
-        assert!(Instant::now() < end, "{signed} SVIDs were issued to {agents} agents");
-        sleep(Duration::from_millis(200)).await;
-    }
+    let all = (agents * (SVIDS + 1)) as u64;
+    until_within(LIMIT, COUNT_EVERY, "SVIDs for all agents", async || (signed(client).await >= all).then_some(())).await;
 }
 
 /// Returns how much the active issuing CA has signed.
@@ -173,8 +171,7 @@ async fn replace(client: &UnixHttpClient) -> Seen {
     };
     let begun: ReplacementView = client.post("/v1/admin/authorities/replace", &request).await.expect("a replacement");
     let (mut tainted, mut reissued) = (None, None);
-    let end = Instant::now() + LIMIT;
-    loop {
+    until_within(LIMIT, LOOK_EVERY, "the replacement", async || {
         let all: Page<ReplacementView> = client.get("/v1/admin/authorities/replacements").await.expect("the replacements");
         let view = all.items.into_iter().find(|view| view.id == begun.id).expect("the replacement");
         let is_done = |what| view.steps.iter().any(|step| step.what == what && step.state == StepState::Done);
@@ -183,9 +180,9 @@ async fn replace(client: &UnixHttpClient) -> Seen {
         reissued = reissued.or_else(|| is_done(StepKind::Reissue).then_some(now));
         if let (Some(tainted), Some(reissued), Some(_)) = (tainted, reissued, view.finished_at) {
             assert_eq!(view.outcome, None, "nobody is left behind");
-            return Seen { tainted, reissued };
+            return Some(Seen { tainted, reissued });
         }
-        assert!(now < end, "the replacement goes on: {:?}", view.steps);
-        sleep(LOOK_EVERY).await;
-    }
+        None
+    })
+    .await
 }

@@ -117,8 +117,12 @@ impl Prepared for PreparedCross {
         AuditEvent::Issued(self.record.clone())
     }
 
-    fn key(&self) -> (String, KeyPlace) {
-        (self.record.issuer.clone(), KeyPlace::Here)
+    fn key_place(&self) -> KeyPlace {
+        KeyPlace::Here
+    }
+
+    fn key_name(&self) -> String {
+        self.record.issuer.clone()
     }
 
     /// Signs it; the key ends with this call.
