@@ -27,11 +27,27 @@ pub(crate) struct Delivery {
     pub(crate) rotations: u64,
 }
 
+/// A call of one workload by one of another trust domain, over mutual TLS.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Called {
+    /// Who called.
+    pub(crate) caller: SpiffeId,
+    /// Who was called.
+    pub(crate) service: SpiffeId,
+    /// Whether each believed the other.
+    pub(crate) accepted: bool,
+    /// Who did not believe the other, and why.
+    pub(crate) refused_by: Option<SpiffeId>,
+    /// Why.
+    pub(crate) reason: Option<String>,
+}
+
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event<'a> {
-    Step { text: &'a str },
+    Called(&'a Called),
     Delivered(&'a Delivery),
+    Step { text: &'a str },
 }
 
 /// Where and how events are shown.
@@ -55,6 +71,13 @@ impl Show {
     pub(crate) fn step(&mut self, text: &str) {
         // The demonstration goes on when nobody reads any more: its exit code is the result.
         let _ = self.output.line(&Event::Step { text }, |_| text.to_owned());
+    }
+
+    /// One call between trust domains.
+    pub(crate) fn called(&mut self, called: &Called) {
+        let _ = self.output.line(&Event::Called(called), |_| called_line(called));
+        // The next table is drawn below this line, not over it.
+        self.drawn = 0;
     }
 
     /// One verified delivery.
@@ -96,6 +119,14 @@ impl Show {
         let _ = write!(out, "{text}");
         let _ = out.flush();
         self.drawn = text.lines().count();
+    }
+}
+
+fn called_line(called: &Called) -> String {
+    let Called { caller, service, .. } = called;
+    match (&called.refused_by, &called.reason) {
+        (Some(by), Some(reason)) => format!("refused: {caller} -> {service}, by {by}: {reason}"),
+        _ => format!("mutual TLS: {caller} -> {service}, each verified the other"),
     }
 }
 
