@@ -132,6 +132,7 @@ fn bundles_text(items: &[BundleView]) -> String {
 
 fn origin_word(origin: BundleOrigin) -> &'static str {
     match origin {
+        BundleOrigin::Federation => "federation",
         BundleOrigin::Manual => "manual",
         BundleOrigin::Own => "own",
     }
