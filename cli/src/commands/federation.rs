@@ -15,6 +15,7 @@ use trust_domains::wire::federation::{RelationshipDeleted, RelationshipView};
 
 use crate::admin::{AdminClient, ServerPlace, path_segment};
 use crate::args::Global;
+use crate::commands::bundle::change::word;
 use crate::commands::entry::wait::{WaitArgs, wait};
 use crate::failure::Failure;
 use crate::output::List;
@@ -124,13 +125,21 @@ async fn refresh(args: &PartnerArgs, global: &Global) -> Result<ExitCode, Failur
     let path = format!("{}/refresh", path(&args.partner));
     let view: RelationshipView = AdminClient::find(&args.place, global)?.post(&path, &()).await?;
     global.output().result(&view, text::relationship)?;
-    Ok(if view.fetching.last_error.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if view.fetching.last_error.is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 async fn delete(args: &DeleteArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.place, global)?;
-    let entries = if args.dissociate { FederatedEntries::Dissociate } else { FederatedEntries::Keep };
-    let path = format!("{}?entries={}", path(&args.partner), entries.as_str());
+    let entries = if args.dissociate {
+        FederatedEntries::Dissociate
+    } else {
+        FederatedEntries::Keep
+    };
+    let path = format!("{}?entries={}", path(&args.partner), word(entries));
     let deleted: RelationshipDeleted = client.delete(&path).await?;
     global.output().result(&deleted, text::deleted)?;
     wait(&client, &args.wait, deleted.revision, deleted.nodes, global).await

@@ -82,8 +82,11 @@ fn link(said: &str) -> Result<FederationLink, Failure> {
 
 fn differs(planned: &Accepted) -> Failure {
     let partner = &planned.relationship.trust_domain;
-    Failure::new(Code::FederationExists, format!("there is a relationship with {partner} that says something else"))
-        .with_hint("compare both above; to replace it, the same command with --replace")
+    Failure::new(
+        Code::FederationExists,
+        format!("there is a relationship with {partner} that says something else"),
+    )
+    .with_hint("compare both above; to replace it, the same command with --replace")
 }
 
 /// Asks whether to go on; where nobody can answer, `--yes` has to be the answer.

@@ -165,7 +165,8 @@ fn bootstrap(file: Option<&Path>) -> Result<Option<SetBundle>, Failure> {
     let Some(file) = file else { return Ok(None) };
     let document = read_text(file, MAX_BUNDLE_BYTES as u64)?;
     let format = written_as(&document).ok_or_else(|| {
-        usage(format!("{} is neither a SPIFFE bundle (JSON) nor PEM", file.display())).with_hint("give what the partner's issuer prints of its bundle in one of the two")
+        usage(format!("{} is neither a SPIFFE bundle (JSON) nor PEM", file.display()))
+            .with_hint("give what the partner's issuer prints of its bundle in one of the two")
     })?;
     Ok(Some(SetBundle { format, document }))
 }

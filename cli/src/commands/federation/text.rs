@@ -74,7 +74,14 @@ fn pairs(item: &RelationshipView) -> Vec<(&'static str, String)> {
         pairs.push(("last error", format!("{} ({})", error.detail, error.code)));
     }
     pairs.push(("sequence", or_dash(item.fetching.sequence.map(|sequence| sequence.to_string()))));
-    pairs.push(("bundle", if item.has_bundle { "held".to_owned() } else { "none: nothing of it is believed".to_owned() }));
+    pairs.push((
+        "bundle",
+        if item.has_bundle {
+            "held".to_owned()
+        } else {
+            "none: nothing of it is believed".to_owned()
+        },
+    ));
     pairs.push(("entries", entries(item)));
     pairs.push(("set up", format!("{} by {}", item.created_at, item.created_by)));
     pairs
@@ -167,7 +174,12 @@ fn indented(text: &str) -> String {
 /// What accepting a link came to.
 pub(super) fn accepted(accepted: &Accepted) -> String {
     let item = &accepted.relationship;
-    format!("{}: we believe the workloads of {}; {}", result_word(accepted.result), item.trust_domain, reach(item))
+    format!(
+        "{}: we believe the workloads of {}; {}",
+        result_word(accepted.result),
+        item.trust_domain,
+        reach(item)
+    )
 }
 
 /// What saving a relationship came to.

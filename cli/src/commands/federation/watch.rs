@@ -39,18 +39,19 @@ enum Line<'a> {
 /// Prints what there is, then each change, until it is interrupted.
 pub(super) async fn run(client: &AdminClient, output: Output) -> Result<(), Failure> {
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let (mut since, mut answered) = (NOTHING_SEEN, Instant::now());
+    let (mut since, mut answered) = (NOTHING_SEEN, None::<Instant>);
     loop {
+        let path = changes_path(since);
         let asked = tokio::select! {
-            asked = client.get::<FederationChanges>(&changes_path(since)) => asked,
+            asked = client.get::<FederationChanges>(&path) => asked,
             _ = &mut interrupted => return Ok(()),
         };
         match asked {
             Ok(changes) => {
                 print(&changes, output)?;
-                (since, answered) = (changes.since, Instant::now());
+                (since, answered) = (changes.since, Some(Instant::now()));
             }
-            Err(error) if error.code() == Code::CannotReach && answered.elapsed() < SERVER_BACK_WITHIN && since != NOTHING_SEEN => sleep(ASK_EVERY).await,
+            Err(error) if error.code() == Code::CannotReach && answered.is_some_and(|at| at.elapsed() < SERVER_BACK_WITHIN) => sleep(ASK_EVERY).await,
             Err(error) => return Err(error),
         }
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use super::directory::Directory;
+use crate::failure::Failure;
 use crate::output::{Format, Output, table};
 
 /// The identity as it was last delivered.
@@ -90,14 +91,20 @@ impl Show {
     }
 
     /// How to go on.
-    pub(crate) fn farewell(&self, directory: &Directory) {
+    pub(crate) fn farewell(&self, directory: &Directory) -> Result<(), Failure> {
         let dir = directory.root().display();
+        let partner = directory.partner()?;
+        let partner = partner
+            .mark()?
+            .map(|_| format!("\nthe partner:  eval \"$(troth quickstart --dir {} --env)\"", partner.root().display()));
         self.output.note(&format!(
             "\nall of it is in {dir}\n\
              to go on:    troth quickstart --rotations 0\n\
              in a shell:  eval \"$(troth quickstart --env)\", then for example: troth svid fetch x509\n\
-             to remove:   troth quickstart --remove"
+             to remove:   troth quickstart --remove{}",
+            partner.unwrap_or_default()
         ));
+        Ok(())
     }
 
     fn redraw(&mut self, delivery: &Delivery) {
