@@ -107,7 +107,7 @@ pub(crate) async fn run(command: FederationCommand, global: &Global) -> Result<E
 }
 
 /// Returns where the admin API has one relationship.
-fn path(partner: &TrustDomain) -> String {
+pub(crate) fn path(partner: &TrustDomain) -> String {
     format!("{RELATIONSHIPS}/{}", path_segment(partner.as_str()))
 }
 
