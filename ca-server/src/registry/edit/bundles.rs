@@ -166,7 +166,7 @@ impl Editor {
                 .view(|state| partners.iter().filter(|partner| state.partners.find(partner).is_none()).collect()),
         };
         awaited.into_iter().map(|partner| {
-            format!("there is no bundle of {partner} yet: its workloads are not trusted until there is one: troth federation accept LINK, or troth bundle set --trust-domain {partner} FILE")
+            format!("there is no bundle of {partner} yet: its workloads are not trusted until there is one: troth bundle set --trust-domain {partner} FILE")
         })
     }
 }
