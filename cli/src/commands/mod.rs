@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod entry;
 pub(crate) mod explain;
+pub(crate) mod federation;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod node;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cli: Cli, handed: HandedSockets) -> Result<ExitCode, Fai
         Command::Node(command) => node::run(command, &global).await?,
         Command::Authority(command) => return authority::run(command, &global).await,
         Command::Bundle(command) => return bundle::run(command, &global).await,
+        Command::Federation(command) => return federation::run(command, &global).await,
         Command::Svid(command) => return svid::run(command, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,
         Command::Audit(command) => audit::run(command, &global).await?,
