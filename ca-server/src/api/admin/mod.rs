@@ -6,6 +6,7 @@ mod backup;
 mod bundles;
 mod caller;
 mod entries;
+mod federation;
 mod mint;
 mod nodes;
 mod page;
@@ -25,6 +26,7 @@ use platform::telemetry::HealthHandle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
+use trust_domains::federation::{EndpointProfile, EndpointUrl};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::{TrustBundle, TrustDomain};
 
@@ -32,6 +34,7 @@ use super::admission::{Gate, admit};
 use crate::attestation::JoinTokens;
 use crate::authority::Authorities;
 use crate::decisions::DecisionLog;
+use crate::federation::Federation;
 use crate::issuance::Issuance;
 use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
@@ -51,6 +54,10 @@ pub struct AdminApi {
     pub registry: Arc<Registry>,
     /// Changes them.
     pub editor: Arc<Editor>,
+    /// Relationships with partners.
+    pub federation: Arc<Federation>,
+    /// Where partners fetch our bundle, if they can.
+    pub own_endpoint: Option<(EndpointUrl, EndpointProfile)>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
     /// The authorities.
@@ -129,6 +136,15 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
+        .route("/v1/admin/federation", get(federation::list).post(federation::create))
+        .route(
+            "/v1/admin/federation/{trust_domain}",
+            get(federation::show).put(federation::update).delete(federation::delete),
+        )
+        .route("/v1/admin/federation/{trust_domain}/refresh", post(federation::refresh))
+        .route("/v1/admin/federation-invite", get(federation::invite))
+        .route("/v1/admin/federation-accept", post(federation::accept))
+        .route("/v1/admin/federation-changes", get(federation::changes))
         .route("/v1/admin/authorities", get(authorities::list))
         .route("/v1/admin/authorities/prepare", post(authorities::prepare))
         .route("/v1/admin/authorities/replace", post(authorities::replace))
