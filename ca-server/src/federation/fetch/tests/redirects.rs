@@ -11,7 +11,7 @@ use super::world::{World, target, web};
 const ID: &str = "spiffe://a.test/troth/server";
 
 #[tokio::test]
-#[covers("FED-16", "FED-18", "T15")]
+#[covers("FED-16", "FED-18")]
 async fn each_fetch_starts_at_the_configured_url_and_follows_every_kind_of_redirect() {
     let world = World::new();
     let mut last = Endpoint::start(&world.ca.host(&["localhost"]), |_| ok("the bundle")).await;
@@ -55,7 +55,7 @@ async fn five_redirects_are_followed_and_no_sixth() {
 }
 
 #[tokio::test]
-#[covers("FED-12", "FED-16", "T15")]
+#[covers("FED-12", "FED-16")]
 async fn a_redirect_to_http_to_user_information_or_to_nowhere_is_refused() {
     let world = World::new();
     let mut other = Endpoint::start(&world.ca.host(&["localhost"]), |_| ok("a bundle")).await;

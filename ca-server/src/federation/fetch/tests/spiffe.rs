@@ -45,7 +45,7 @@ async fn an_endpoint_that_proves_the_configured_id_is_believed_whatever_its_host
 }
 
 #[tokio::test]
-#[covers("FED-24", "FED-06", "T15")]
+#[covers("FED-24", "FED-06")]
 async fn another_id_another_domain_and_another_domains_root_are_not_believed() {
     let (world, ca, other) = (World::new(), Ca::of("a.test"), Ca::of("b.test"));
     let impostors = [
