@@ -140,10 +140,8 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
         .route("/v1/admin/federation", get(federation::list).post(federation::create))
-        .route(
-            "/v1/admin/federation/{trust_domain}",
-            get(federation::show).put(federation::update).delete(federation::delete),
-        )
+        .route("/v1/admin/federation/{trust_domain}", get(federation::show).put(federation::update))
+        .route("/v1/admin/federation/{trust_domain}", delete(federation::delete))
         .route("/v1/admin/federation/{trust_domain}/refresh", post(federation::refresh))
         .route("/v1/admin/federation-invite", get(federation::invite))
         .route("/v1/admin/federation-accept", post(federation::accept))
