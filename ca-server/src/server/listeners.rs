@@ -20,6 +20,7 @@ use crate::api::node::{self, NodeApi};
 use crate::api::openapi;
 use crate::api::public::{self, PublicApi};
 use crate::config::{BundleEndpoint, ServerConfig};
+use crate::federation::Federation;
 use crate::limits::{ADMIN_CONNECTIONS, NODE_CONNECTIONS};
 
 /// The mode of the admin socket.
@@ -78,7 +79,7 @@ impl Listeners {
     }
 
     /// Serves all until shutdown.
-    pub(super) fn serve(mut self, rooms: &Rooms, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
+    pub(super) fn serve(mut self, rooms: &Rooms, federation: Arc<Federation>, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
         if let Some(bundle) = self.bundle.take() {
             serve_bundle(bundle, rooms, context, config)?;
         }
@@ -120,6 +121,8 @@ impl Listeners {
             store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
+            federation,
+            own_endpoint: None,
             tokens: Arc::clone(&rooms.tokens),
             authorities: Arc::clone(&rooms.authorities),
             revocations: rooms.revocations.clone(),
