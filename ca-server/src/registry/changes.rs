@@ -27,6 +27,7 @@ enum Subject {
 #[derive(Debug)]
 pub struct ChangeLog {
     complete_after: u64,
+    partners_changed_at: u64,
     changes: VecDeque<RecentChange>,
     bound: usize,
 }
@@ -37,6 +38,7 @@ impl ChangeLog {
     pub fn starting_at(counter: u64, bound: usize) -> Self {
         Self {
             complete_after: counter,
+            partners_changed_at: counter,
             changes: VecDeque::new(),
             bound,
         }
@@ -49,7 +51,14 @@ impl ChangeLog {
 
     /// Notes a change of a partner's bundle.
     pub fn note_partner(&mut self, counter: u64, partner: TrustDomain) {
+        self.partners_changed_at = counter;
         self.push(counter, Subject::Partner(partner));
+    }
+
+    /// Returns the newest commit that changed the bundle of a partner; the one with which the log began where none did since.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.partners_changed_at
     }
 
     fn push(&mut self, counter: u64, subject: Subject) {
