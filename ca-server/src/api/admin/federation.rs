@@ -80,8 +80,12 @@ pub(super) async fn refresh(State(api): Api, Operator(cause): Operator, ApiPath(
 
 pub(super) async fn invite(State(api): Api) -> Result<ApiJson<Invite>, ApiError> {
     let roots = api.authorities.join_roots().iter().map(|der| RootHash::of_der(der)).collect();
-    let endpoint = api.own_endpoint.as_ref().map(|(url, profile)| (url, profile));
-    Ok(ApiJson(api.federation.invite(endpoint, roots)?))
+    let endpoint = api.own_endpoint.as_ref().map(|own| (&own.url, &own.profile));
+    let mut invite = api.federation.invite(endpoint, roots)?;
+    // The link is handed out all the same: the certificate may be put right before anybody accepts it.
+    let doubt = api.own_endpoint.as_ref().and_then(|own| own.doubt());
+    invite.warnings.extend(doubt.map(|doubt| doubt.to_string()));
+    Ok(ApiJson(invite))
 }
 
 pub(super) async fn accept(State(api): Api, Operator(cause): Operator, ApiJson(request): ApiJson<AcceptLink>) -> Result<ApiJson<Accepted>, ApiError> {

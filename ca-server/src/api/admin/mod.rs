@@ -26,7 +26,6 @@ use platform::telemetry::HealthHandle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
-use trust_domains::federation::{EndpointProfile, EndpointUrl};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::{TrustBundle, TrustDomain};
 
@@ -42,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
 use crate::rekey::Rekeying;
 use crate::revocation::Revocations;
+use crate::server::OwnEndpoint;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -56,8 +56,6 @@ pub struct AdminApi {
     pub editor: Arc<Editor>,
     /// Relationships with partners.
     pub federation: Arc<Federation>,
-    /// Where partners fetch our bundle, if they can.
-    pub own_endpoint: Option<(EndpointUrl, EndpointProfile)>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
     /// The authorities.
@@ -80,6 +78,8 @@ pub struct AdminApi {
     pub health: HealthHandle,
     /// The address that join links name.
     pub advertised: Advertised,
+    /// What partners need to know of the bundle endpoint, if it is served.
+    pub own_endpoint: Option<Arc<OwnEndpoint>>,
     /// The clock.
     pub clock: SharedClock,
     /// Ends waits and streams.
