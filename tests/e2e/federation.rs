@@ -1,5 +1,6 @@
 //! Two trust domains that trust each other by hand, and workloads of one that call those of the other.
 
+mod hostile;
 mod impostor;
 
 use std::path::{Path, PathBuf};
