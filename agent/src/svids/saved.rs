@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use trust_domains::crl::CrlSet;
 use trust_domains::problem::with_causes;
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{Revision, TrustBundle};
+use trust_domains::{Revision, TrustBundle, TrustDomain};
 
 use self::form::write;
 pub(crate) use self::form::{Restored, load};
@@ -31,6 +32,7 @@ pub(super) struct Kept {
     bundle: Arc<TrustBundle>,
     /// Nothing while it is not known: what was taken up is an older version's.
     federated: Option<Vec<Arc<TrustBundle>>>,
+    federated_crls: Vec<(TrustDomain, CrlSet)>,
     lists: KeptLists,
     entries: Vec<Arc<NodeEntry>>,
     svids: Vec<Held>,
@@ -52,6 +54,7 @@ impl State {
             revision,
             bundle,
             federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
+            federated_crls: self.partner_lists.worth_keeping(),
             lists: self.lists.worth_keeping(),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),
             svids: svids.collect(),

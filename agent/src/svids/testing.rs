@@ -114,6 +114,7 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         removed: Removed::Others,
         bundle: Some(bundle()),
         federated: Some(Vec::new()),
+        federated_crls: Vec::new(),
         tainted: Some(Vec::new()),
         crls: Some(CrlSet::default()),
     }
@@ -128,6 +129,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         removed: Removed::These(removed),
         bundle: None,
         federated: None,
+        federated_crls: Vec::new(),
         tainted: None,
         crls: None,
     }

@@ -4,11 +4,11 @@ use trust_domains::bundle::TrustBundle;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
-use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
-use crate::svids::{Removed, Update};
+use crate::svids::{Removed, Update, partner_lists};
 
 /// The most entries of one node that are held: at a kilobyte each, 200 MB.
 pub(crate) const MOST_ENTRIES: usize = 200_000;
@@ -75,6 +75,7 @@ pub(crate) enum SyncFault {
 struct Trust {
     bundle: Option<SpiffeBundle>,
     federated: Vec<TrustBundle>,
+    federated_crls: Vec<PartnerCrls>,
     tainted: Vec<AuthorityId>,
     crls: Option<CrlsWhole>,
 }
@@ -108,6 +109,7 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                federated_crls,
                 tainted,
                 crls,
                 last,
@@ -116,6 +118,7 @@ impl Assembly {
                 let trust = Trust {
                     bundle,
                     federated,
+                    federated_crls,
                     tainted,
                     crls,
                 };
@@ -127,6 +130,7 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                federated_crls,
                 tainted,
                 crls,
             } => {
@@ -139,6 +143,7 @@ impl Assembly {
                     removed: Removed::These(removed),
                     bundle,
                     federated,
+                    federated_crls: partner_lists::read(&federated_crls),
                     tainted,
                     crls: crls.map(|change| self.changed(&change)).transpose()?,
                 }))
@@ -151,6 +156,7 @@ impl Assembly {
                     removed: Removed::These(Vec::new()),
                     bundle: None,
                     federated: None,
+                    federated_crls: Vec::new(),
                     tainted: None,
                     crls: None,
                 }))
@@ -188,6 +194,7 @@ impl Assembly {
             removed: Removed::Others,
             bundle: Some(bundle),
             federated: Some(trust.federated),
+            federated_crls: partner_lists::read(&trust.federated_crls),
             tainted: Some(trust.tainted),
             crls: Some(self.lists.clone()),
         }))
@@ -254,6 +261,7 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last,
@@ -267,6 +275,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
             tainted: None,
             crls: None,
         }
@@ -312,6 +321,7 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -325,6 +335,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -340,6 +351,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            federated_crls: Vec::new(),
             tainted: None,
             crls: None,
         };
@@ -354,6 +366,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            federated_crls: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use trust_domains::bundle::PartnerBundle;
 use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
 
+use super::partner_crls::{GivenCrls, HeldCrls, PartnerCrlsIndex};
+
 /// A partner's bundle with the commit that last changed it.
 #[derive(Debug, Clone)]
 pub struct HeldBundle {
@@ -21,11 +23,21 @@ pub struct HeldBundle {
     pub modified: u64,
 }
 
+/// What a node is given of its partners: bundles, each trust domain once, in order, and the lists that go with some of them.
+#[derive(Debug, Clone, Default)]
+pub struct Federated {
+    /// The bundles.
+    pub bundles: Vec<SpiffeBundle>,
+    /// The revocation lists.
+    pub crls: Vec<GivenCrls>,
+}
+
 /// Every partner's bundle, and how many entries of which node federate with which partner.
 #[derive(Debug, Default)]
 pub struct PartnerIndex {
     bundles: BTreeMap<TrustDomain, HeldBundle>,
     octets: usize,
+    crls: PartnerCrlsIndex,
     needs: HashMap<SpiffeId, BTreeMap<TrustDomain, usize>>,
     needed_by: HashMap<TrustDomain, HashMap<SpiffeId, usize>>,
 }
@@ -33,17 +45,40 @@ pub struct PartnerIndex {
 impl PartnerIndex {
     /// Puts a bundle in the place of the one of the same trust domain.
     pub(super) fn insert(&mut self, held: HeldBundle) {
-        let name = held.partner.trust_domain().clone();
-        self.remove(&name);
+        let (name, modified) = (held.partner.trust_domain().clone(), held.modified);
         self.octets += held.octets;
-        self.bundles.insert(name, held);
+        if let Some(before) = self.bundles.insert(name.clone(), held) {
+            self.octets -= before.octets;
+        }
+        self.look_at_crls(&name, modified);
     }
 
-    /// Takes a bundle out.
-    pub(super) fn remove(&mut self, partner: &TrustDomain) {
+    /// Takes a bundle out with a commit.
+    pub(super) fn remove(&mut self, partner: &TrustDomain, counter: u64) {
         if let Some(held) = self.bundles.remove(partner) {
             self.octets -= held.octets;
         }
+        self.look_at_crls(partner, counter);
+    }
+
+    /// Puts the revocation lists of a partner in the place of those before; nothing takes them out.
+    pub(super) fn put_crls(&mut self, partner: &TrustDomain, now: Option<HeldCrls>, counter: u64) {
+        match now {
+            Some(held) => self.crls.insert(partner, held),
+            None => drop(self.crls.remove(partner)),
+        }
+        self.look_at_crls(partner, counter);
+    }
+
+    fn look_at_crls(&mut self, partner: &TrustDomain, counter: u64) {
+        let bundle = self.bundles.get(partner).map(|held| held.partner.bundle());
+        self.crls.look_again(partner, bundle, counter);
+    }
+
+    /// Returns the revocation lists of partners.
+    #[must_use]
+    pub fn crls(&self) -> &PartnerCrlsIndex {
+        &self.crls
     }
 
     /// Takes note of an entry that was and of what it is now. Returns the parents whose nodes are to be given other bundles than before.
@@ -109,15 +144,15 @@ impl PartnerIndex {
         self.octets
     }
 
-    /// Returns the bundles of the partners that at least one of the entries under these parents federates with, each once, in order.
+    /// Returns the bundles of the partners that at least one of the entries under these parents federates with, and their revocation lists.
     #[must_use]
-    pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Vec<SpiffeBundle> {
+    pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Federated {
         let needs: BTreeSet<_> = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys).collect();
-        needs
-            .into_iter()
-            .filter_map(|partner| self.bundles.get(partner))
-            .map(|held| held.partner.document().clone())
-            .collect()
+        let held: Vec<_> = needs.into_iter().filter_map(|partner| self.bundles.get_key_value(partner)).collect();
+        Federated {
+            bundles: held.iter().map(|(_, held)| held.partner.document().clone()).collect(),
+            crls: held.iter().filter_map(|(partner, _)| self.crls.given_of(partner)).collect(),
+        }
     }
 
     /// Returns whether an entry under the parent federates with the partner.
@@ -209,7 +244,7 @@ mod tests {
             let mut entries: BTreeMap<u8, RegistrationEntry> = BTreeMap::new();
             let mut bundles: BTreeMap<u8, usize> = BTreeMap::new();
             let given = |index: &PartnerIndex, on: u8| -> Vec<TrustDomain> {
-                index.given_to(std::iter::once(&node(on))).iter().map(|bundle| bundle.trust_domain().clone()).collect()
+                index.given_to(std::iter::once(&node(on))).bundles.iter().map(|bundle| bundle.trust_domain().clone()).collect()
             };
             for act in acts {
                 let before: Vec<_> = (0..3).map(|on| given(&index, on)).collect();
@@ -230,7 +265,7 @@ mod tests {
                                 bundles.insert(number, octets);
                             }
                             None => {
-                                index.remove(&partner(number));
+                                index.remove(&partner(number), 1);
                                 bundles.remove(&number);
                             }
                         }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use trust_domains::revocation::RevocationRule;
-use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
+use trust_domains::{RegistrationEntry, SpiffeId, TrustDomain};
 
 use super::aliases::AliasIndex;
 use super::changes::{ChangeLog, RECENT_CHANGES};
 use super::crls::PublishedCrls;
 use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
-use super::partners::PartnerIndex;
+use super::partners::{Federated, PartnerIndex};
 use crate::store::RecordName;
 
 /// A join token's sealed record with the commit that last changed it.
@@ -86,9 +86,9 @@ impl State {
         entry.parent_id() == node || self.aliases.has(node, entry.parent_id())
     }
 
-    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    /// Returns what a node is given of partners: of those that at least one of its entries federates with, and no others.
     #[must_use]
-    pub fn bundles_of(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+    pub fn federated_of(&self, node: &SpiffeId) -> Federated {
         self.partners.given_to(self.aliases.parents_of(node))
     }
 
