@@ -81,6 +81,7 @@ fn sync_delta(criterion: &mut Criterion) {
                 bundle: None,
                 federated: None,
                 federated_crls: Vec::new(),
+                given_to_all: Vec::new(),
                 tainted: None,
                 crls: None,
             };

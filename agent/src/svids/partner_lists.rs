@@ -13,7 +13,7 @@ use trust_domains::wire::crls::PartnerCrls;
 use trust_domains::{EntryId, Timestamp, TrustBundle, TrustDomain};
 
 use super::lists::RevocationLists;
-use super::partners::PartnerBundles;
+use super::partners::{Federated, PartnerBundles, PartnersChanged};
 use super::state::State;
 
 /// The lists of each partner that has any.
@@ -118,9 +118,12 @@ pub(crate) fn read(told: &[PartnerCrls]) -> Vec<(TrustDomain, CrlSet)> {
 
 impl State {
     /// Puts the bundles and the lists of partners in place. Only views of entries that federate with a partner of which one of both changed are told.
-    pub(super) fn replace_partners(&mut self, bundles: Option<Vec<TrustBundle>>, mut lists: Vec<(TrustDomain, CrlSet)>, are_all: bool, now: Reading) {
-        let mut changed = bundles.map(|bundles| self.partners.replace(bundles)).unwrap_or_default();
-        if !changed.is_empty() {
+    pub(super) fn replace_partners(&mut self, federated: Option<Federated>, mut lists: Vec<(TrustDomain, CrlSet)>, are_all: bool, now: Reading) {
+        let PartnersChanged {
+            bundles: mut changed,
+            everyone,
+        } = federated.map(|federated| self.partners.replace(federated)).unwrap_or_default();
+        if !changed.is_empty() || everyone {
             self.trust_sender.send_replace(());
         }
         if are_all {
@@ -130,18 +133,20 @@ impl State {
         }
         let lists_changed = self.partner_lists.replace(lists, &self.partners, &changed, now.wall);
         changed.extend(lists_changed);
-        self.mark_federating(&changed);
+        self.mark_federating(&changed, everyone);
     }
 
     /// Withdraws lists of partners that have ended. Returns whether there were any.
     pub(super) fn end_partner_lists(&mut self, now: Reading) -> bool {
         let ended = self.partner_lists.end(now.wall);
-        self.mark_federating(&ended);
+        self.mark_federating(&ended, false);
         !ended.is_empty()
     }
 
-    fn mark_federating(&mut self, partners: &BTreeSet<TrustDomain>) {
-        if partners.is_empty() {
+    /// Marks the views of entries that federate with one of these partners, or all.
+    fn mark_federating(&mut self, partners: &BTreeSet<TrustDomain>, everyone: bool) {
+        let everyone = everyone || partners.iter().any(|partner| self.partners.given_to_all().contains(partner));
+        if partners.is_empty() && !everyone {
             return;
         }
         let federates = |id: &EntryId| {
@@ -149,7 +154,7 @@ impl State {
             slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| partners.contains(partner)))
         };
         for view in self.views.values_mut() {
-            view.dirty |= view.entries.iter().any(|(_, id)| federates(id));
+            view.dirty |= view.entries.iter().any(|(_, id)| everyone || federates(id));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod form;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Kept {
     /// Nothing while it is not known: what was taken up is an older version's.
     federated: Option<Vec<Arc<TrustBundle>>>,
     federated_crls: Vec<(TrustDomain, CrlSet)>,
+    /// The partners that every entry has.
+    given_to_all: BTreeSet<TrustDomain>,
     lists: KeptLists,
     entries: Vec<Arc<NodeEntry>>,
     svids: Vec<Held>,
@@ -55,6 +58,7 @@ impl State {
             bundle,
             federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
             federated_crls: self.partner_lists.worth_keeping(),
+            given_to_all: self.partners.given_to_all().clone(),
             lists: self.lists.worth_keeping(),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),
             svids: svids.collect(),

@@ -19,7 +19,7 @@ use trust_domains::{EntryId, Revision, TrustBundle, TrustDomain};
 use super::index::SelectorIndex;
 use super::lists::{Lists, Presented};
 use super::partner_lists::PartnerLists;
-use super::partners::PartnerBundles;
+use super::partners::{Federated, PartnerBundles};
 use super::recency::Recency;
 use super::settlement::{Matter, Settlement};
 use super::slot::{Held, Slot, differs};
@@ -44,10 +44,10 @@ pub(crate) struct Update {
     pub(crate) removed: Removed,
     /// The bundle, if it changed.
     pub(crate) bundle: Option<TrustBundle>,
-    /// All bundles of partners, if one of them changed.
-    pub(crate) federated: Option<Vec<TrustBundle>>,
     /// The revocation lists of partners: those that changed, and in a snapshot all. An empty set withdraws them.
     pub(crate) federated_crls: Vec<(TrustDomain, CrlSet)>,
+    /// All bundles of partners, if one of them changed, or who has them.
+    pub(crate) federated: Option<Federated>,
     /// All authorities whose credentials are to be replaced, if the list changed.
     pub(crate) tainted: Option<Vec<AuthorityId>>,
     /// All revocation lists that the server delivers, if one of them changed.

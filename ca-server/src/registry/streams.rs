@@ -9,7 +9,8 @@ use trust_domains::{EntryId, Revision, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
 use super::feed::FeedEvent;
-use super::{Federated, OpenStream, Registry, State};
+use super::partners::Federated;
+use super::{OpenStream, Registry, State};
 use crate::attestation::{NodeRefused, identity};
 
 /// What a stream is told first.
@@ -54,7 +55,9 @@ impl Registry {
         let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
             Some((counter, changes)) => {
                 // An entry that changed may have been the first or the last that asks for a bundle.
-                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
+                let others = !changes.is_empty()
+                    || state.recent.everyones_partners_since(counter)
+                    || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
                 let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,

@@ -186,6 +186,9 @@ pub enum SyncMessage {
         /// In the last part: the revocation lists of those partners whose lists are delivered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         federated_crls: Vec<PartnerCrls>,
+        /// In the last part: those of these partners with which every entry federates, whatever it names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given_to_all: Vec<TrustDomain>,
         /// In the last part: the issuing CAs and token keys whose credentials are to be replaced now.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tainted: Vec<AuthorityId>,
@@ -214,6 +217,9 @@ pub enum SyncMessage {
         /// The revocation lists of partners whose lists changed, whole. Those of the others stay as long as their bundles do.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         federated_crls: Vec<PartnerCrls>,
+        /// With `federated`: those of these partners with which every entry federates, whatever it names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given_to_all: Vec<TrustDomain>,
         /// When it changed, and at each resumption: all issuing CAs and token keys whose credentials are to be replaced now, each by
         /// its key identifier (the AKI of a leaf, the `kid` of a token). The commit is acknowledged when nothing that one of them signed is shown any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]

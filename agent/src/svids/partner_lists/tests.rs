@@ -26,7 +26,7 @@ impl World {
             ..entry("web", 1)
         };
         cache.apply(Update {
-            federated: Some(vec![bundle.clone()]),
+            federated: Some(vec![bundle.clone()].into()),
             ..snapshot(1, vec![federating])
         });
         issue_all(&cache, clock.now());
@@ -37,7 +37,7 @@ impl World {
         self.counter += 1;
         let lists: Vec<PartnerCrls> = lists.iter().map(|(partner, set)| wire(partner, set.whole())).collect();
         self.cache.apply(Update {
-            federated: bundles.map(|bundles| bundles.iter().map(|&bundle| bundle.clone()).collect()),
+            federated: bundles.map(|bundles| bundles.iter().map(|&bundle| bundle.clone()).collect::<Vec<_>>().into()),
             federated_crls: read(&lists),
             ..delta(self.counter, Vec::new(), &[])
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
-use trust_domains::{EntryId, Revision, SpiffeBundle};
+use trust_domains::{EntryId, Revision, SpiffeBundle, TrustDomain};
 
 use crate::limits::ENTRIES_PER_MESSAGE;
 use crate::registry::{HeldEntry, Registry};
@@ -15,6 +15,8 @@ use crate::registry::{HeldEntry, Registry};
 pub(super) struct ToldFederated {
     /// All bundles.
     pub(super) bundles: Vec<SpiffeBundle>,
+    /// Those of these partners that every entry has.
+    pub(super) to_all: Vec<TrustDomain>,
     /// The revocation lists that it was not told yet; none for a partner whose lists are not given any more.
     pub(super) crls: Vec<PartnerCrls>,
 }
@@ -51,6 +53,7 @@ pub(super) fn snapshot<'a>(registry: &'a Registry, revision: Revision, entries: 
             bundle: if last { bundle.take() } else { None },
             federated: if last { std::mem::take(&mut federated.bundles) } else { Vec::new() },
             federated_crls: if last { std::mem::take(&mut federated.crls) } else { Vec::new() },
+            given_to_all: if last { std::mem::take(&mut federated.to_all) } else { Vec::new() },
             tainted: if last { std::mem::take(&mut tainted) } else { Vec::new() },
             crls: if last { crls.take() } else { None },
             last,
@@ -83,12 +86,11 @@ pub(super) fn delta<'a>(
     let mut changes = changes.into_iter();
     let Trust {
         mut own,
-        federated,
+        mut federated,
         mut tainted,
         mut crls,
     } = trust;
     let mut newest_crls = crls.pop();
-    let (mut bundles, mut bundle_crls) = federated.map_or((None, Vec::new()), |told| (Some(told.bundles), told.crls));
     let earlier = crls.into_iter().map(move |change| SyncMessage::Delta {
         revision: shown_before,
         upserted: Vec::new(),
@@ -96,6 +98,7 @@ pub(super) fn delta<'a>(
         bundle: None,
         federated: None,
         federated_crls: Vec::new(),
+        given_to_all: Vec::new(),
         tainted: None,
         crls: Some(change),
     });
@@ -108,13 +111,18 @@ pub(super) fn delta<'a>(
             }
         }
         let last = part == parts;
+        let (federated, given_to_all, federated_crls) = match federated.take_if(|_| last) {
+            Some(told) => (Some(told.bundles), told.to_all, told.crls),
+            None => (None, Vec::new(), Vec::new()),
+        };
         SyncMessage::Delta {
             revision: if last { revision } else { shown_before },
             upserted,
             removed,
             bundle: if last { own.take() } else { None },
-            federated: if last { bundles.take() } else { None },
-            federated_crls: if last { std::mem::take(&mut bundle_crls) } else { Vec::new() },
+            federated,
+            federated_crls,
+            given_to_all,
             tainted: if last { tainted.take() } else { None },
             crls: if last { newest_crls.take() } else { None },
         }

@@ -310,6 +310,7 @@ impl Teller {
         ToldFederated {
             crls,
             bundles: federated.bundles,
+            to_all: federated.to_all,
         }
     }
 
