@@ -8,6 +8,7 @@ use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::entry::DnsName;
+use trust_domains::federation::{EndpointUrl, ProfileName};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
@@ -72,8 +73,17 @@ pub struct RawServerConfig {
     pub jwt_issuer: Option<String>,
     /// The names of claims that entries may have beside those of the standard. Default: none.
     pub jwt_claims: Option<Vec<String>>,
-    /// The bundle endpoint's address, as `0.0.0.0:8444`. Default: none. It needs `bundle_cert` and `bundle_key`.
+    /// The bundle endpoint's address, as `0.0.0.0:8444`. Default: none, and the bundle is not served to those outside.
     pub bundle_listen: Option<String>,
+    /// How the bundle endpoint proves itself to those who name no host, or one that `bundle_cert` does not name: `https_spiffe`, with the server's own SVID, or
+    /// `https_web`, with `bundle_cert`. Default: `https_web` where there are certificate files, else `https_spiffe`. For both profiles at once: certificate
+    /// files, `https_spiffe`, and two host names, of which the certificate has one.
+    pub bundle_profile: Option<String>,
+    /// What partners call the bundle endpoint, as `https://bundle.example.org:8444/`. Default: the host of join links and the endpoint's port. The bundle is
+    /// served at its path too.
+    pub bundle_url: Option<String>,
+    /// Whether to serve no Bundle Map at `/bundle-map`, which tells everybody whose bundles this server holds. Default: `false`.
+    pub no_bundle_map: Option<bool>,
     /// The file with the certificate chain of the bundle endpoint, in PEM, leaf first. It is read again when it changes.
     pub bundle_cert: Option<String>,
     /// The file with the private key of that certificate, in PEM.
@@ -137,6 +147,9 @@ impl RawServerConfig {
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
         KnownKey::text::<Listen>("bundle_listen"),
+        KnownKey::text::<ProfileName>("bundle_profile"),
+        KnownKey::text::<EndpointUrl>("bundle_url"),
+        KnownKey::new("no_bundle_map", KeyValue::Bool),
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
         KnownKey::text::<PathBuf>("upstream_cert"),
@@ -191,6 +204,9 @@ impl RawServerConfig {
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),
             bundle_listen: self.bundle_listen.or(under.bundle_listen),
+            bundle_profile: self.bundle_profile.or(under.bundle_profile),
+            bundle_url: self.bundle_url.or(under.bundle_url),
+            no_bundle_map: self.no_bundle_map.or(under.no_bundle_map),
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
             upstream_cert: self.upstream_cert.or(under.upstream_cert),

@@ -118,6 +118,12 @@ impl State {
         }
     }
 
+    /// Returns the newest commit that changed the bundle of a partner, as far back as this process knows: while it stays, so do all of them.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.recent.partners_changed_at()
+    }
+
     /// Returns the counter of the commit.
     #[must_use]
     pub const fn counter(&self) -> u64 {

@@ -10,6 +10,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use bundle_endpoint::{EndpointDoubt, OwnEndpoint};
 pub use error::RunError;
 
 use std::net::SocketAddr;

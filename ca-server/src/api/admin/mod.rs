@@ -39,6 +39,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
 use crate::rekey::Rekeying;
 use crate::revocation::Revocations;
+use crate::server::OwnEndpoint;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -73,6 +74,8 @@ pub struct AdminApi {
     pub health: HealthHandle,
     /// The address that join links name.
     pub advertised: Advertised,
+    /// What partners need to know of the bundle endpoint, if it is served.
+    pub own_endpoint: Option<Arc<OwnEndpoint>>,
     /// The clock.
     pub clock: SharedClock,
     /// Ends waits and streams.
