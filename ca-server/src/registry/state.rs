@@ -13,6 +13,7 @@ use super::crls::PublishedCrls;
 use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
 use super::partners::{Federated, PartnerIndex};
+use super::relationships::RelationshipIndex;
 use crate::store::RecordName;
 
 /// A join token's sealed record with the commit that last changed it.
@@ -46,6 +47,8 @@ pub struct State {
     pub nodes: NodeIndex,
     /// The bundles of partners, and who needs them.
     pub partners: PartnerIndex,
+    /// The relationships with partners.
+    pub relationships: RelationshipIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
     /// The rules of revocation by their ids.
@@ -63,6 +66,7 @@ impl State {
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
+            relationships: RelationshipIndex::default(),
             tokens: BTreeMap::new(),
             rules: BTreeMap::new(),
             crls: PublishedCrls::default(),
