@@ -8,6 +8,7 @@ pub mod clock;
 pub mod crl;
 pub mod duration;
 pub mod entry;
+pub mod federation;
 pub mod join_link;
 pub mod jwk;
 pub mod jws;

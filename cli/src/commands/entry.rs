@@ -3,6 +3,7 @@
 mod apply;
 mod create;
 mod file;
+mod partners;
 mod text;
 pub(crate) mod wait;
 

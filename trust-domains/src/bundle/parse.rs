@@ -136,7 +136,7 @@ impl Coded for ParseBundleError {
 
 /// The members that we read; others are none of our business (BUN-02).
 #[derive(Default)]
-pub(super) struct RawDocument {
+pub(crate) struct RawDocument {
     spiffe_sequence: Option<Value>,
     spiffe_refresh_hint: Option<Value>,
     keys: Option<Vec<Value>>,
@@ -203,7 +203,7 @@ impl ParsedBundle {
         Self::of_document(trust_domain, RawDocument::read(document)?)
     }
 
-    pub(super) fn of_document(trust_domain: &TrustDomain, document: RawDocument) -> Result<Self, ParseBundleError> {
+    pub(crate) fn of_document(trust_domain: &TrustDomain, document: RawDocument) -> Result<Self, ParseBundleError> {
         let keys = document.keys.ok_or(ParseBundleError::KeysMissing)?;
         if keys.len() > MAX_BUNDLE_KEYS {
             return Err(ParseBundleError::TooManyKeys {
