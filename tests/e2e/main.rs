@@ -34,6 +34,7 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
+mod systemd;
 mod upstream;
 mod wit_svids;
 mod written_credentials;

@@ -25,6 +25,7 @@ pub use subscription::Subscription;
 pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
 
 pub(crate) use issuing::Issuing;
+pub(crate) use partners::Federated;
 pub(crate) use recency::Recency;
 pub(crate) use saved::{Saver, load};
 pub(crate) use state::{Removed, Update};

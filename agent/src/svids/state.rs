@@ -18,7 +18,7 @@ use trust_domains::{EntryId, Revision, TrustBundle};
 
 use super::index::SelectorIndex;
 use super::lists::{Lists, Presented};
-use super::partners::PartnerBundles;
+use super::partners::{Federated, PartnerBundles};
 use super::recency::Recency;
 use super::settlement::{Matter, Settlement};
 use super::slot::{Held, Slot, differs};
@@ -43,8 +43,8 @@ pub(crate) struct Update {
     pub(crate) removed: Removed,
     /// The bundle, if it changed.
     pub(crate) bundle: Option<TrustBundle>,
-    /// All bundles of partners, if one of them changed.
-    pub(crate) federated: Option<Vec<TrustBundle>>,
+    /// All bundles of partners, if one of them changed, or who has them.
+    pub(crate) federated: Option<Federated>,
     /// All authorities whose credentials are to be replaced, if the list changed.
     pub(crate) tainted: Option<Vec<AuthorityId>>,
     /// All revocation lists that the server delivers, if one of them changed.
@@ -403,18 +403,18 @@ impl State {
     }
 
     /// Puts all bundles of partners in place. Only views of entries that federate with a partner whose bundle changed are told.
-    fn replace_partners(&mut self, bundles: Vec<TrustBundle>) {
-        let changed = self.partners.replace(bundles);
-        if changed.is_empty() {
+    fn replace_partners(&mut self, federated: Federated) {
+        let changed = self.partners.replace(federated);
+        if changed.bundles.is_empty() && !changed.everyone {
             return;
         }
         self.trust_sender.send_replace(());
         let federates = |id: &EntryId| {
             let slot = self.slots.get(id);
-            slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))
+            slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.bundles.contains(partner)))
         };
         for view in self.views.values_mut() {
-            view.dirty |= view.entries.iter().any(|(_, id)| federates(id));
+            view.dirty |= view.entries.iter().any(|(_, id)| changed.everyone || federates(id));
         }
     }
 }

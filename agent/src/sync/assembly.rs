@@ -8,7 +8,7 @@ use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
-use crate::svids::{Removed, Update};
+use crate::svids::{Federated, Removed, Update};
 
 /// The most entries of one node that are held: at a kilobyte each, 200 MB.
 pub(crate) const MOST_ENTRIES: usize = 200_000;
@@ -74,7 +74,7 @@ pub(crate) enum SyncFault {
 /// What the last part of a snapshot brings beside entries.
 struct Trust {
     bundle: Option<SpiffeBundle>,
-    federated: Vec<TrustBundle>,
+    federated: Federated,
     tainted: Vec<AuthorityId>,
     crls: Option<CrlsWhole>,
 }
@@ -108,11 +108,12 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                given_to_all,
                 tainted,
                 crls,
                 last,
             } => {
-                let federated = self.federated(federated)?;
+                let federated = self.federated(federated, given_to_all)?;
                 let trust = Trust {
                     bundle,
                     federated,
@@ -127,12 +128,13 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                given_to_all,
                 tainted,
                 crls,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
-                let federated = federated.map(|federated| self.federated(federated)).transpose()?;
+                let federated = federated.map(|federated| self.federated(federated, given_to_all)).transpose()?;
                 Ok(Step::Apply(Update {
                     revision,
                     upserted,
@@ -229,13 +231,16 @@ impl Assembly {
     }
 
     /// Takes the bundles of partners. One of this trust domain is none: nobody but its own authorities vouches for it.
-    fn federated(&self, bundles: Vec<SpiffeBundle>) -> Result<Vec<TrustBundle>, SyncFault> {
+    fn federated(&self, bundles: Vec<SpiffeBundle>, given_to_all: Vec<TrustDomain>) -> Result<Federated, SyncFault> {
         if bundles.iter().any(|bundle| *bundle.trust_domain() == self.trust_domain) {
             return Err(SyncFault::PartnerIsOwn {
                 trust_domain: self.trust_domain.clone(),
             });
         }
-        Ok(bundles.into_iter().map(SpiffeBundle::into_bundle).collect())
+        Ok(Federated {
+            bundles: bundles.into_iter().map(SpiffeBundle::into_bundle).collect(),
+            given_to_all: given_to_all.into_iter().collect(),
+        })
     }
 }
 
@@ -254,6 +259,7 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last,
@@ -267,6 +273,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            given_to_all: Vec::new(),
             tainted: None,
             crls: None,
         }
@@ -312,6 +319,7 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -325,6 +333,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -340,6 +349,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            given_to_all: vec![name.parse().unwrap()],
             tainted: None,
             crls: None,
         };
@@ -348,12 +358,14 @@ mod tests {
         let Ok(Step::Apply(update)) = assembly(Some(8)).take(of_partner("partner.example")) else {
             panic!("a partner is no fault")
         };
-        assert_eq!(update.federated.unwrap().len(), 1);
+        let federated = update.federated.unwrap();
+        assert_eq!((federated.bundles.len(), federated.given_to_all.len()), (1, 1));
         let in_snapshot = SyncMessage::Snapshot {
             revision: revision(9),
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,

@@ -19,6 +19,8 @@ struct RecentChange {
 enum Subject {
     /// An entry under a node or an alias; one that a node got or lost with an alias, under the node.
     Entry { parent: SpiffeId, id: EntryId },
+    /// Which partners every entry has.
+    Everyones,
     /// The bundle of a partner.
     Partner(TrustDomain),
 }
@@ -61,6 +63,11 @@ impl ChangeLog {
         self.partners_changed_at
     }
 
+    /// Notes that a partner became or ceased to be every entry's.
+    pub fn note_everyones(&mut self, counter: u64) {
+        self.push(counter, Subject::Everyones);
+    }
+
     fn push(&mut self, counter: u64, subject: Subject) {
         self.changes.push_back(RecentChange { counter, subject });
         while self.changes.len() > self.bound {
@@ -77,7 +84,7 @@ impl ChangeLog {
         }
         let of_node = |subject: &Subject| match subject {
             Subject::Entry { parent, id } if parents.contains(&parent) => Some(id.clone()),
-            Subject::Entry { .. } | Subject::Partner(_) => None,
+            Subject::Entry { .. } | Subject::Everyones | Subject::Partner(_) => None,
         };
         Some(self.subjects_after(after).filter_map(of_node).collect())
     }
@@ -86,8 +93,14 @@ impl ChangeLog {
     pub fn partners_since(&self, after: u64) -> impl Iterator<Item = &TrustDomain> {
         self.subjects_after(after).filter_map(|subject| match subject {
             Subject::Partner(partner) => Some(partner),
-            Subject::Entry { .. } => None,
+            Subject::Entry { .. } | Subject::Everyones => None,
         })
+    }
+
+    /// Returns whether other partners are every entry's than at a commit that is remembered.
+    #[must_use]
+    pub fn everyones_partners_since(&self, after: u64) -> bool {
+        self.subjects_after(after).any(|subject| matches!(subject, Subject::Everyones))
     }
 
     fn subjects_after(&self, after: u64) -> impl Iterator<Item = &Subject> {

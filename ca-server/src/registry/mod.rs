@@ -26,7 +26,7 @@ pub use edit::{Allowed, Desk, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;
-pub use partners::HeldBundle;
+pub use partners::{Federated, HeldBundle};
 pub use presence::{OpenStream, Presence, Standing, StreamEnd};
 pub use state::{HeldRule, HeldToken, State};
 pub use streams::Start;

@@ -19,12 +19,15 @@ use std::sync::Arc;
 
 use platform::lock::DirectoryLock;
 use platform::process;
+use platform::service_manager::{Notifier, Probe};
+use platform::sockets::SocketPath;
 use platform::telemetry::{self, HealthHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
+use crate::api::admin::HEALTH_PATH;
 use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored, Turns};
 use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
@@ -118,6 +121,13 @@ impl Server {
         rooms.tasks.close();
 
         health.set_ready();
+        let probe = Probe {
+            socket: SocketPath::new(&admin_socket)?,
+            path: HEALTH_PATH,
+        };
+        if let Some(notifier) = Notifier::from_environment(health.clone(), probe) {
+            rooms.tasks.spawn(notifier.run(stop.clone()));
+        }
         tracing::info!(trust_domain = %rooms.trust_domain, address = %node_address, "the server is ready");
         undo.disarm();
         Ok(Self {

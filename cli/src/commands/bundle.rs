@@ -1,6 +1,6 @@
 //! `troth bundle`: what makes SVIDs of a trust domain believable.
 
-mod change;
+pub(crate) mod change;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod create;
+mod partners;
 mod text;
 pub(crate) mod wait;
 

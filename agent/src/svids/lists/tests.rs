@@ -138,7 +138,7 @@ impl World {
             upserted: vec![entry("web", 1)],
             removed: Removed::Others,
             bundle: Some(self.bundle(&[&self.root])),
-            federated: Some(Vec::new()),
+            federated: Some(Vec::new().into()),
             tainted: Some(Vec::new()),
             crls: Some(crls),
         });

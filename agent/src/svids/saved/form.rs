@@ -1,5 +1,6 @@
 //! The stored form of the sealed cache.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,12 +14,13 @@ use trust_domains::plan::rotation::{HeldCredential, Jitter};
 use trust_domains::wire::crls::CrlsWhole;
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp};
+use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustDomain};
 use zeroize::Zeroizing;
 
 use super::Kept;
 use crate::node::{Record, SealedError, SealedRecords};
 use crate::svids::batch::SharedIssuers;
+use crate::svids::partners::Federated;
 use crate::svids::slot::Held;
 use crate::svids::state::{Removed, Update};
 use crate::svids::view::IssuedSvid;
@@ -35,6 +37,7 @@ struct Written<'a> {
     bundle: SpiffeBundle,
     #[serde(skip_serializing_if = "Option::is_none")]
     federated: Option<Vec<SpiffeBundle>>,
+    given_to_all: &'a BTreeSet<TrustDomain>,
     lists: StoredLists,
     entries: &'a [Arc<NodeEntry>],
     issuers: Vec<Text<'a>>,
@@ -74,6 +77,8 @@ struct Stored {
     bundle: SpiffeBundle,
     /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
     federated: Option<Vec<SpiffeBundle>>,
+    /// Absent in what versions wrote that did not know of such partners: as for federation.
+    given_to_all: Option<BTreeSet<TrustDomain>>,
     /// Absent in what versions before revocation wrote: as for federation.
     lists: Option<StoredLists>,
     entries: Vec<NodeEntry>,
@@ -160,6 +165,7 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
             .federated
             .as_ref()
             .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
+        given_to_all: &kept.given_to_all,
         lists: StoredLists {
             epoch: kept.lists.epoch,
             are_the_servers: kept.lists.are_the_servers,
@@ -214,14 +220,17 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         .map(|svid| restored(svid, &issuers, now))
         .collect::<Option<Vec<_>>>()
         .ok_or(SavedUnreadable::Incomplete)?;
-    let is_complete = stored.federated.is_some() && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
+    let is_complete = stored.federated.is_some() && stored.given_to_all.is_some() && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
     let (lists_epoch, lists) = stored.lists.map_or((None, CrlsWhole::default()), |lists| (lists.epoch, lists.whole));
     let update = Update {
         revision: stored.revision,
         upserted: stored.entries,
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
-        federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
+        federated: Some(Federated {
+            bundles: stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect(),
+            given_to_all: stored.given_to_all.unwrap_or_default(),
+        }),
         crls: Some(CrlSet::read(&lists)?),
         // Not kept: without its server a node can replace nothing, and each stream begins with the list.
         tainted: None,

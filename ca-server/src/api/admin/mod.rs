@@ -107,6 +107,9 @@ impl std::ops::Deref for AdminState {
 
 type Api = axum::extract::State<Arc<AdminState>>;
 
+/// Where health is: what a server asks itself to know that it answers.
+pub const HEALTH_PATH: &str = "/v1/admin/health";
+
 /// Returns the routes under `/v1/admin`.
 pub fn router(api: AdminApi) -> Router {
     let state = Arc::new(AdminState {
@@ -146,7 +149,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
-        .route("/v1/admin/health", get(status::health))
+        .route(HEALTH_PATH, get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
         .with_state(state)
 }

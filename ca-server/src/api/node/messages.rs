@@ -8,14 +8,14 @@ use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{EntryId, Revision, SpiffeBundle};
 
 use crate::limits::ENTRIES_PER_MESSAGE;
-use crate::registry::{HeldEntry, Registry};
+use crate::registry::{Federated, HeldEntry, Registry};
 
 /// What a snapshot brings beside entries.
 pub(super) struct Whole {
     /// The bundle of the trust domain.
     pub(super) bundle: SpiffeBundle,
-    /// Those of the node's partners.
-    pub(super) federated: Vec<SpiffeBundle>,
+    /// What the node has of partners.
+    pub(super) federated: Federated,
     /// The authorities whose credentials are to be replaced.
     pub(super) tainted: Vec<AuthorityId>,
     /// The revocation lists, if any are delivered.
@@ -40,7 +40,8 @@ pub(super) fn snapshot<'a>(registry: &'a Registry, revision: Revision, entries: 
             revision,
             entries,
             bundle: if last { bundle.take() } else { None },
-            federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
+            federated: if last { std::mem::take(&mut federated.bundles) } else { Vec::new() },
+            given_to_all: if last { std::mem::take(&mut federated.to_all) } else { Vec::new() },
             tainted: if last { std::mem::take(&mut tainted) } else { Vec::new() },
             crls: if last { crls.take() } else { None },
             last,
@@ -53,8 +54,8 @@ pub(super) fn snapshot<'a>(registry: &'a Registry, revision: Revision, entries: 
 pub(super) struct Trust {
     /// That of the trust domain.
     pub(super) own: Option<SpiffeBundle>,
-    /// All of the node's partners.
-    pub(super) federated: Option<Vec<SpiffeBundle>>,
+    /// All that the node has of partners.
+    pub(super) federated: Option<Federated>,
     /// All authorities whose credentials are to be replaced.
     pub(super) tainted: Option<Vec<AuthorityId>>,
     /// What became of the revocation lists: changes, one after the other.
@@ -84,6 +85,7 @@ pub(super) fn delta<'a>(
         removed: Vec::new(),
         bundle: None,
         federated: None,
+        given_to_all: Vec::new(),
         tainted: None,
         crls: Some(change),
     });
@@ -96,12 +98,17 @@ pub(super) fn delta<'a>(
             }
         }
         let last = part == parts;
+        let (federated, given_to_all) = match federated.take_if(|_| last) {
+            Some(given) => (Some(given.bundles), given.to_all),
+            None => (None, Vec::new()),
+        };
         SyncMessage::Delta {
             revision: if last { revision } else { shown_before },
             upserted,
             removed,
             bundle: if last { own.take() } else { None },
-            federated: if last { federated.take() } else { None },
+            federated,
+            given_to_all,
             tainted: if last { tainted.take() } else { None },
             crls: if last { newest_crls.take() } else { None },
         }

@@ -39,7 +39,7 @@ impl Editor {
         };
         let (view, nodes) = self.registry.view(|state| {
             let held = state.partners.find(&partner);
-            let view = held.map(|held| BundleView::of_partner(&held.partner, state.partners.entries_of(&partner)));
+            let view = held.map(|held| BundleView::of_partner(&held.partner, state.entries_federating(&partner)));
             (view, state.nodes_federating(&partner).into_iter().collect())
         });
         Ok(BundleSet {

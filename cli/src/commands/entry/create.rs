@@ -9,16 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
-use trust_domains::problem::Code;
 use trust_domains::timestamp::Timestamp;
 use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryChange, EntryDraft, EntryResult, EntryView};
-use trust_domains::{SpiffeBundle, SpiffeId, TrustDomain};
+use trust_domains::{SpiffeId, TrustDomain};
 
+use super::partners::warn_without_bundle;
 use super::wait::{WaitArgs, wait};
 use super::{entry_path, text};
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
-use crate::commands::bundle::bundle_path;
 use crate::failure::{Failure, usage};
 use crate::input::read_text;
 use crate::output::List;
@@ -227,20 +226,6 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
     }
     global.output().result(&entry, text::entry)?;
     wait(&client, &args.wait, entry.revision, vec![concerned(&entry)], global).await
-}
-
-/// Warns when the server holds no bundle of a partner: nothing is refused, and nothing of it is trusted yet.
-async fn warn_without_bundle(client: &AdminClient, partner: &TrustDomain, global: &Global) -> Result<(), Failure> {
-    match client.get::<SpiffeBundle>(&bundle_path(partner)).await {
-        Ok(_) => Ok(()),
-        Err(failure) if failure.code() == Code::BundleNotFound => {
-            global
-                .output()
-                .warn(&format!("there is no bundle of {partner} yet: troth bundle set --trust-domain {partner} FILE"));
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
 }
 
 /// What an entry file may be: the document of `entry list`, a plain list, or one entry.
