@@ -151,7 +151,7 @@ impl PartnerIndex {
     }
 
     /// Makes a partner every entry's, or ends that. Returns whether that is a change.
-    pub fn give_to_all(&mut self, partner: &TrustDomain, given: bool) -> bool {
+    pub(super) fn give_to_all(&mut self, partner: &TrustDomain, given: bool) -> bool {
         match given {
             true => self.to_all.insert(partner.clone()),
             false => self.to_all.remove(partner),

@@ -8,7 +8,6 @@ use super::serving::{Endpoint, moved, ok};
 use super::world::{World, target, web};
 
 #[tokio::test]
-
 async fn this_machine_is_not_reached_by_name_nor_by_any_way_to_write_its_address() {
     let mut world = World::new();
     world.settings.allow_loopback = false;
