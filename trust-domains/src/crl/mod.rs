@@ -9,6 +9,7 @@
 mod der;
 mod error;
 mod issuer;
+mod lint;
 mod list;
 mod patch;
 mod set;
@@ -17,6 +18,7 @@ pub(crate) mod testing;
 
 pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;
+pub use lint::{CrlFinding, lint};
 pub use list::{Crl, RevokedSerial};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
 pub use set::CrlSet;
