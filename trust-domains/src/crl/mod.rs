@@ -11,6 +11,7 @@ mod error;
 mod issuer;
 mod lint;
 mod list;
+mod partner;
 mod patch;
 mod set;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;
 pub use lint::{CrlFinding, lint};
 pub use list::{Crl, RevokedSerial};
+pub use partner::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
 pub use set::CrlSet;
 
