@@ -19,6 +19,7 @@ mod identities;
 mod jwt_svids;
 mod key_sources;
 mod main_job;
+mod migration;
 mod mtls_service;
 mod nodes_back;
 mod oidc;

@@ -3,6 +3,7 @@
 mod bundle_endpoint;
 mod data_dir;
 mod features;
+mod federation;
 mod listen;
 mod raw;
 mod signing_keys;
@@ -39,6 +40,7 @@ use trust_domains::x509::PermittedNames;
 pub use bundle_endpoint::BundleEndpoint;
 pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
+pub use federation::FederationConfig;
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
@@ -99,6 +101,8 @@ pub struct ServerConfig {
     pub bundle: Option<BundleEndpoint>,
     /// The upstream authority that certifies the root, if one is configured.
     pub upstream: Option<UpstreamConfig>,
+    /// How partners' endpoints are reached.
+    pub federation: FederationConfig,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
@@ -193,6 +197,7 @@ impl ServerConfig {
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
         let bundle = bundle_endpoint::read(raw, mistakes);
         let upstream = upstream::read(raw, mistakes);
+        let federation = federation::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
@@ -239,6 +244,7 @@ impl ServerConfig {
             jwt_claims: jwt_claims?,
             bundle: bundle?,
             upstream: upstream?,
+            federation: federation?,
             bundle_refresh_hint: refresh_hint?,
             crl: CrlSettings {
                 usage: usage?,

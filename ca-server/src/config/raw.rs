@@ -19,6 +19,7 @@ use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::federation::fetch::ProxyUrl;
 use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
@@ -99,6 +100,15 @@ pub struct RawServerConfig {
     pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// Whether endpoints of partners may be on this machine or its link: loopback and link-local addresses. Default: `false`, since a partner chooses where its
+    /// endpoint's name leads; for trials on one machine.
+    pub federation_allow_loopback: Option<bool>,
+    /// The file with the CAs that are believed for endpoints of the profile `https_web`, in PEM. Default: those of this machine. It is read again at each fetch.
+    pub federation_web_roots: Option<String>,
+    /// The proxy through which bundles of partners are fetched, as `http://proxy.example.org:3128`. Default: none, whatever the environment names.
+    pub federation_proxy: Option<String>,
+    /// Whether redirects of partners' endpoints are followed, at most five, under the same checks. Default: `true`; `false` counts for every relationship.
+    pub redirects: Option<bool>,
     /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
     pub crl: Option<String>,
     /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
@@ -157,6 +167,10 @@ impl RawServerConfig {
         KnownKey::new("upstream_dedicated", KeyValue::Bool),
         KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::new("federation_allow_loopback", KeyValue::Bool),
+        KnownKey::text::<PathBuf>("federation_web_roots"),
+        KnownKey::text::<ProxyUrl>("federation_proxy"),
+        KnownKey::new("redirects", KeyValue::Bool),
         KnownKey::text::<CrlUse>("crl"),
         KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<PathBuf>("x509pop_ca"),
@@ -214,6 +228,10 @@ impl RawServerConfig {
             upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
             send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            federation_allow_loopback: self.federation_allow_loopback.or(under.federation_allow_loopback),
+            federation_web_roots: self.federation_web_roots.or(under.federation_web_roots),
+            federation_proxy: self.federation_proxy.or(under.federation_proxy),
+            redirects: self.redirects.or(under.redirects),
             crl: self.crl.or(under.crl),
             crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             x509pop_ca: self.x509pop_ca.or(under.x509pop_ca),

@@ -38,6 +38,8 @@ fn without_a_word_the_defaults_are_those_of_the_manual() {
     assert!(config.authority_settings().policy.wit().is_none(), "WIT-SVIDs are for who asks for them");
     assert!(config.bundle.is_none() && config.jwt_issuer.is_none() && config.jwt_claims == ClaimNames::default());
     assert!(config.advertise.is_none());
+    let federation = &config.federation;
+    assert!(!federation.allow_loopback && federation.redirects && federation.proxy.is_none() && federation.web_roots.is_none());
 }
 
 #[test]
@@ -71,6 +73,10 @@ fn every_option_can_stand_in_the_file() {
         upstream_key = "/etc/troth/corporate.key"
         upstream_dedicated = true
         bundle_refresh_hint = "10s"
+        federation_allow_loopback = true
+        federation_web_roots = "/etc/troth/web-roots.pem"
+        federation_proxy = "http://proxy.example.org:3128"
+        redirects = false
         max_class = "fast"
         clock_skew = "30s"
         "#,
@@ -96,6 +102,10 @@ fn every_option_can_stand_in_the_file() {
     let upstream = config.upstream.as_ref().unwrap();
     assert_eq!(upstream.files.key.to_str(), Some("/etc/troth/corporate.key"));
     assert_eq!((upstream.used.is_dedicated, upstream.used.is_sent), (Some(true), None));
+    let federation = &config.federation;
+    assert_eq!((federation.allow_loopback, federation.redirects), (true, false));
+    assert_eq!(federation.web_roots.as_ref().unwrap().to_str(), Some("/etc/troth/web-roots.pem"));
+    assert_eq!(federation.proxy.as_ref().unwrap().port(), 3_128);
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
     assert_eq!(config.authority_settings().policy.jwt().algorithm(), Some(TokenAlgorithm::Rs256));
@@ -138,6 +148,10 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         upstream_dedicated,
         send_cross_certificate,
         bundle_refresh_hint,
+        federation_allow_loopback,
+        federation_web_roots,
+        federation_proxy,
+        redirects,
         crl,
         crl_max_bytes,
         x509pop_ca,
@@ -181,6 +195,10 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         upstream_dedicated.map(|_| String::new()),
         send_cross_certificate.map(|_| String::new()),
         bundle_refresh_hint,
+        federation_allow_loopback.map(|_| String::new()),
+        federation_web_roots,
+        federation_proxy,
+        redirects.map(|_| String::new()),
         crl,
         crl_max_bytes,
         x509pop_ca,

@@ -57,15 +57,15 @@ impl ChangeLog {
         self.push(counter, Subject::Partner(partner));
     }
 
+    /// Notes that a partner became or ceased to be every entry's.
+    pub fn note_everyones(&mut self, counter: u64) {
+        self.push(counter, Subject::Everyones);
+    }
+
     /// Returns the newest commit that changed the bundle of a partner; the one with which the log began where none did since.
     #[must_use]
     pub const fn partners_changed_at(&self) -> u64 {
         self.partners_changed_at
-    }
-
-    /// Notes that a partner became or ceased to be every entry's.
-    pub fn note_everyones(&mut self, counter: u64) {
-        self.push(counter, Subject::Everyones);
     }
 
     fn push(&mut self, counter: u64, subject: Subject) {

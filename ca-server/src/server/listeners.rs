@@ -18,6 +18,7 @@ use crate::api::admin::{self, AdminApi, Advertised};
 use crate::api::node::{self, NodeApi};
 use crate::api::openapi;
 use crate::config::ServerConfig;
+use crate::federation::Federation;
 use crate::limits::{ADMIN_CONNECTIONS, NODE_CONNECTIONS};
 
 /// The mode of the admin socket.
@@ -58,7 +59,7 @@ impl Listeners {
     }
 
     /// Serves all until shutdown.
-    pub(super) fn serve(mut self, rooms: &Rooms, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
+    pub(super) fn serve(mut self, rooms: &Rooms, federation: Arc<Federation>, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
         let own_endpoint = self.bundle.as_ref().and_then(|bundle| bundle.described(&self.advertised, &rooms.trust_domain));
         if let Some(bundle) = self.bundle.take() {
             bundle.serve(rooms, context, config, tls.credential(), own_endpoint.clone())?;
@@ -101,6 +102,7 @@ impl Listeners {
             store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
+            federation,
             tokens: Arc::clone(&rooms.tokens),
             authorities: Arc::clone(&rooms.authorities),
             revocations: rooms.revocations.clone(),

@@ -156,6 +156,18 @@ pub(crate) struct RunArgs {
     bundle_endpoint: BundleEndpointArgs,
     #[command(flatten)]
     upstream: UpstreamArgs,
+    /// Lets the endpoints of partners be on this machine or its link: for trials [default: refused].
+    #[arg(long)]
+    federation_allow_loopback: bool,
+    /// The CAs that are believed for partners' endpoints of the profile https_web, in PEM [default: those of this machine].
+    #[arg(long, value_name = "FILE")]
+    federation_web_roots: Option<String>,
+    /// The proxy through which bundles of partners are fetched, as http://proxy.example.org:3128 [default: none, whatever the environment names].
+    #[arg(long, value_name = "URL")]
+    federation_proxy: Option<String>,
+    /// Follows no redirects of partners' endpoints; in the file: redirects = false [default: at most five are followed].
+    #[arg(long)]
+    no_redirects: bool,
     /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
     #[arg(long, value_name = "WHEN")]
     crl: Option<String>,
@@ -325,6 +337,10 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         upstream_key: args.upstream.upstream_key,
         upstream_dedicated: args.upstream.upstream_dedicated,
         send_cross_certificate: args.upstream.send_cross_certificate,
+        federation_allow_loopback: args.federation_allow_loopback.then_some(true),
+        federation_web_roots: args.federation_web_roots,
+        federation_proxy: args.federation_proxy,
+        redirects: args.no_redirects.then_some(false),
         crl: args.crl,
         crl_max_bytes: args.crl_max_bytes,
         x509pop_ca: args.x509pop_ca,

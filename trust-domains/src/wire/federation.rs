@@ -199,6 +199,9 @@ pub struct Invite {
     pub endpoint_id: Option<SpiffeId>,
     /// SHA-256 of each root's DER, in hex.
     pub root_sha256: Vec<RootHash>,
+    /// What would keep partners from believing the endpoint.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl From<FederationLink> for Invite {
@@ -209,6 +212,7 @@ impl From<FederationLink> for Invite {
             profile: link.profile().name(),
             endpoint_id: link.profile().endpoint_id().cloned(),
             root_sha256: link.roots().to_vec(),
+            warnings: Vec::new(),
             link,
         }
     }
