@@ -157,7 +157,11 @@ async fn the_bundle_is_answered_to_get_and_head_where_partners_were_told_and_not
             assert_eq!(of_head["content-length"], body.len().to_string());
             for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
                 let (status, headers, _) = call(&api, method.clone(), path, None).await;
-                assert_eq!((status, &headers["allow"]), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"), "{method} {path}");
+                assert_eq!(
+                    (status, headers["allow"].to_str().unwrap()),
+                    (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"),
+                    "{method} {path}"
+                );
             }
         }
         let (status, _, _) = get_with(&api, "/elsewhere", None).await;
@@ -177,16 +181,17 @@ async fn published(api: &PublicApi, key_use: &str) -> usize {
 #[covers("FED-02", "FED-03")]
 #[tokio::test]
 async fn a_key_is_published_before_it_signs_and_until_nothing_depends_on_it() {
-    let world = World::new().await;
-    let api = PublicApi {
-        bundle: world.authorities.bundle(),
-        ..api(None).1
-    };
     let cause = Cause {
         actor: "local:uid:0".to_owned(),
         trace_id: String::new(),
     };
     for (kind, key_use) in [(AuthorityKind::X509Root, "x509-svid"), (AuthorityKind::Jwt, "jwt-svid")] {
+        // Each in a trust domain of its own: in a week other keys follow each other by themselves.
+        let world = World::new().await;
+        let api = PublicApi {
+            bundle: world.authorities.bundle(),
+            ..api(None).1
+        };
         assert_eq!(published(&api, key_use).await, 1);
         let successor = world.authorities.prepare(kind, None, &cause).await.unwrap();
         let phase = |id: &AuthorityId| world.authorities.view(id, &[]).unwrap().state;
