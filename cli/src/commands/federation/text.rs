@@ -117,20 +117,29 @@ pub(super) fn other_direction(item: &RelationshipView) -> String {
 pub(super) fn acceptance(planned: &Accepted) -> String {
     let item = &planned.relationship;
     let mut text = String::new();
-    if let (Some(existing), BundleResult::Updated) = (&planned.existing, planned.result) {
+    let replaced = replaced(planned);
+    if let Some(existing) = replaced {
         text.push_str(&format!("now, with {}:\n", existing.trust_domain));
         text.push_str(&indented(&fields(&configured(existing))));
     }
-    let (heading, end) = match planned.result {
-        BundleResult::Created => ("this link makes us believe the workloads of", ""),
-        BundleResult::Unchanged => ("we believe already the workloads of", ", as this link says"),
-        BundleResult::Updated => ("with this link instead we believe the workloads of", ""),
+    let (heading, end) = match (replaced, &planned.existing) {
+        (None, None) => ("this link makes us believe the workloads of", ""),
+        (None, Some(_)) => ("we believe already the workloads of", ", as this link says"),
+        (Some(_), _) => ("with this link instead we believe the workloads of", ""),
     };
     text.push_str(&format!("{heading} {}{end}:\n", item.trust_domain));
     text.push_str(&indented(&fields(&configured(item))));
     text.push_str("by this bundle, fetched from there:\n");
     text.push_str(&indented(&bundle(&planned.bundle)));
     text
+}
+
+/// The relationship that says something else than the link, if there is one. A newer bundle of the same partner is no such difference.
+pub(super) fn replaced(planned: &Accepted) -> Option<&RelationshipView> {
+    planned
+        .existing
+        .as_ref()
+        .filter(|existing| configured(existing) != configured(&planned.relationship))
 }
 
 fn configured(item: &RelationshipView) -> Vec<(&'static str, String)> {
