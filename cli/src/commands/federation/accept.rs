@@ -53,7 +53,12 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
     if args.dry_run {
         return output.result(&planned, text::acceptance);
     }
-    output.note(&text::acceptance(&planned));
+    let shown = text::acceptance(&planned);
+    match args.yes {
+        true => output.note(shown.trim_end()),
+        // Whoever is asked sees what about, however quiet it shall be.
+        false => std::io::stderr().write_all(shown.as_bytes())?,
+    }
     if text::replaced(&planned).is_some() && !args.replace {
         return Err(differs(&planned));
     }
@@ -64,7 +69,7 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
     let accepted: Accepted = client.post(ACCEPT, &request).await?;
     accepted.warnings.iter().for_each(|warning| output.warn(warning));
     output.result(&accepted, text::accepted)?;
-    output.note(&text::other_direction(&accepted.relationship));
+    output.note(&format!("the other way: {}", text::other_direction(&accepted.relationship)));
     Ok(())
 }
 
