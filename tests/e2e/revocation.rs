@@ -4,6 +4,7 @@ mod envoy;
 pub(crate) mod gate;
 pub(crate) mod nginx;
 mod orders;
+mod over_limit;
 mod postgresql;
 mod verifiers;
 

@@ -6,6 +6,7 @@ mod jwks;
 mod parse;
 mod partner;
 mod pem;
+mod raw;
 mod wire;
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub use partner::{BundleOutdated, BundleSource, PartnerBundle, Replacement};
 pub use wire::SpiffeBundle;
 
 pub(crate) use json::without_hint;
-pub(crate) use parse::RawDocument;
+pub(crate) use raw::RawDocument;
 
 use crate::problem::{Code, Coded};
 use crate::trust_domain::TrustDomain;

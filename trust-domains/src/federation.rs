@@ -6,6 +6,8 @@
 
 mod bundle_map;
 mod link;
+#[cfg(test)]
+mod never_pooled;
 mod profile;
 mod relationship;
 mod status;

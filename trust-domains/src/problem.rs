@@ -66,6 +66,10 @@ codes! {
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
     ConnectionIdentityExpired "connection_identity_expired" 401 1 true "The certificate that opened this connection has ended." "connect again with the renewed certificate; the agent does so by itself";
+    CrlEnded "crl_ended" 409 1 true "A partner's revocation list is past its nextUpdate." "ask the partner to publish newer lists; until then none of that partner are delivered";
+    CrlIncomplete "crl_incomplete" 409 1 true "A CA of the partner has no revocation list, and programs refuse good peers over a missing one." "ask the partner to publish the lists of all its CAs at one address, in PEM with the certificates of its issuing CAs";
+    CrlOutdated "crl_outdated" 409 1 false "A partner's revocation list is older than the one that is held." "ask the partner for its newest lists; to begin anew, delete the relationship and make it again: troth federation delete TD";
+    CrlRefused "crl_refused" 409 1 false "What a partner publishes as its revocation lists is not believed." "look at the reason: troth federation show TD; lists are believed under the partner's own bundle only";
     DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";

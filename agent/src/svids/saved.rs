@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use trust_domains::crl::CrlSet;
 use trust_domains::problem::with_causes;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, TrustBundle, TrustDomain};
@@ -32,6 +33,7 @@ pub(super) struct Kept {
     bundle: Arc<TrustBundle>,
     /// Nothing while it is not known: what was taken up is an older version's.
     federated: Option<Vec<Arc<TrustBundle>>>,
+    federated_crls: Vec<(TrustDomain, CrlSet)>,
     /// The partners that every entry has.
     given_to_all: BTreeSet<TrustDomain>,
     lists: KeptLists,
@@ -55,6 +57,7 @@ impl State {
             revision,
             bundle,
             federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
+            federated_crls: self.partner_lists.worth_keeping(),
             given_to_all: self.partners.given_to_all().clone(),
             lists: self.lists.worth_keeping(),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),

@@ -114,6 +114,7 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         upserted: entries,
         removed: Removed::Others,
         bundle: Some(bundle()),
+        federated_crls: Vec::new(),
         federated: Some(Federated::default()),
         tainted: Some(Vec::new()),
         crls: Some(CrlSet::default()),
@@ -129,6 +130,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         removed: Removed::These(removed),
         bundle: None,
         federated: None,
+        federated_crls: Vec::new(),
         tainted: None,
         crls: None,
     }

@@ -4,11 +4,11 @@ use trust_domains::bundle::TrustBundle;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
-use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
-use crate::svids::{Federated, Removed, Update};
+use crate::svids::{Federated, Removed, Update, partner_lists};
 
 /// The most entries of one node that are held: at a kilobyte each, 200 MB.
 pub(crate) const MOST_ENTRIES: usize = 200_000;
@@ -75,6 +75,7 @@ pub(crate) enum SyncFault {
 struct Trust {
     bundle: Option<SpiffeBundle>,
     federated: Federated,
+    federated_crls: Vec<PartnerCrls>,
     tainted: Vec<AuthorityId>,
     crls: Option<CrlsWhole>,
 }
@@ -108,6 +109,7 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                federated_crls,
                 given_to_all,
                 tainted,
                 crls,
@@ -117,6 +119,7 @@ impl Assembly {
                 let trust = Trust {
                     bundle,
                     federated,
+                    federated_crls,
                     tainted,
                     crls,
                 };
@@ -128,6 +131,7 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                federated_crls,
                 given_to_all,
                 tainted,
                 crls,
@@ -141,6 +145,7 @@ impl Assembly {
                     removed: Removed::These(removed),
                     bundle,
                     federated,
+                    federated_crls: partner_lists::read(&federated_crls),
                     tainted,
                     crls: crls.map(|change| self.changed(&change)).transpose()?,
                 }))
@@ -153,6 +158,7 @@ impl Assembly {
                     removed: Removed::These(Vec::new()),
                     bundle: None,
                     federated: None,
+                    federated_crls: Vec::new(),
                     tainted: None,
                     crls: None,
                 }))
@@ -190,6 +196,7 @@ impl Assembly {
             removed: Removed::Others,
             bundle: Some(bundle),
             federated: Some(trust.federated),
+            federated_crls: partner_lists::read(&trust.federated_crls),
             tainted: Some(trust.tainted),
             crls: Some(self.lists.clone()),
         }))
@@ -259,6 +266,7 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
@@ -273,6 +281,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
             given_to_all: Vec::new(),
             tainted: None,
             crls: None,
@@ -319,6 +328,7 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
@@ -333,6 +343,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
             given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
@@ -349,6 +360,7 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            federated_crls: Vec::new(),
             given_to_all: vec![name.parse().unwrap()],
             tainted: None,
             crls: None,
@@ -365,6 +377,7 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            federated_crls: Vec::new(),
             given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,

@@ -142,6 +142,7 @@ impl Federation {
             None => Relationship::new(accepted.spec.clone(), self.clock.now().wall, cause.actor.clone()),
         }?;
         let facts = RelationshipFacts {
+            crls: None,
             fetching: FetchStatus {
                 sequence: accepted.bundle.sequence(),
                 ..FetchStatus::never(None)

@@ -81,6 +81,7 @@ impl Federation {
             };
             state.relationships.listed(None).map(one).collect()
         });
+        self.seen.keep(|name| held.binary_search_by(|(held, _, _)| held.cmp(name)).is_ok());
         self.with_partners(|partners| {
             partners.forget_others(&held);
             for (name, modified, has_bundle) in held {

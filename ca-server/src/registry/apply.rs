@@ -13,6 +13,7 @@ use super::aliases::Move;
 use super::entries::HeldEntry;
 use super::feed::PartnerSet;
 use super::nodes::HeldNode;
+use super::partner_crls::{HeldCrls, PartnerCrlsRecord};
 use super::partners::HeldBundle;
 use super::records::{self, RecordError};
 use super::relationships::HeldRelationship;
@@ -25,6 +26,8 @@ use crate::store::{Change, Key, Prefix, RecordName};
 /// One change of a commit, read.
 pub(super) enum RecordChange {
     Bundle(TrustDomain, Option<StoredBundle>),
+    /// The revocation lists of a partner.
+    BundleCrls(TrustDomain, Option<StoredCrls>),
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
     Relationship(TrustDomain, Option<Relationship>),
@@ -57,12 +60,35 @@ impl StoredBundle {
     }
 }
 
+/// A partner's revocation lists as they were read, with the octets of their record.
+pub(super) struct StoredCrls {
+    record: PartnerCrlsRecord,
+    octets: usize,
+}
+
+impl StoredCrls {
+    fn read(key: &Key, stored: &Bytes) -> Result<Self, RecordError> {
+        let record = records::decode(key, stored)?;
+        Ok(Self { record, octets: stored.len() })
+    }
+
+    /// Lists that cannot be read any more are none: it is said, and the next ones take their place.
+    fn held(self, partner: &TrustDomain, modified: u64) -> Option<HeldCrls> {
+        let read = HeldCrls::read(&self.record, self.octets, modified);
+        read.inspect_err(|error| tracing::error!(trust_domain = %partner, %error, "the stored revocation lists of a partner cannot be used"))
+            .ok()
+    }
+}
+
 impl RecordChange {
     /// Reads a change; nothing for a kind of record that the registry does not hold.
     pub(super) fn read(key: &Key, value: Option<&Bytes>) -> Result<Option<Self>, RecordError> {
         let read = if Prefix::BUNDLES.contains(key) {
             let Ok(partner) = key.name().parse() else { return Ok(None) };
             Self::Bundle(partner, value.map(|stored| StoredBundle::read(key, stored)).transpose()?)
+        } else if Prefix::BUNDLE_CRLS.contains(key) {
+            let Ok(partner) = key.name().parse() else { return Ok(None) };
+            Self::BundleCrls(partner, value.map(|stored| StoredCrls::read(key, stored)).transpose()?)
         } else if Prefix::ENTRIES.contains(key) {
             let Ok(id) = key.name().parse() else { return Ok(None) };
             Self::Entry(id, value.map(|stored| records::decode(key, stored)).transpose()?)
@@ -136,6 +162,7 @@ impl State {
     pub(super) fn load(&mut self, modified: u64, change: RecordChange) {
         match change {
             RecordChange::Bundle(_, Some(stored)) => self.partners.insert(stored.held(modified)),
+            RecordChange::BundleCrls(partner, Some(stored)) => self.partners.put_crls(&partner, stored.held(&partner, modified), modified),
             RecordChange::Entry(_, Some(entry)) => {
                 let entry = self.entries.sharing(entry);
                 let entry = Arc::new(entry);
@@ -161,6 +188,7 @@ impl State {
             RecordChange::CrlNumber(Some(CrlNumber { number })) => self.crls.loaded(number),
             RecordChange::Authority
             | RecordChange::Bundle(_, None)
+            | RecordChange::BundleCrls(_, None)
             | RecordChange::CrlNumber(None)
             | RecordChange::Relationship(_, None)
             | RecordChange::Rule(_, None)
@@ -173,6 +201,11 @@ impl State {
     fn apply(&mut self, counter: u64, change: RecordChange, presence: &Presence) {
         match change {
             RecordChange::Bundle(partner, now) => self.apply_bundle(counter, partner, now, presence),
+            RecordChange::BundleCrls(partner, now) => {
+                let held = now.and_then(|stored| stored.held(&partner, counter));
+                self.partners.put_crls(&partner, held, counter);
+                self.tell_partner(counter, partner, presence);
+            }
             RecordChange::Entry(id, now) => self.apply_entry(counter, id, now, presence),
             RecordChange::Node(name, now) => self.apply_node(counter, &name, now, presence),
             RecordChange::Relationship(partner, now) => self.apply_relationship(counter, &partner, now, presence),
@@ -261,8 +294,12 @@ impl State {
     fn apply_bundle(&mut self, counter: u64, partner: TrustDomain, now: Option<StoredBundle>, presence: &Presence) {
         match now {
             Some(stored) => self.partners.insert(stored.held(counter)),
-            None => self.partners.remove(&partner),
+            None => self.partners.remove(&partner, counter),
         }
+        self.tell_partner(counter, partner, presence);
+    }
+
+    fn tell_partner(&mut self, counter: u64, partner: TrustDomain, presence: &Presence) {
         for node in self.nodes_federating(&partner) {
             presence.push_partners(&node, counter);
         }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use trust_domains::bundle::PartnerBundle;
 use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
 
+use super::partner_crls::{GivenCrls, HeldCrls, PartnerCrlsIndex};
+
 /// A partner's bundle with the commit that last changed it.
 #[derive(Debug, Clone)]
 pub struct HeldBundle {
@@ -23,11 +25,13 @@ pub struct HeldBundle {
     pub modified: u64,
 }
 
-/// What a node has of partners.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a node is given of its partners: bundles, each trust domain once, in order, and the lists that go with some of them.
+#[derive(Debug, Clone, Default)]
 pub struct Federated {
-    /// The bundles, in the order of their trust domains.
+    /// The bundles.
     pub bundles: Vec<SpiffeBundle>,
+    /// The revocation lists.
+    pub crls: Vec<GivenCrls>,
     /// Those of these partners that every entry has, whatever it names.
     pub to_all: Vec<TrustDomain>,
 }
@@ -37,6 +41,7 @@ pub struct Federated {
 pub struct PartnerIndex {
     bundles: BTreeMap<TrustDomain, HeldBundle>,
     octets: usize,
+    crls: PartnerCrlsIndex,
     /// The partners that every entry has.
     to_all: BTreeSet<TrustDomain>,
     needs: HashMap<SpiffeId, BTreeMap<TrustDomain, usize>>,
@@ -46,17 +51,40 @@ pub struct PartnerIndex {
 impl PartnerIndex {
     /// Puts a bundle in the place of the one of the same trust domain.
     pub(super) fn insert(&mut self, held: HeldBundle) {
-        let name = held.partner.trust_domain().clone();
-        self.remove(&name);
+        let (name, modified) = (held.partner.trust_domain().clone(), held.modified);
         self.octets += held.octets;
-        self.bundles.insert(name, held);
+        if let Some(before) = self.bundles.insert(name.clone(), held) {
+            self.octets -= before.octets;
+        }
+        self.look_at_crls(&name, modified);
     }
 
-    /// Takes a bundle out.
-    pub(super) fn remove(&mut self, partner: &TrustDomain) {
+    /// Takes a bundle out with a commit.
+    pub(super) fn remove(&mut self, partner: &TrustDomain, counter: u64) {
         if let Some(held) = self.bundles.remove(partner) {
             self.octets -= held.octets;
         }
+        self.look_at_crls(partner, counter);
+    }
+
+    /// Puts the revocation lists of a partner in the place of those before; nothing takes them out.
+    pub(super) fn put_crls(&mut self, partner: &TrustDomain, now: Option<HeldCrls>, counter: u64) {
+        match now {
+            Some(held) => self.crls.insert(partner, held),
+            None => drop(self.crls.remove(partner)),
+        }
+        self.look_at_crls(partner, counter);
+    }
+
+    fn look_at_crls(&mut self, partner: &TrustDomain, counter: u64) {
+        let bundle = self.bundles.get(partner).map(|held| held.partner.bundle());
+        self.crls.look_again(partner, bundle, counter);
+    }
+
+    /// Returns the revocation lists of partners.
+    #[must_use]
+    pub fn crls(&self) -> &PartnerCrlsIndex {
+        &self.crls
     }
 
     /// Takes note of an entry that was and of what it is now. Returns the parents whose nodes are to be given other bundles than before.
@@ -136,19 +164,17 @@ impl PartnerIndex {
         self.to_all.contains(partner)
     }
 
-    /// Returns the bundles of the partners that at least one of the entries under these parents federates with, and of those that every entry has, each once,
+    /// Returns what there is of the partners that at least one of the entries under these parents federates with, and of those that every entry has, each once,
     /// in order.
     #[must_use]
     pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Federated {
         let named = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys);
         let needs: BTreeSet<_> = named.chain(&self.to_all).collect();
+        let needs: Vec<_> = needs.into_iter().filter_map(|partner| self.bundles.get_key_value(partner)).collect();
         let held = |partner: &&TrustDomain| self.bundles.contains_key(*partner);
         Federated {
-            bundles: needs
-                .into_iter()
-                .filter_map(|partner| self.bundles.get(partner))
-                .map(|held| held.partner.document().clone())
-                .collect(),
+            bundles: needs.iter().map(|(_, held)| held.partner.document().clone()).collect(),
+            crls: needs.iter().filter_map(|(partner, _)| self.crls.given_of(partner)).collect(),
             to_all: self.to_all.iter().filter(held).cloned().collect(),
         }
     }
@@ -266,7 +292,7 @@ mod tests {
                                 bundles.insert(number, octets);
                             }
                             None => {
-                                index.remove(&partner(number));
+                                index.remove(&partner(number), 1);
                                 bundles.remove(&number);
                             }
                         }

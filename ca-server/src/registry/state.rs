@@ -90,10 +90,10 @@ impl State {
         entry.parent_id() == node || self.aliases.has(node, entry.parent_id())
     }
 
-    /// Returns what a node is given of partners: the bundles of those that at least one of its entries federates with, of those that every entry has, and no
+    /// Returns what a node is given of partners: the bundles and lists of those that at least one of its entries federates with, of those that every entry has, and no
     /// others.
     #[must_use]
-    pub fn bundles_of(&self, node: &SpiffeId) -> Federated {
+    pub fn federated_of(&self, node: &SpiffeId) -> Federated {
         self.partners.given_to(self.aliases.parents_of(node))
     }
 

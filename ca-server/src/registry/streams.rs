@@ -33,7 +33,7 @@ pub enum Start {
         revision: Revision,
         /// The entries, by id.
         entries: Vec<HeldEntry>,
-        /// The bundles of the node's partners.
+        /// The bundles of the node's partners, and the lists that go with them.
         federated: Federated,
         /// The revocation lists, if any are delivered.
         crls: Option<CrlsWhole>,
@@ -61,7 +61,7 @@ impl Registry {
                 let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,
-                    federated: others.then(|| state.bundles_of(node)),
+                    federated: others.then(|| state.federated_of(node)),
                     crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
@@ -103,7 +103,7 @@ impl Registry {
         Start::Snapshot {
             revision: self.at(state.counter()),
             entries,
-            federated: state.bundles_of(node),
+            federated: state.federated_of(node),
             crls: state.crls.whole(),
         }
     }
@@ -114,9 +114,9 @@ impl Registry {
         (state.crls.since(told), state.counter())
     }
 
-    /// Returns the bundles of a node's partners.
+    /// Returns the bundles of a node's partners, and the lists that go with them.
     pub fn federated(&self, node: &SpiffeId) -> Federated {
-        self.read().bundles_of(node)
+        self.read().federated_of(node)
     }
 }
 

@@ -35,6 +35,8 @@ impl Prefix {
     pub const AUTHORITIES: Self = Self("authority/");
     /// Bundles of partner trust domains.
     pub const BUNDLES: Self = Self("bundle/");
+    /// Revocation lists of partner trust domains.
+    pub const BUNDLE_CRLS: Self = Self("bundle-crls/");
     /// Registration entries.
     pub const ENTRIES: Self = Self("entry/");
     /// Relationships with partner trust domains.
@@ -76,6 +78,12 @@ impl Key {
     #[must_use]
     pub fn bundle(trust_domain: &TrustDomain) -> Self {
         Prefix::BUNDLES.key(trust_domain)
+    }
+
+    /// Returns the key of a partner's revocation lists.
+    #[must_use]
+    pub fn bundle_crls(trust_domain: &TrustDomain) -> Self {
+        Prefix::BUNDLE_CRLS.key(trust_domain)
     }
 
     /// Returns the key of the relationship with a partner.

@@ -29,11 +29,11 @@ impl Member {
     }
 
     /// Believes a partner, by its link, for every entry or for those that name it.
-    fn accepts(&self, partner: &Self, given: &[&str]) {
+    pub(super) fn accepts(&self, partner: &Self, given: &[&str]) {
         let invite = partner.domain.told(&["federation", "invite"]);
         let link = invite["link"].as_str().expect("a link");
         let accepted = self.domain.told(&[&["federation", "accept", link, "--yes"], given].concat());
-        assert_eq!(accepted["result"], "created", "{accepted}");
+        assert_eq!(accepted["relationship"]["trust_domain"], partner.domain.name.as_str(), "{accepted}");
     }
 
     /// Returns how its relationship with a partner stands.
@@ -68,12 +68,12 @@ impl Trio {
         Self::start_after(names, hint, life, |_| {})
     }
 
-    /// The same; before its server runs, the first domain is given to somebody.
-    pub(super) fn start_after(names: [&str; 3], hint: &str, life: &str, visit: impl FnOnce(&Domain)) -> Self {
+    /// The same; before the servers run, somebody visits them.
+    pub(super) fn start_after(names: [&str; 3], hint: &str, life: &str, visit: impl FnOnce(&[Domain; 3])) -> Self {
         let folder = open_directory();
         let web = Web::issue(folder.path(), "partners");
         let domains = names.map(|name| made(name, hint, &web, name == names[1]));
-        visit(&domains[0]);
+        visit(&domains);
         let members = domains.map(|domain| Member::start(domain, life));
         let trio = Self { members, _folder: folder };
         trio.federate();

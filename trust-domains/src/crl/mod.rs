@@ -9,7 +9,9 @@
 mod der;
 mod error;
 mod issuer;
+mod lint;
 mod list;
+mod partner;
 mod patch;
 mod set;
 #[cfg(test)]
@@ -17,7 +19,9 @@ pub(crate) mod testing;
 
 pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;
+pub use lint::{CrlFinding, lint};
 pub use list::{Crl, RevokedSerial};
+pub use partner::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
 pub use set::CrlSet;
 

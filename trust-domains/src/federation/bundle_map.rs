@@ -284,3 +284,6 @@ impl<'de> Visitor<'de> for MembersVisitor {
         Ok(Members { parsed, refused })
     }
 }
+
+#[cfg(test)]
+mod tests;

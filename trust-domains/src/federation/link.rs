@@ -272,3 +272,6 @@ impl Coded for ParseFederationLinkError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ impl Coded for ProfileError {
         Code::FederationInvalid
     }
 }
+
+#[cfg(test)]
+mod tests;

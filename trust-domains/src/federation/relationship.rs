@@ -293,3 +293,6 @@ impl TryFrom<Record> for Relationship {
         Self::new(spec, record.created_at, record.created_by)
     }
 }
+
+#[cfg(test)]
+mod tests;

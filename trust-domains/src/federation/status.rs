@@ -146,3 +146,6 @@ impl FetchStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

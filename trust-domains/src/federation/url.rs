@@ -218,3 +218,6 @@ impl Coded for EndpointUrlError {
         Code::EndpointUrlInvalid
     }
 }
+
+#[cfg(test)]
+mod tests;

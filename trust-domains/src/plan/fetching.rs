@@ -109,3 +109,6 @@ pub fn judge(stored: Option<&PartnerBundle>, fetched: &TrustBundle, pins: &[Root
         Err(outdated) => Verdict::Refuse(outdated.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use trust_domains::bundle::SpiffeBundle;
 use trust_domains::clock::Reading;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::rotation::{HeldCredential, Jitter};
-use trust_domains::wire::crls::CrlsWhole;
+use trust_domains::wire::crls::{CrlsWhole, PartnerCrls};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustDomain};
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::Kept;
 use crate::node::{Record, SealedError, SealedRecords};
 use crate::svids::batch::SharedIssuers;
+use crate::svids::partner_lists;
 use crate::svids::partners::Federated;
 use crate::svids::slot::Held;
 use crate::svids::state::{Removed, Update};
@@ -37,6 +38,7 @@ struct Written<'a> {
     bundle: SpiffeBundle,
     #[serde(skip_serializing_if = "Option::is_none")]
     federated: Option<Vec<SpiffeBundle>>,
+    federated_crls: Vec<PartnerCrls>,
     given_to_all: &'a BTreeSet<TrustDomain>,
     lists: StoredLists,
     entries: &'a [Arc<NodeEntry>],
@@ -77,6 +79,8 @@ struct Stored {
     bundle: SpiffeBundle,
     /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
     federated: Option<Vec<SpiffeBundle>>,
+    /// The revocation lists of partners. Absent in what versions before them wrote: as for federation.
+    federated_crls: Option<Vec<PartnerCrls>>,
     /// Absent in what versions wrote that did not know of such partners: as for federation.
     given_to_all: Option<BTreeSet<TrustDomain>>,
     /// Absent in what versions before revocation wrote: as for federation.
@@ -165,6 +169,7 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
             .federated
             .as_ref()
             .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
+        federated_crls: kept.federated_crls.iter().map(of_partner).collect(),
         given_to_all: &kept.given_to_all,
         lists: StoredLists {
             epoch: kept.lists.epoch,
@@ -180,6 +185,13 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
     let mut octets = Zeroizing::new(Vec::with_capacity(octets));
     serde_json::to_writer(&mut *octets, &written)?;
     Ok(octets)
+}
+
+fn of_partner((partner, set): &(TrustDomain, CrlSet)) -> PartnerCrls {
+    PartnerCrls {
+        trust_domain: partner.clone(),
+        lists: set.whole(),
+    }
 }
 
 fn position<'a>(issuers: &mut Vec<&'a Bytes>, issuer: &'a Bytes) -> usize {
@@ -220,13 +232,15 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         .map(|svid| restored(svid, &issuers, now))
         .collect::<Option<Vec<_>>>()
         .ok_or(SavedUnreadable::Incomplete)?;
-    let is_complete = stored.federated.is_some() && stored.given_to_all.is_some() && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
+    let has_partners = stored.federated.is_some() && stored.federated_crls.is_some() && stored.given_to_all.is_some();
+    let is_complete = has_partners && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
     let (lists_epoch, lists) = stored.lists.map_or((None, CrlsWhole::default()), |lists| (lists.epoch, lists.whole));
     let update = Update {
         revision: stored.revision,
         upserted: stored.entries,
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
+        federated_crls: partner_lists::read(&stored.federated_crls.unwrap_or_default()),
         federated: Some(Federated {
             bundles: stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect(),
             given_to_all: stored.given_to_all.unwrap_or_default(),
