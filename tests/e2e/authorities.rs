@@ -7,7 +7,7 @@ mod emergency;
 mod interrupted;
 mod orders;
 mod planned;
-mod thief;
+pub(crate) mod thief;
 mod tokens;
 
 use std::process::{Child, Command, Stdio};
