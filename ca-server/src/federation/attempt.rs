@@ -141,14 +141,19 @@ impl Federation {
         let now = self.clock.now();
         let result = outcome.as_ref().map(|_| ()).map_err(Problem::of);
         let code = result.as_ref().copied().map_err(Problem::code);
-        let is_taken = matches!(&outcome, Ok(Success { taken: Taken::Taken, .. }));
+        let is_taken = matches!(&outcome, Ok(Success { taken: Taken::Taken(_), .. }));
         let noted = self.with_partners(|partners| {
             let number = partners.changes.next();
             let known = partners.known.get_mut(partner).filter(|known| known.modified == look.relationship.modified)?;
             known.changed = number;
             known.settle(now, result.as_ref().err().cloned(), hint, jitter);
             if let Ok(success) = &outcome {
-                known.etag = success.etag.clone().zip(held.as_ref().map(|held| held.modified));
+                // The tag is that of what was held before, or was taken: not of what an operator set in between.
+                let stands_for = match success.taken {
+                    Taken::Same => look.held.as_ref().map(|held| held.modified),
+                    Taken::Taken(commit) => Some(commit),
+                };
+                known.etag = success.etag.clone().zip(stands_for);
             }
             let due = match is_taken {
                 true => {
@@ -162,7 +167,7 @@ impl Federation {
         let Some((due, failures)) = noted else { return };
         self.metrics.partner_fetched(match (&outcome, code) {
             (_, Err(code)) => code.word(),
-            (Ok(success), Ok(())) if success.taken == Taken::Taken => "taken",
+            (Ok(_), Ok(())) if is_taken => "taken",
             (_, Ok(())) => "same",
         });
         log(partner, &outcome, failures);
@@ -197,7 +202,7 @@ pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Resul
 
 fn log(partner: &TrustDomain, outcome: &Result<Success, FetchFailed>, failures: u32) {
     match outcome {
-        Ok(Success { taken: Taken::Taken, .. }) => tracing::info!(trust_domain = %partner, "a new bundle of a partner was taken"),
+        Ok(Success { taken: Taken::Taken(_), .. }) => tracing::info!(trust_domain = %partner, "a new bundle of a partner was taken"),
         Ok(Success { taken: Taken::Same, .. }) => tracing::debug!(trust_domain = %partner, "the bundle of a partner was fetched and has not changed"),
         Err(error) if failures <= LOGGED_FAILURES => tracing::warn!(
             trust_domain = %partner, code = %error.code(), error = with_causes(error),

@@ -104,6 +104,11 @@ impl Partner {
         self.last_error.as_ref()
     }
 
+    /// Returns whether the last fetch succeeded: such a partner does not wait behind those that hang.
+    pub(super) fn is_proven(&self) -> bool {
+        self.failures == 0 && self.last_success.is_some()
+    }
+
     /// Returns how long ago the last success was; nothing where there was none.
     pub(super) fn age(&self, now: Reading) -> Option<Duration> {
         self.last_success.map(|success| match success.since_boot {

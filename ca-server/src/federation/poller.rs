@@ -17,6 +17,7 @@ use super::Federation;
 use super::attempt::Occasion;
 use super::partner::Partner;
 use super::room::Partners;
+use crate::registry::{HeldRelationship, State};
 
 /// How often it is looked who is due: a look at two thousand partners takes microseconds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -74,14 +75,9 @@ impl Federation {
     /// Takes in which relationships there are.
     pub(super) fn follow(&self, start: Start) {
         let now = self.clock.now();
-        let held: Vec<(TrustDomain, u64, bool)> = self.registry.view(|state| {
-            let one = |held: &crate::registry::HeldRelationship| {
-                let name = held.relationship.trust_domain();
-                (name.clone(), held.modified, state.partners.find(name).is_some())
-            };
-            state.relationships.listed(None).map(one).collect()
-        });
         self.with_partners(|partners| {
+            // Looked at under the lock: an older look, taken in later, would forget who was set up in between.
+            let held = self.registry.view(held);
             partners.forget_others(&held);
             for (name, modified, has_bundle) in held {
                 if partners.known.get(&name).is_some_and(|known| known.modified == modified) {
@@ -114,10 +110,10 @@ impl Federation {
     }
 
     async fn fetch_in_turn(&self, fetching: Fetching<'_>) {
-        let is_failing = self.lock().known.get(&fetching.partner).is_some_and(|known| known.failures > 0);
+        let is_proven = self.lock().known.get(&fetching.partner).is_some_and(Partner::is_proven);
         // A semaphore of this room is never closed.
-        let _of_failing = match is_failing {
-            true => Some(self.slots_of_failing.acquire().await),
+        let _of_unproven = match !is_proven {
+            true => Some(self.slots_of_unproven.acquire().await),
             false => None,
         };
         let _slot = self.slots.acquire().await;
@@ -166,6 +162,15 @@ impl Federation {
         };
         partners.known.iter().map(state).collect()
     }
+}
+
+/// Returns all partners by their names, with the commit of the relationship, and whether a bundle is held.
+fn held(state: &State) -> Vec<(TrustDomain, u64, bool)> {
+    let one = |held: &HeldRelationship| {
+        let name = held.relationship.trust_domain();
+        (name.clone(), held.modified, state.partners.find(name).is_some())
+    };
+    state.relationships.listed(None).map(one).collect()
 }
 
 /// Says whether an operator here must act: most failures are the partner's, and end with it.

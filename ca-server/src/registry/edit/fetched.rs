@@ -22,8 +22,8 @@ use crate::store::{Commit, Key};
 pub enum Taken {
     /// The one that is held says the same: nothing was written.
     Same,
-    /// It took its place.
-    Taken,
+    /// It took its place, with the commit of this counter.
+    Taken(u64),
 }
 
 /// A relationship that is accepted together with the bundle that was fetched by it.
@@ -61,8 +61,8 @@ impl Editor {
                     relationship: (None, Some(held.modified)),
                     bundle: Some(fetched(bundle, self.clock.now().wall, cause)),
                 };
-                self.commit_partner(partner, change, cause).await?;
-                Ok(Taken::Taken)
+                let revision = self.commit_partner(partner, change, cause).await?;
+                Ok(Taken::Taken(revision.counter))
             }
         }
     }
