@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use platform::random;
 use trust_domains::bundle::{MAX_BUNDLE_BYTES, ParseBundleError, ParsedBundle};
 use trust_domains::federation::{EndpointAuthority, Relationship};
-use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Coded as _, Problem, with_causes};
 use trust_domains::{TrustBundle, TrustDomain};
 
@@ -86,8 +84,8 @@ impl Federation {
             Content::NotModified if target.etag.is_none() => return Err(FetchFailed::NoDocument),
             Content::NotModified => Taken::Same,
             Content::Document(document) => {
-                let bundle = read(partner, document).await?;
-                self.editor.take_fetched(&look.relationship, bundle, &occasion.cause()).await?
+                let parsed = read(partner, document).await?;
+                self.editor.take_fetched(&look.relationship, parsed, &occasion.cause()).await?
             }
         };
         Ok(Success { taken, etag: fetched.etag })
@@ -137,7 +135,7 @@ impl Federation {
         }
         let held = self.registry.view(|state| state.partners.find(partner).cloned());
         let hint = held.as_ref().and_then(|held| held.partner.bundle().refresh_hint());
-        let jitter = Jitter::new(random::fraction().unwrap_or(0.0));
+        let jitter = Self::jitter();
         let now = self.clock.now();
         let result = outcome.as_ref().map(|_| ()).map_err(Problem::of);
         let code = result.as_ref().copied().map_err(Problem::code);
@@ -187,12 +185,12 @@ impl Federation {
 }
 
 /// Reads a document; a long one beside the loop.
-pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Result<TrustBundle, ParseBundleError> {
+pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Result<ParsedBundle, ParseBundleError> {
     if document.len() <= LONG_DOCUMENT {
-        return ParsedBundle::parse(partner, &document).map(|parsed| parsed.bundle);
+        return ParsedBundle::parse(partner, &document);
     }
     let (name, octets) = (partner.clone(), document.len());
-    let read = tokio::task::spawn_blocking(move || ParsedBundle::parse(&name, &document).map(|parsed| parsed.bundle));
+    let read = tokio::task::spawn_blocking(move || ParsedBundle::parse(&name, &document));
     // A parser that panicked has read nothing.
     read.await.unwrap_or(Err(ParseBundleError::TooLarge {
         limit: LONG_DOCUMENT,

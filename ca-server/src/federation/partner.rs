@@ -73,6 +73,13 @@ impl Partner {
         self.etag = None;
     }
 
+    /// Goes on with a relationship that was accepted together with its bundle.
+    pub(super) fn accept(&mut self, modified: u64, now: Reading, hint: Option<Duration>, jitter: Jitter) {
+        self.change(modified, now);
+        self.settle(now, None, hint, jitter);
+        self.recorded.note_taken(now);
+    }
+
     /// Notes how a fetch ended that was the last: nothing for a success.
     pub(super) fn settle(&mut self, now: Reading, failed: Option<Problem>, hint: Option<Duration>, jitter: Jitter) {
         self.last_attempt = Some(now.wall);
