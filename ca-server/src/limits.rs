@@ -33,6 +33,10 @@ pub const FETCHES: usize = 64;
 /// fetched on time.
 pub const FETCHES_OF_UNPROVEN: usize = 16;
 
+/// The most octets of the revocation lists of all partners together. A node may need all of them, beside the bundles, in one line of its stream, of which an
+/// agent reads 16 MiB; a workload's message has room for 2 MiB of both.
+pub const PARTNER_CRLS: usize = 2 * 1024 * 1024;
+
 /// Bulk calls at once: one of the largest takes some hundred MiB while it is checked and answered.
 pub const BULK_CALLS: usize = 2;
 

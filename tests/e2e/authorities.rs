@@ -1,5 +1,6 @@
 //! Authorities replaced under running workloads: planned, in an emergency, with a server that dies and agents that do not answer.
 
+mod away;
 mod constrained;
 mod delivered;
 mod emergency;

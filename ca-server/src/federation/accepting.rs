@@ -138,6 +138,7 @@ impl Federation {
             None => Relationship::new(accepted.spec.clone(), self.clock.now().wall, cause.actor.clone()),
         }?;
         let facts = RelationshipFacts {
+            crls: None,
             fetching: FetchStatus {
                 sequence: accepted.fetched.bundle.sequence(),
                 ..FetchStatus::never(None)

@@ -30,7 +30,7 @@ pub(super) enum Occasion {
 }
 
 impl Occasion {
-    fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> Cause {
         match self {
             Self::Due => Federation::own_cause(),
             Self::Asked(cause) => cause.clone(),
@@ -66,7 +66,9 @@ impl Federation {
         });
         let Some(look) = look else { return };
         let outcome = self.attempt(&look, occasion).await;
+        let has_answered = outcome.is_ok();
         self.settle(partner, &look, outcome, occasion).await;
+        self.fetch_beside(&look.relationship, has_answered, &occasion.cause()).await;
     }
 
     async fn attempt(&self, look: &Look, occasion: &Occasion) -> Result<Success, FetchFailed> {

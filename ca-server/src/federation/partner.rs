@@ -11,6 +11,7 @@ use trust_domains::plan::fetching::{due, interval};
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::Problem;
 
+use super::beside::Beside;
 use super::recorded::Recorded;
 
 /// After how many intervals a bundle that nobody tried to fetch is stale.
@@ -33,6 +34,8 @@ pub(super) struct Partner {
     pub(super) failures: u32,
     /// What of its fetches the journal has.
     pub(super) recorded: Recorded,
+    /// What is known of what is fetched beside the bundle.
+    pub(super) beside: Beside,
     /// Held by the one fetch that is under way.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     last_attempt: Option<Timestamp>,
@@ -59,6 +62,7 @@ impl Partner {
             changed: 0,
             failures: 0,
             recorded: Recorded::default(),
+            beside: Beside::default(),
             turn: Arc::default(),
             last_attempt: None,
             last_success: last_success.map(|wall| Success { wall, since_boot: None }),
@@ -71,6 +75,7 @@ impl Partner {
         self.modified = modified;
         self.due = now.since_boot;
         self.etag = None;
+        self.beside = Beside::default();
     }
 
     /// Goes on with a relationship that was accepted together with its bundle.

@@ -80,6 +80,7 @@ impl Federation {
         self.with_partners(|partners| {
             // Looked at under the lock: an older look, taken in later, would forget who was set up in between.
             let held = self.registry.view(held);
+            self.seen.keep(|name| held.binary_search_by(|held| held.name.cmp(name)).is_ok());
             partners.forget_others(&held);
             for Held { name, modified, bundle } in held {
                 if partners.known.get(&name).is_some_and(|known| known.modified == modified) {

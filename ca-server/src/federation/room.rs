@@ -12,6 +12,7 @@ use super::changes::Changes;
 use super::fetch::Fetcher;
 use super::partner::Partner;
 use super::remembered::{self, Remembered};
+use crate::authority::PartnersSeen;
 use crate::config::FederationConfig;
 use crate::decisions::{Cause, DecisionLog};
 use crate::limits::{FETCHES, FETCHES_OF_UNPROVEN};
@@ -33,6 +34,8 @@ pub struct Room {
     pub editor: Arc<Editor>,
     /// Takes what became of fetches.
     pub decisions: DecisionLog,
+    /// Takes what partners were seen to hold of ours.
+    pub seen: PartnersSeen,
     /// The own bundle: an endpoint of this trust domain may serve a partner's.
     pub own: watch::Receiver<Arc<TrustBundle>>,
     /// Counts.
@@ -49,6 +52,7 @@ pub struct Federation {
     pub(super) registry: Arc<Registry>,
     pub(super) editor: Arc<Editor>,
     pub(super) decisions: DecisionLog,
+    pub(super) seen: PartnersSeen,
     pub(super) own: watch::Receiver<Arc<TrustBundle>>,
     pub(super) metrics: Metrics,
     pub(super) health: HealthHandle,
@@ -95,6 +99,7 @@ impl Federation {
             registry: room.registry,
             editor: room.editor,
             decisions: room.decisions,
+            seen: room.seen,
             own: room.own,
             metrics: room.metrics,
             health: room.health,

@@ -160,6 +160,11 @@ impl Reader<'_> {
                     self.tell(at, key, &format!("the number is not between {least} and {most}"));
                 }
             }
+            (KeyValue::Number(accepts), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::Number(accepts), DeValue::Integer(integer)) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix()).map(|number| number.to_string());
+                self.check_text(at, key, number.as_deref().unwrap_or(integer.as_str()), *accepts);
+            }
             (KeyValue::Table(known), DeValue::Table(table)) => self.check_table(table, known, &format!("{key}."), at),
             (KeyValue::Tables(known), DeValue::Array(tables)) => {
                 for (index, table) in tables.iter().enumerate() {
@@ -204,7 +209,7 @@ fn not_known(name: &str, known: &[KnownKey]) -> String {
 fn described(expected: &KeyValue) -> &'static str {
     match expected {
         KeyValue::Bool => "true or false",
-        KeyValue::Integer { .. } => "a whole number",
+        KeyValue::Integer { .. } | KeyValue::Number(_) => "a whole number",
         KeyValue::Table(_) => "a table",
         KeyValue::Tables(_) => "tables ([[..]])",
         KeyValue::Text(_) => "a text in quotes",
@@ -246,6 +251,8 @@ mod tests {
         node_ttl: Option<TextDuration>,
         streams: Option<u32>,
         cache: Option<bool>,
+        #[serde(default, deserialize_with = "crate::config::number_as_text")]
+        bytes: Option<String>,
         enable: Option<Vec<String>>,
         #[serde(default)]
         sink: Vec<RawSink>,
