@@ -9,6 +9,7 @@ mod issuing;
 mod memory;
 mod meter;
 mod node;
+mod partners;
 mod report;
 mod revoke;
 mod sds;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, revoke, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, revoke, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// A thousand partners: how their fetches are spread, and what they cost.
+    Partners,
     /// From a revocation to the list on a node's stream.
     Revoke,
     /// Secret discovery: a rotation on 200 streams.
@@ -45,7 +47,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 11] = [
+    const EACH: [Self; 12] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -54,6 +56,7 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Partners,
         Self::Revoke,
         Self::Sds,
         Self::Taint,
@@ -78,6 +81,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Partners => vec![partners::fetches(effort)],
             Self::Revoke => revoke::revocations(),
             Self::Sds => vec![sds::rotations()],
             Self::Taint => vec![taint::replacement(effort)],
