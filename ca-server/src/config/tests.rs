@@ -240,10 +240,19 @@ fn what_needs_several_values_is_checked_though_others_cannot_be_read() {
         error.mistakes.iter().map(|mistake| mistake.key.clone()).collect::<Vec<_>>()
     };
     // Two that do not go together, and one that cannot be read and has nothing to do with them.
-    assert_eq!(raw_mistakes(r#"{"clock_skew": "2h", "jwt_key_ttl": "1d", "root_ttl": "2d"}"#), ["clock_skew", "jwt_key_ttl", "root_ttl"]);
+    assert_eq!(
+        raw_mistakes(r#"{"clock_skew": "2h", "jwt_key_ttl": "1d", "root_ttl": "2d"}"#),
+        ["clock_skew", "jwt_key_ttl", "root_ttl"]
+    );
     assert_eq!(told("bundle_listen = \"127.0.0.1:8444\"\nbundle_key = \"k\"\njwt_key_ttl = \"1d\"").len(), 2);
-    assert_eq!(raw_mistakes(r#"{"enable": ["wit"], "node_ttl": "1s", "wit_key_ttl": "1h"}"#), ["node_ttl", "wit_key_ttl"]);
-    assert_eq!(raw_mistakes(r#"{"max_class": "eternal", "root_ttl": "2d", "crl": "never"}"#), ["max_class", "root_ttl", "crl"]);
+    assert_eq!(
+        raw_mistakes(r#"{"enable": ["wit"], "node_ttl": "1s", "wit_key_ttl": "1h"}"#),
+        ["node_ttl", "wit_key_ttl"]
+    );
+    assert_eq!(
+        raw_mistakes(r#"{"max_class": "eternal", "root_ttl": "2d", "crl": "never"}"#),
+        ["max_class", "root_ttl", "crl"]
+    );
 }
 
 /// Returns the keys of the mistakes of the second check alone, as flags are checked.
