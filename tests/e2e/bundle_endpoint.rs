@@ -252,10 +252,10 @@ fn options_that_do_not_go_together_are_named_with_their_keys() {
         "bundle_listen = \"127.0.0.1:8444\"\nbundle_profile = \"https_web\"\nbundle_url = \"http://b.test/\"\n",
     )
     .expect("a file");
-    let refused = tests::command::run(&["config", "check", path_text(&file)]).exits(1);
+    let refused = tests::command::run(&["config", "check", path_text(&file)]).exits(2);
     for part in [
         "bundle_profile: https_web needs bundle_cert and bundle_key",
-        "bundle_url: the URL is not an https one",
+        "line 3: bundle_url: the URL is not an https one",
     ] {
         assert!(refused.stderr.contains(part), "{refused:?}");
     }
