@@ -2,8 +2,10 @@
 
 mod envoy;
 mod gate;
+mod hostile;
 mod nginx;
 mod orders;
+mod partner;
 mod postgresql;
 mod verifiers;
 
