@@ -2,9 +2,11 @@
 
 mod envoy;
 pub(crate) mod gate;
+mod hostile;
 pub(crate) mod nginx;
 mod orders;
 mod over_limit;
+mod partner;
 mod postgresql;
 mod verifiers;
 

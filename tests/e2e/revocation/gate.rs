@@ -53,12 +53,12 @@ pub(super) fn honours_lists(world: &mut World, gate: &mut impl Gate) {
     }
 }
 
-fn admitted(gate: &impl Gate, client: &Copied) {
+pub(super) fn admitted(gate: &impl Gate, client: &Copied) {
     until(&format!("{} to be admitted", client.folder.display()), || gate.admits(client).then_some(()));
 }
 
 /// A server that took in its files admits nobody by mistake any more, so once refused is refused.
-fn refused(gate: &impl Gate, client: &Copied) {
+pub(super) fn refused(gate: &impl Gate, client: &Copied) {
     until(&format!("{} to be refused", client.folder.display()), || (!gate.admits(client)).then_some(()));
     assert!(!gate.admits(client), "{} was refused once and then admitted", client.folder.display());
 }

@@ -49,7 +49,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 12] = [
+    const EACH: [Self; 13] = [
         Self::P1,
         Self::P2,
         Self::P3,
