@@ -71,7 +71,7 @@ pub(crate) struct UpdateArgs {
     /// Another SPIFFE ID that the endpoint proves.
     #[arg(long, value_name = "ID")]
     endpoint_id: Option<String>,
-    /// Another bundle for the next fetch: for a partner that lost all its roots at once; - for standard input.
+    /// Another bundle for the next fetch, in place of the one that is held: for a partner that changed all its roots at once; - for standard input.
     #[arg(long, value_name = "FILE")]
     bootstrap_bundle: Option<PathBuf>,
     /// Gives the partner's bundle to every entry.
