@@ -314,7 +314,7 @@ async fn ending_a_relationship_withdraws_its_bundle_at_once_and_entries_keep_its
 
     let deleted = delete(&two, "one.test", "").await.unwrap();
     assert_eq!((deleted.bundle_deleted, deleted.entries, deleted.dissociated), (true, 1, 0));
-    assert_eq!(deleted.nodes, [node.credential.spiffe_id.clone()]);
+    assert_eq!(deleted.nodes, std::slice::from_ref(&node.credential.spiffe_id));
     assert_eq!(told(stream.next().await), (vec![], vec![]));
     acknowledge(&connection, deleted.revision).await.unwrap();
     assert!(held(&two, "one.test").await.is_none() && show(&two, "one.test").await.is_err());
@@ -333,7 +333,7 @@ async fn ending_a_relationship_withdraws_its_bundle_at_once_and_entries_keep_its
 async fn a_partner_of_all_entries_is_given_to_every_node_and_taken_from_every_node() {
     let (one, two) = (domain("one.test").await, domain("two.test").await);
     let node = two.node("a").await;
-    two.entry("/web", &node.credential.spiffe_id.to_string()).await;
+    two.entry("/web", node.credential.spiffe_id.as_ref()).await;
     let connection = node.connect(&two).await;
     let mut stream = Stream::open(&connection, None).await.unwrap();
     assert_eq!(told(stream.next().await), (vec![], vec![]));
@@ -347,7 +347,7 @@ async fn a_partner_of_all_entries_is_given_to_every_node_and_taken_from_every_no
     assert_eq!(told(stream.next().await), everyones);
     let at = two.admin.get::<Page<RelationshipView>>("/v1/admin/federation").await.unwrap();
     assert!(at.items[0].all_entries && at.items[0].has_bundle);
-    let shown = created_revision(&two, &node.credential.spiffe_id.to_string()).await;
+    let shown = created_revision(&two, node.credential.spiffe_id.as_ref()).await;
     drop(stream);
 
     // What was missed while away is told at the resumption: that it is every entry's no longer.
@@ -435,7 +435,7 @@ async fn a_partner_that_is_gone_costs_nothing_but_its_news() {
     assert_eq!(shown.fetching.last_error.as_ref().unwrap().code, "endpoint_unreachable");
     assert!(shown.fetching.next_fetch > shown.fetching.last_attempt && shown.fetching.last_success.is_some());
     assert_eq!(held(&two, "one.test").await.unwrap(), fetched, "the last good bundle stays");
-    let entry = federating("/web", &node.credential.spiffe_id.to_string(), &["one.test", "never.test"]);
+    let entry = federating("/web", node.credential.spiffe_id.as_ref(), &["one.test", "never.test"]);
     assert_eq!(two.create(vec![entry]).await.unwrap().entries.len(), 1);
     let health: Health = two.admin.get("/v1/admin/health").await.unwrap();
     assert_eq!(health.state, HealthState::Ready, "nobody here can do anything about it: {health:?}");
