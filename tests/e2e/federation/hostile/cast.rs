@@ -30,6 +30,8 @@ pub(super) struct Hostile {
     pub(super) map: Option<Answer>,
     /// Where DNS says it is, beside where it is.
     pub(super) then: Option<Ipv4Addr>,
+    /// Where its revocation lists are said to be.
+    pub(super) lists: Option<&'static str>,
     /// What `federation show` says of it.
     pub(super) status: &'static str,
     /// And why.
@@ -49,6 +51,7 @@ impl Hostile {
             bundle: Box::new(bundle),
             map: None,
             then: None,
+            lists: None,
             status,
             code: Some(code),
             says: "",
@@ -88,6 +91,7 @@ impl Hostile {
             bundle: Box::new(move |_| Answer::Document(document.clone())),
             map: None,
             then: None,
+            lists: None,
             status: "refused",
             code: Some("endpoint_untrusted"),
             says,
@@ -104,12 +108,26 @@ pub(super) const REPLAYING: &str = "replaying.test";
 /// The name that leads to this machine, wherever it is used.
 pub(super) const INWARD: &str = "inward.test";
 
-/// Returns all of them.
-pub(super) fn all(web: &Authority) -> Vec<Hostile> {
-    [slow_and_endless(web), redirecting(web), addressed(web), impostors(web), senders(web)]
-        .into_iter()
-        .flatten()
-        .collect()
+/// The partner whose Bundle Map says two things of one trust domain, and the one that says the same of it once.
+pub(super) const DUPLICATING: &str = "duplicates.test";
+pub(super) const MAPPING: &str = "mapping.test";
+
+/// The partner whose revocation lists are said to be on this machine.
+pub(super) const LISTING: &str = "listing.test";
+
+/// Returns all of them; `own` is the name and the bundle of the trust domain whose partners they are.
+pub(super) fn all(web: &Authority, own: (&str, &str)) -> Vec<Hostile> {
+    [
+        slow_and_endless(web),
+        redirecting(web),
+        addressed(web),
+        impostors(web),
+        senders(web),
+        beside(web, own),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn slow_and_endless(web: &Authority) -> Vec<Hostile> {
@@ -218,7 +236,6 @@ fn senders(web: &Authority) -> Vec<Hostile> {
     let (first, second) = (Authority::of(REPLAYING).bundle(REPLAYING), Authority::of(REPLAYING).bundle(REPLAYING));
     let (newer, older) = (first.with_sequence(7).to_spiffe_json(), second.with_sequence(6).to_spiffe_json());
     let unknown = Authority::of("unknown.test").bundle("unknown.test");
-    let mapped = Authority::of("duplicates.test").bundle("duplicates.test");
     let beside = Authority::of("deep-beside.test").bundle("deep-beside.test");
     let pem = Authority::of("pem-inside.test").bundle("pem-inside.test");
     vec![
@@ -234,7 +251,7 @@ fn senders(web: &Authority) -> Vec<Hostile> {
         },
         Hostile::document(web, "many-keys.test", documents::small_keys(), "refused", large),
         Hostile::document(web, "many-large-keys.test", documents::large_keys(), "refused", large),
-        Hostile::document(web, "deep.test", documents::deep_keys(), "refused", invalid),
+        Hostile::document(web, "deep.test", documents::deep(), "refused", invalid),
         Hostile {
             code: None,
             ..Hostile::document(web, "deep-beside.test", documents::deep_beside(&beside), "current", "")
@@ -248,10 +265,27 @@ fn senders(web: &Authority) -> Vec<Hostile> {
             code: None,
             ..Hostile::document(web, "unknown.test", documents::with_unknown_keys(&unknown), "current", "")
         },
+    ]
+}
+
+/// Those whose bundle is good, and what comes with it is not.
+fn beside(web: &Authority, (own, bundle): (&str, &str)) -> Vec<Hostile> {
+    let good = |name: &'static str| Hostile {
+        code: None,
+        ..Hostile::document(web, name, web_bundle(name), "current", "")
+    };
+    vec![
         Hostile {
-            code: None,
-            map: Some(Answer::Document(documents::map_with_duplicates(&mapped))),
-            ..Hostile::document(web, "duplicates.test", mapped.to_spiffe_json(), "current", "")
+            map: Some(Answer::Document(documents::map(own, bundle))),
+            ..good(MAPPING)
+        },
+        Hostile {
+            map: Some(Answer::Document(documents::map_with_duplicates(own, bundle))),
+            ..good(DUPLICATING)
+        },
+        Hostile {
+            lists: Some("https://inward.test/crls.pem"),
+            ..good(LISTING)
         },
     ]
 }

@@ -15,18 +15,18 @@ pub(super) fn large_keys() -> String {
     format!("{{\"keys\":[{}]}}", key.repeat(200_000).trim_end_matches(','))
 }
 
-/// Keys within arrays within arrays.
-pub(super) fn deep_keys() -> String {
-    format!("{{\"keys\":[{}]}}", deep())
-}
-
-/// A bundle with a member beside it that goes as deep: what a document says beyond a bundle is passed over (BUN-02), however it looks.
+/// A bundle with a key and another member that go ten thousand arrays deep: a key that is none is skipped (BUN-06), and what a document says beyond a bundle is
+/// passed over (BUN-02), however it looks.
 pub(super) fn deep_beside(bundle: &TrustBundle) -> String {
     let document = bundle.to_spiffe_json();
+    let keys = format!("\"keys\":[{},", deep());
+    let document = document.replacen("\"keys\":[", &keys, 1);
+    assert!(document.len() > 20_000, "the key was put in: {document}");
     format!("{{\"extra\":{},{}", deep(), document.trim_start().trim_start_matches('{'))
 }
 
-fn deep() -> String {
+/// Arrays within arrays.
+pub(super) fn deep() -> String {
     format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))
 }
 
@@ -51,10 +51,14 @@ pub(super) fn with_pem_inside(bundle: &TrustBundle) -> String {
     document.to_string()
 }
 
-/// A Bundle Map that says two things of one trust domain.
-pub(super) fn map_with_duplicates(bundle: &TrustBundle) -> String {
-    let (name, document) = (bundle.trust_domain(), bundle.to_spiffe_json());
-    format!("{{\"trust_domains\":{{\"{name}\":{document},\"{name}\":{{\"keys\":[]}}}}}}")
+/// A Bundle Map with one bundle.
+pub(super) fn map(trust_domain: &str, bundle: &str) -> String {
+    format!("{{\"trust_domains\":{{\"{trust_domain}\":{bundle}}}}}")
+}
+
+/// A Bundle Map that says two things of one trust domain (BUN-13).
+pub(super) fn map_with_duplicates(trust_domain: &str, bundle: &str) -> String {
+    format!("{{\"trust_domains\":{{\"{trust_domain}\":{{\"keys\":[]}},\"{trust_domain}\":{bundle}}}}}")
 }
 
 fn parsed(bundle: &TrustBundle) -> Value {
