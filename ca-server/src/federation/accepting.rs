@@ -43,6 +43,8 @@ impl Federation {
             return Err(RelationshipRefused::Own { trust_domain: partner }.into());
         }
         let existing = self.show(&partner);
+        // What no link says stays as it was.
+        let all_entries = all_entries || existing.as_ref().is_some_and(|existing| existing.all_entries);
         let spec = RelationshipSpec {
             trust_domain: partner.clone(),
             url: link.url().clone(),

@@ -137,7 +137,9 @@ impl Federation {
             return;
         }
         *reported = Some((newest, Instant::now()));
-        let states = self.states(self.clock.now());
+        let now = self.clock.now();
+        let states = self.states(now);
+        self.tell_standings(now);
         for state in PartnerState::ALL {
             self.metrics.partners(state.as_str(), states.iter().filter(|(of, _)| *of == state).count());
         }
@@ -159,6 +161,20 @@ impl Federation {
         if self.health.set_problem(PROBLEM, text) {
             tracing::warn!(partners = wanting.len(), "partners need attention");
         }
+    }
+
+    /// Tells the streams of nodes how it stands with the partners that they need.
+    fn tell_standings(&self, now: Reading) {
+        let bundles = self.held_bundles();
+        let states: Vec<_> = {
+            let partners = self.lock();
+            let state = |(name, known): (&TrustDomain, &Partner)| {
+                let status = known.status(now, bundles.get(name).map(|held| &**held));
+                (name.clone(), status.status, status.last_error.map(|error| error.code))
+            };
+            partners.known.iter().map(state).collect()
+        };
+        self.registry.note_standings(now.wall, states);
     }
 
     fn states(&self, now: Reading) -> Vec<(PartnerState, Option<String>)> {

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod delivery;
+mod fleet;
 mod issuing;
 mod memory;
 mod meter;
@@ -12,6 +13,7 @@ mod node;
 mod partners;
 mod report;
 mod revoke;
+mod revoke_fleet;
 mod sds;
 mod subject;
 mod taint;

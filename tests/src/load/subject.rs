@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, revoke, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +30,8 @@ pub enum Subject {
     Partners,
     /// From a revocation to the list on a node's stream.
     Revoke,
+    /// From a revocation to the list on a workload's stream of every agent.
+    RevokeFleet,
     /// Secret discovery: a rotation on 200 streams.
     Sds,
     /// An emergency: what a tainted issuing CA signed is replaced on a thousand agents.
@@ -41,13 +43,13 @@ pub enum Subject {
 pub struct Effort {
     /// Seconds of each issuing measurement.
     pub seconds: u64,
-    /// Agents of the emergency.
+    /// Agents of the emergency, and of the revocations to a fleet.
     pub agents: usize,
 }
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 12] = [
+    const EACH: [Self; 13] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -58,6 +60,7 @@ impl Subject {
         Self::P8,
         Self::Partners,
         Self::Revoke,
+        Self::RevokeFleet,
         Self::Sds,
         Self::Taint,
     ];
@@ -83,6 +86,7 @@ impl Subject {
             Self::P8 => vec![bulk::entries()],
             Self::Partners => vec![partners::fetches(effort)],
             Self::Revoke => revoke::revocations(),
+            Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],
             Self::Taint => vec![taint::replacement(effort)],
         }
