@@ -61,28 +61,33 @@ async fn what_a_partner_sends_is_taken_refused_or_means_that_nothing_is_trusted(
     let many = serde_json::json!({ "keys": keys }).to_string();
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let empty = "{\"keys\":[],\"spiffe_sequence\":6}".to_owned();
-    let documents = [fifth.to_spiffe_json(), fourth.to_spiffe_json(), pem, many, deep, empty, fifth.to_spiffe_json()];
-    let endpoint = Endpoint::start(&ca.host(&["localhost"]), move |count| ok(&documents[count.min(6)])).await;
+    let document = Arc::new(Mutex::new(fifth.to_spiffe_json()));
+    let served = Arc::clone(&document);
+    let endpoint = Endpoint::start(&ca.host(&["localhost"]), move |_| ok(&served.lock().unwrap())).await;
+    let refreshed = async |next: String| {
+        *document.lock().unwrap() = next;
+        refresh(&world, "partner.test").await
+    };
     create(&world, &on_the_web("partner.test", endpoint.port)).await.unwrap();
     assert_eq!(fetched(&world, "partner.test").await.fetching.status, PartnerState::Current);
     assert_eq!(held(&world, "partner.test").await.unwrap(), fifth);
-    for (name, expected) in [
-        ("an older one with other keys", Code::BundleOutdated),
-        ("PEM", Code::EndpointDocumentInvalid),
-        ("too many keys", Code::EndpointDocumentTooLarge),
-        ("too deep", Code::EndpointDocumentInvalid),
+    for (name, next, expected) in [
+        ("an older one with other keys", fourth.to_spiffe_json(), Code::BundleOutdated),
+        ("PEM", pem, Code::EndpointDocumentInvalid),
+        ("too many keys", many, Code::EndpointDocumentTooLarge),
+        ("too deep", deep, Code::EndpointDocumentInvalid),
     ] {
-        let shown = refresh(&world, "partner.test").await;
+        let shown = refreshed(next).await;
         assert_eq!(shown.fetching.status, PartnerState::Refused, "{name}");
         let error = shown.fetching.last_error.unwrap();
         assert_eq!(error.code, expected.word(), "{name}: {}", error.detail);
         assert_eq!(held(&world, "partner.test").await.unwrap(), fifth, "{name}: the last good one stays");
     }
-    let withdrawn = refresh(&world, "partner.test").await;
+    let withdrawn = refreshed(empty).await;
     assert_eq!((withdrawn.fetching.status, withdrawn.fetching.sequence), (PartnerState::Withdrawn, Some(6)));
     assert!(held(&world, "partner.test").await.unwrap().is_empty(), "trust nothing is a word");
     assert_eq!(
-        refresh(&world, "partner.test").await.fetching.status,
+        refreshed(fifth.to_spiffe_json()).await.fetching.status,
         PartnerState::Refused,
         "what came before it does not come back"
     );
