@@ -56,6 +56,7 @@ fn main() {
     let router = router(PublicApi {
         bundle: own,
         registry: None,
+        lists: None,
         issuer: None,
         url: None,
         refresh_hint: Duration::from_secs(300),
@@ -65,7 +66,7 @@ fn main() {
     let mut group = criterion.benchmark_group("bundle endpoint");
     group.bench_function("the bundle", |bencher| bencher.iter(|| runtime.block_on(asked(&router, None))));
     group.bench_function("the bundle, known already", |bencher| {
-        bencher.iter(|| runtime.block_on(asked(&router, Some(&tag))))
+        bencher.iter(|| runtime.block_on(asked(&router, Some(&tag))));
     });
     group.finish();
 

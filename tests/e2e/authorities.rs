@@ -5,9 +5,10 @@ mod constrained;
 mod delivered;
 mod emergency;
 mod interrupted;
+mod java_states;
 mod orders;
 mod planned;
-mod thief;
+pub(crate) mod thief;
 mod tokens;
 
 use std::process::{Child, Command, Stdio};

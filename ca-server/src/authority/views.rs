@@ -1,5 +1,7 @@
 //! The authorities and the orders about them, as an operator sees them.
 
+use std::collections::BTreeSet;
+
 use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, Extent, Order, OrderId, Phase, steps};
 use trust_domains::wire::authorities::{Acknowledged, AuthorityView, ReplaceRequest, ReplacementStep, ReplacementView, StepState};
 use trust_domains::{Timestamp, TrustDomain};
@@ -70,6 +72,18 @@ impl Authorities {
         behind
     }
 
+    /// Returns the partners that show that they are behind with what an order took out of the bundle.
+    fn withdrawn_behind(&self, order: &Order) -> Vec<TrustDomain> {
+        let set = self.set();
+        let revoked = order
+            .replaces
+            .iter()
+            .filter_map(|id| set.find(id))
+            .filter(|held| held.phase() == Phase::Revoked);
+        let behind = revoked.filter_map(|held| Some(self.held_back(held, held.published()?.0)));
+        behind.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// What has ended is believed by nobody, whoever still shows it.
     fn held_back(&self, held: &Held, at: Timestamp) -> Vec<TrustDomain> {
         match self.now() < held.not_after() {
@@ -114,6 +128,7 @@ impl Authorities {
             },
             finished_at: record.finished_at,
             outcome: record.outcome.clone(),
+            partners_behind: self.withdrawn_behind(&order),
         }
     }
 
@@ -140,6 +155,7 @@ impl Authorities {
             steps,
             finished_at: None,
             outcome: None,
+            partners_behind: Vec::new(),
         })
     }
 

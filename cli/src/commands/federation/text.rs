@@ -6,7 +6,7 @@ use trust_domains::Timestamp;
 use trust_domains::duration::format_duration;
 use trust_domains::federation::PartnerState;
 use trust_domains::wire::bundles::BundleResult;
-use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, RelationshipDeleted, RelationshipSaved, RelationshipView};
+use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, PartnerCrlsView, RelationshipDeleted, RelationshipSaved, RelationshipView};
 
 use crate::output::{fields, table};
 
@@ -80,6 +80,9 @@ fn fetching(item: &RelationshipView) -> Vec<(&'static str, String)> {
         pairs.push(("last error", format!("{} ({})", error.detail, error.code)));
     }
     pairs.push(("sequence", or_dash(item.fetching.sequence.map(|sequence| sequence.to_string()))));
+    if let Some(crls) = &item.crls {
+        pairs.push(("revocation lists", lists(crls)));
+    }
     pairs
 }
 
@@ -106,6 +109,22 @@ fn endpoint(item: &RelationshipView) -> Vec<(&'static str, String)> {
         pairs.push(("CRL URL", url.to_string()));
     }
     pairs
+}
+
+/// How it stands with the partner's revocation lists.
+fn lists(crls: &PartnerCrlsView) -> String {
+    let delivered = match (crls.lists, crls.delivered) {
+        (0, _) => "none held".to_owned(),
+        (held, true) => format!("{held} lists with {} serials are delivered", crls.revoked),
+        (held, false) => format!("{held} lists with {} serials are held, and none delivered: they have ended", crls.revoked),
+    };
+    let fetched = crls.last_success.map(|at| format!("; last fetched {at}")).unwrap_or_default();
+    let failed = crls
+        .last_error
+        .as_ref()
+        .map(|error| format!("; the last fetch failed: {} ({})", error.detail, error.code))
+        .unwrap_or_default();
+    format!("{delivered}{fetched}{failed}")
 }
 
 /// The direction that no command of ours can set up: whether the partner holds our bundle.

@@ -169,6 +169,18 @@ impl Missing {
         self
     }
 
+    /// Returns the nodes alone.
+    #[must_use]
+    pub fn nodes(&self) -> Self {
+        self.clone().with_partners(PartnersBehind::default())
+    }
+
+    /// Returns the partners.
+    #[must_use]
+    pub fn partners(&self) -> &PartnersBehind {
+        &self.partners
+    }
+
     /// Returns how many nodes there are.
     #[must_use]
     pub fn count(&self) -> usize {
