@@ -157,8 +157,11 @@ async fn told(client: &AdminClient, saved: RelationshipSaved, args: &WaitArgs, g
 
 /// Reads a SPIFFE ID, or a path in the partner's trust domain.
 fn endpoint_id(said: Option<&str>, partner: &TrustDomain) -> Result<Option<SpiffeId>, Failure> {
-    let read = |text| SpiffeId::expand(partner, text).map_err(|error| Failure::of(&error));
-    said.map(read).transpose()
+    let read = |text: &str| match text.starts_with('/') {
+        true => SpiffeId::expand(partner, text),
+        false => text.parse(),
+    };
+    said.map(read).transpose().map_err(|error| Failure::of(&error))
 }
 
 fn bootstrap(file: Option<&Path>) -> Result<Option<SetBundle>, Failure> {
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_id_may_be_a_path_in_the_partners_domain_and_never_in_ours() {
+    fn an_endpoint_id_is_a_path_in_the_partners_domain_or_any_domains_whole_id() {
         let partner: TrustDomain = "partner.example".parse().unwrap();
         let read = |text: &str| endpoint_id(Some(text), &partner).ok().flatten().map(|id| id.to_string());
         assert_eq!(read("/spire/server").as_deref(), Some("spiffe://partner.example/spire/server"));
