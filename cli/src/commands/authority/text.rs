@@ -32,7 +32,7 @@ pub(super) fn list(authorities: &[AuthorityView]) -> String {
         .collect();
     let mut text = table(["ID", "KIND", "STATE", "FROM", "UNTIL", "SIGNED", "ACKNOWLEDGED"], &rows);
     for authority in authorities.iter().filter(|authority| !authority.partners_behind.is_empty()) {
-        let partners: Vec<&str> = authority.partners_behind.iter().map(trust_domains::TrustDomain::as_str).collect();
+        let partners: Vec<&str> = authority.partners_behind.iter().map(TrustDomain::as_str).collect();
         text.push_str(&format!("{}: not yet fetched by {}\n", short(&authority.id), partners.join(", ")));
     }
     text
