@@ -105,7 +105,7 @@ impl Federation {
         let outcome = self.fetch_crls(held, url, cause).await;
         let now = self.clock.now().wall;
         self.metrics.partner_crls_fetched(match &outcome {
-            Ok((Taken::Taken, _)) => "taken",
+            Ok((Taken::Taken(_), _)) => "taken",
             Ok((Taken::Same, _)) => "same",
             Err(error) => error.code().word(),
         });

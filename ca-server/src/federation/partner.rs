@@ -78,6 +78,13 @@ impl Partner {
         self.beside = Beside::default();
     }
 
+    /// Goes on with a relationship that was accepted together with its bundle.
+    pub(super) fn accept(&mut self, modified: u64, now: Reading, hint: Option<Duration>, jitter: Jitter) {
+        self.change(modified, now);
+        self.settle(now, None, hint, jitter);
+        self.recorded.note_taken(now);
+    }
+
     /// Notes how a fetch ended that was the last: nothing for a success.
     pub(super) fn settle(&mut self, now: Reading, failed: Option<Problem>, hint: Option<Duration>, jitter: Jitter) {
         self.last_attempt = Some(now.wall);
@@ -107,6 +114,11 @@ impl Partner {
     /// Returns why the last fetch failed.
     pub(super) const fn last_error(&self) -> Option<&Problem> {
         self.last_error.as_ref()
+    }
+
+    /// Returns whether the last fetch succeeded: such a partner does not wait behind those that hang.
+    pub(super) fn is_proven(&self) -> bool {
+        self.failures == 0 && self.last_success.is_some()
     }
 
     /// Returns how long ago the last success was; nothing where there was none.

@@ -15,7 +15,7 @@ use super::remembered::{self, Remembered};
 use crate::authority::PartnersSeen;
 use crate::config::FederationConfig;
 use crate::decisions::{Cause, DecisionLog};
-use crate::limits::{FETCHES, FETCHES_OF_FAILING};
+use crate::limits::{FETCHES, FETCHES_OF_UNPROVEN};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry, RegistryError};
 use crate::store::SharedStore;
@@ -65,8 +65,8 @@ pub struct Federation {
     pub(super) newest: watch::Sender<u64>,
     /// Fetches at once.
     pub(super) slots: Semaphore,
-    /// Of these for partners whose last fetch failed.
-    pub(super) slots_of_failing: Semaphore,
+    /// Of these for partners that did not answer well the last time.
+    pub(super) slots_of_unproven: Semaphore,
 }
 
 /// What this process knows of all partners.
@@ -105,7 +105,7 @@ impl Federation {
             health: room.health,
             clock: room.clock,
             slots: Semaphore::new(FETCHES),
-            slots_of_failing: Semaphore::new(FETCHES_OF_FAILING),
+            slots_of_unproven: Semaphore::new(FETCHES_OF_UNPROVEN),
         }))
     }
 

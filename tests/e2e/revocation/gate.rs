@@ -65,17 +65,15 @@ pub(super) fn refused(gate: &impl Gate, client: &Copied) {
 
 /// Asks for `/` over TLS as this client, and returns whether it was answered with 200.
 pub(super) fn is_answered(address: &str, client: &Copied, bundle: &Path) -> bool {
+    is_answered_with(address, &client.chain(), &client.key(), bundle)
+}
+
+/// The same with the files of a chain and its key.
+pub(crate) fn is_answered_with(address: &str, chain: &Path, key: &Path, bundle: &Path) -> bool {
     let mut openssl = Command::new("openssl")
         .args(["s_client", "-quiet", "-connect", address, "-tls1_3", "-verify_return_error"])
-        .args([
-            "-CAfile",
-            path_text(bundle),
-            "-cert",
-            path_text(&client.chain()),
-            "-cert_chain",
-            path_text(&client.chain()),
-        ])
-        .args(["-key", path_text(&client.key())])
+        .args(["-CAfile", path_text(bundle), "-cert", path_text(chain), "-cert_chain", path_text(chain)])
+        .args(["-key", path_text(key)])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

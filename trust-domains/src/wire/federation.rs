@@ -253,7 +253,7 @@ pub struct AcceptLink {
     /// Whether only what would be trusted is told: the bundle is fetched, and nothing is kept.
     #[serde(default)]
     pub dry_run: bool,
-    /// Whether every entry federates with it.
+    /// Whether every entry federates with it; where every entry does already, it stays so.
     #[serde(default)]
     pub all_entries: bool,
 }

@@ -20,7 +20,7 @@ pub use apply::Applied;
 pub use bundle_refused::BundleRefused;
 pub use create::Created;
 pub use error::{DraftRefused, EditError};
-pub use fetched::{AcceptRefused, AcceptedFetch, Taken};
+pub use fetched::{AcceptRefused, AcceptedFetch, Taken, passed_over};
 pub use partner_crls::TakeCrlsRefused;
 pub use relationship_refused::{RelationshipRefused, TakeRefused};
 pub use relationships::SavedRelationship;

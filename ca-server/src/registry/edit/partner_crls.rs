@@ -1,8 +1,8 @@
 //! Keeping the revocation lists of partners: verified under the bundle that is held, recorded, and committed only where they say something new.
 
-use trust_domains::TrustDomain;
 use trust_domains::crl::{CrlSet, FetchedCrls, PartnerCrlsRefused};
 use trust_domains::problem::{Code, Coded};
+use trust_domains::{Revision, TrustDomain};
 
 use super::Editor;
 use super::bundle_refused::BundleRefused;
@@ -91,8 +91,8 @@ impl Editor {
             Some(stored) => commit.unmodified(key.clone(), stored.modified),
             None => commit.absent(key.clone()),
         };
-        self.commit_crls(partner, commit.put(key, record), contents(&set), cause).await?;
-        Ok(Taken::Taken)
+        let revision = self.commit_crls(partner, commit.put(key, record), contents(&set), cause).await?;
+        Ok(Taken::Taken(revision.counter))
     }
 
     /// Withdraws the lists of a partner whose relationship names no place of any. Returns whether there were some.
@@ -110,13 +110,13 @@ impl Editor {
         Ok(true)
     }
 
-    async fn commit_crls(&self, partner: &TrustDomain, commit: Commit, reason: String, cause: &Cause) -> Result<(), BundleRefused> {
+    async fn commit_crls(&self, partner: &TrustDomain, commit: Commit, reason: String, cause: &Cause) -> Result<Revision, BundleRefused> {
         let mut decision = cause.decision(commit.name, partner);
         decision.reason = Some(reason);
         self.decisions.record(vec![decision]).await?;
         let revision = self.store.commit(commit).await?;
         self.registry.settled(revision).await;
-        Ok(())
+        Ok(revision)
     }
 }
 

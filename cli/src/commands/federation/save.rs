@@ -71,7 +71,7 @@ pub(crate) struct UpdateArgs {
     /// Another SPIFFE ID that the endpoint proves.
     #[arg(long, value_name = "ID")]
     endpoint_id: Option<String>,
-    /// Another bundle for the next fetch: for a partner that lost all its roots at once; - for standard input.
+    /// Another bundle for the next fetch, in place of the one that is held: for a partner that changed all its roots at once; - for standard input.
     #[arg(long, value_name = "FILE")]
     bootstrap_bundle: Option<PathBuf>,
     /// Gives the partner's bundle to every entry.
@@ -151,7 +151,7 @@ fn is_empty(request: &UpdateRelationship) -> bool {
 async fn told(client: &AdminClient, saved: RelationshipSaved, args: &WaitArgs, global: &Global) -> Result<ExitCode, Failure> {
     saved.warnings.iter().for_each(|warning| global.output().warn(warning));
     global.output().result(&saved, text::saved)?;
-    global.output().note(&text::other_direction(&saved.relationship));
+    global.output().note(&format!("the other way: {}", text::other_direction(&saved.relationship)));
     wait(client, args, saved.revision, saved.nodes, global).await
 }
 
