@@ -55,6 +55,7 @@ fn a_partner_that_is_away_costs_nobody_anything_and_is_fetched_again_when_it_is_
     load.ends_without_a_failure(200);
 }
 
+#[covers("FED-11")]
 #[test]
 fn a_relationship_that_is_ended_is_withdrawn_from_open_streams_at_once_and_from_nobody_elses() {
     let trio = Trio::start(["leaving.test", "left.test", "kept.test"], "5m", "180s");

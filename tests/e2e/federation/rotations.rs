@@ -7,6 +7,8 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use conformance::covers;
+use spiffe::{JwtSvid, WorkloadApiClient};
+use tests::admin::runtime;
 use tests::command::run;
 use tests::domain::path_text;
 use tests::wait::until;
@@ -63,6 +65,24 @@ fn is_under_a_new_root(trio: &Trio, member: &Member, before: &BTreeSet<String>) 
     }
 }
 
+/// A token of one domain, as the library and the agent of another see it.
+async fn token_is_believed(one: &Member, other: &Member) {
+    let connect = async |member: &Member| {
+        WorkloadApiClient::connect_to(format!("unix://{}", path_text(&member.agent.socket)))
+            .await
+            .expect("a connection")
+    };
+    let (issuing, believing) = (connect(one).await, connect(other).await);
+    let token = issuing.fetch_jwt_svid(["db"], None).await.expect("a token");
+    let validated = believing
+        .validate_jwt_token("db", token.token())
+        .await
+        .expect("the agent of a partner believes it");
+    assert_eq!(validated.spiffe_id().to_string(), one.id);
+    let bundles = believing.fetch_jwt_bundles().await.expect("bundles");
+    JwtSvid::parse_and_validate(token.token(), &bundles, &["db"]).expect("the library believes it");
+}
+
 #[covers("FED-04", "BUN-10")]
 #[test]
 fn roots_on_both_sides_are_replaced_under_load_and_no_request_across_domains_fails() {
@@ -91,4 +111,8 @@ fn roots_on_both_sides_are_replaced_under_load_and_no_request_across_domains_fai
         is_under_a_new_root(&trio, member, before);
     }
     load.ends_without_a_failure(1_000);
+    let runtime = runtime();
+    for (one, other) in trio.pairs() {
+        runtime.block_on(token_is_believed(one, other));
+    }
 }
