@@ -22,6 +22,7 @@ pub mod revocation;
 pub mod selector;
 pub mod serial;
 pub mod spiffe_id;
+pub mod spire;
 mod text;
 pub mod timestamp;
 pub mod token_svid;

@@ -109,6 +109,7 @@ codes! {
     JwtSvidInvalid "jwt_svid_invalid" 400 1 false "The token is not a JWT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token made for this audience";
     KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file; any other source with --key-source";
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
+    NoCounterpart "no_counterpart" 400 1 false "Entries of another issuer have no counterpart here." "take the others and leave these out with --leave-out, name their parents with --map-parent, or change the file; docs/migrate-from-spire.md lists what has none";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
     NodeConnected "node_connected" 409 1 true "A node of that identity is connected, with another key." "look at who is connected: troth node list; stop that agent, or give each machine a certificate of its own";
@@ -251,10 +252,14 @@ impl Problem {
 
 /// Says what happened. The causes are added only where the caller can mend them: those of a failure inside stay in the log.
 fn detail_of(error: &(impl Coded + ?Sized)) -> String {
-    if error.code().facts().status < 500 {
-        with_causes(error)
-    } else {
-        error.to_string()
+    if error.code().facts().status >= 500 {
+        return error.to_string();
+    }
+    let text = with_causes(error);
+    // A cause that is a problem itself ends with its code, which is shown beside the detail again.
+    match text.strip_suffix(&format!(" ({})", error.code())) {
+        Some(detail) => detail.to_owned(),
+        None => text,
     }
 }
 
@@ -321,6 +326,21 @@ mod tests {
         assert_eq!(with_causes(&Upper(Lowest)), "cannot write: the pipe broke");
         assert_eq!(with_causes(&Passing(Lowest)), "the pipe broke");
         assert_eq!(with_causes(&Repeating(Lowest)), "cannot go on: the pipe broke");
+    }
+
+    #[test]
+    fn a_code_is_said_once_though_the_cause_is_a_problem_itself() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the node could not join")]
+        struct Outer(#[source] Problem);
+        impl Coded for Outer {
+            fn code(&self) -> Code {
+                self.0.code()
+            }
+        }
+        let problem = Problem::of(&Outer(Problem::new(Code::TokenUsed, "the token was used")));
+        assert_eq!(problem.detail, "the node could not join: the token was used");
+        assert_eq!(problem.to_string(), "the node could not join: the token was used (token_used)");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The server's configuration: [`RawServerConfig`] is what people write, [`ServerConfig`] is what the program uses.
 
+mod bundle_endpoint;
 mod data_dir;
 mod features;
+mod federation;
 mod listen;
 mod raw;
 mod signing_keys;
@@ -35,8 +37,10 @@ use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
 use trust_domains::x509::PermittedNames;
 
+pub use bundle_endpoint::BundleEndpoint;
 pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
+pub use federation::FederationConfig;
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
@@ -97,23 +101,14 @@ pub struct ServerConfig {
     pub bundle: Option<BundleEndpoint>,
     /// The upstream authority that certifies the root, if one is configured.
     pub upstream: Option<UpstreamConfig>,
+    /// How partners' endpoints are reached.
+    pub federation: FederationConfig,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
     crl: CrlSettings,
     authority_policy: AuthorityPolicy,
-}
-
-/// Where the bundle is served, with a certificate that browsers and HTTP libraries believe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleEndpoint {
-    /// The address.
-    pub listen: SocketAddr,
-    /// The file of the certificate chain, in PEM, leaf first.
-    pub certificate: PathBuf,
-    /// The file of its private key, in PEM.
-    pub key: PathBuf,
 }
 
 /// A value is outside of its bounds.
@@ -151,8 +146,6 @@ enum OutOfBounds {
     },
     #[error("{} is shorter than a second", format_duration(*.actual))]
     HintTooShort { actual: Duration },
-    #[error("the bundle endpoint needs {0} as well")]
-    Needs(&'static str),
     #[error("certificates admit nodes only with x509pop_ca")]
     NeedsAuthorities,
 }
@@ -202,39 +195,54 @@ impl ServerConfig {
         let features = mistakes.check("enable", Features::new(enable));
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
-        let bundle = bundle_endpoint(raw, mistakes);
+        let bundle = bundle_endpoint::read(raw, mistakes);
         let upstream = upstream::read(raw, mistakes);
+        let federation = federation::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
         let authority_policy = lives.and_then(|(((issuing, node), class), skew)| mistakes.check("issuing_ttl", policy(issuing, node, class, skew)));
         // Somebody outside fetches the keys: they hear of a new one at their next refresh.
         let is_fetched = raw.bundle_listen.is_some() || raw.jwt_issuer.is_some();
-        let (longest, ack_deadline, hint) = (max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));
-        let policy_of = |kind, key_ttl| TokenPolicy::new(key_ttl, longest, ack_deadline, hint).map_err(|refused| token_key_too_short(kind, refused));
-        let jwt_policy = mistakes.check("jwt_key_ttl", policy_of(TokenKind::Jwt, jwt_key_ttl?));
-        let wit_policy = match features?.wit {
-            true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
-            false => None,
+        let hint = refresh_hint.filter(|_| is_fetched);
+        // What needs several values is checked wherever those can be read: a mistake in one of the others hides nothing.
+        let mut token_policy = |kind, key: &str, key_ttl: Option<Duration>| {
+            let (key_ttl, (class, ack_deadline)) = key_ttl.zip(max_class.zip(ack_deadline))?;
+            let policy = TokenPolicy::new(key_ttl, class.longest_life(), ack_deadline, hint);
+            mistakes.check(key, policy.map_err(|refused| token_key_too_short(kind, refused)))
         };
-        let root_policy = RootPolicy::new(root_ttl?, issuing_ttl?, ack_deadline, hint).map_err(root_too_short);
-        let root_policy = mistakes.check("root_ttl", root_policy);
-        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
-        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let jwt_policy = token_policy(TokenKind::Jwt, "jwt_key_ttl", jwt_key_ttl);
+        let wants_wit = features.as_ref().is_some_and(|features| features.wit);
+        let wit_policy = wants_wit.then(|| token_policy(TokenKind::Wit, "wit_key_ttl", wit_key_ttl));
+        let root_lives = root_ttl.zip(issuing_ttl).zip(ack_deadline);
+        let root_policy = root_lives.and_then(|((root, issuing), ack_deadline)| {
+            let policy = RootPolicy::new(root, issuing, ack_deadline, hint);
+            mistakes.check("root_ttl", policy.map_err(root_too_short))
+        });
 
         let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
         let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
 
-        let data_dir = DataDir::new(data_dir?);
+        let data_dir = data_dir.map(DataDir::new);
         let key_file = raw.key_file.as_deref().map(Path::new);
-        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        // Without a data directory nothing comes of it; the key source is looked at all the same.
+        let default_key_file = || data_dir.as_ref().map_or_else(|| PathBuf::from("/"), DataDir::default_key_file);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, default_key_file);
         let key_source = mistakes.check("key_source", key_source);
         let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
+
+        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
+        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let authority_policy = match wit_policy {
+            Some(wit) => authority_policy.with_wit(wit?),
+            None => authority_policy,
+        };
+        features?;
         Some(Self {
             key_source: key_source?,
             signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
-            data_dir,
+            data_dir: data_dir?,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
             store: store?,
@@ -250,13 +258,14 @@ impl ServerConfig {
             jwt_claims: jwt_claims?,
             bundle: bundle?,
             upstream: upstream?,
+            federation: federation?,
             bundle_refresh_hint: refresh_hint?,
             crl: CrlSettings {
                 usage: usage?,
                 max_bytes: max_bytes?.get(),
                 renewal_grace: renewal_grace?,
             },
-            authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
+            authority_policy,
         })
     }
 
@@ -325,26 +334,6 @@ fn x509pop(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<X509
 fn texts<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut Mistakes, key: &str, texts: Option<&[String]>) -> Option<Vec<T>> {
     let read: Vec<Option<T>> = texts.unwrap_or_default().iter().map(|text| mistakes.check(key, text.parse())).collect();
     read.into_iter().collect()
-}
-
-/// Reads the three options of the bundle endpoint: all of them, or none.
-fn bundle_endpoint(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<BundleEndpoint>> {
-    let listen = raw.bundle_listen.as_deref().map(|text| mistakes.check("bundle_listen", text.parse::<Listen>()));
-    let (certificate, key) = (raw.bundle_cert.as_ref(), raw.bundle_key.as_ref());
-    let Some(listen) = listen else {
-        let alone = [("bundle_cert", certificate), ("bundle_key", key)].into_iter().find(|(_, file)| file.is_some());
-        return match alone {
-            Some((name, _)) => mistakes.check(name, Err(OutOfBounds::Needs("bundle_listen"))),
-            None => Some(None),
-        };
-    };
-    let mut file = |name: &'static str, path: Option<&String>| mistakes.check("bundle_listen", path.map(PathBuf::from).ok_or(OutOfBounds::Needs(name)));
-    let (certificate, key) = (file("bundle_cert", certificate), file("bundle_key", key));
-    Some(Some(BundleEndpoint {
-        listen: listen?.0,
-        certificate: certificate?,
-        key: key?,
-    }))
 }
 
 fn token_key_too_short(kind: TokenKind, refused: TokenPolicyRefused) -> OutOfBounds {

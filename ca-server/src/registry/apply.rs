@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use trust_domains::bundle::PartnerBundle;
+use trust_domains::federation::Relationship;
 use trust_domains::node::{NodeName, NodeRecord};
 use trust_domains::revocation::RevocationRule;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
@@ -15,6 +16,7 @@ use super::nodes::HeldNode;
 use super::partner_crls::{HeldCrls, PartnerCrlsRecord};
 use super::partners::HeldBundle;
 use super::records::{self, RecordError};
+use super::relationships::HeldRelationship;
 use super::state::{HeldRule, HeldToken, State};
 use super::{Presence, Registry};
 use crate::attestation::identity;
@@ -28,6 +30,7 @@ pub(super) enum RecordChange {
     BundleCrls(TrustDomain, Option<StoredCrls>),
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
+    Relationship(TrustDomain, Option<Relationship>),
     Token(RecordName, Option<Bytes>),
     Rule(RecordName, Option<RevocationRule>),
     /// The number of the newest revocation lists: with its commit they go out.
@@ -89,6 +92,9 @@ impl RecordChange {
         } else if Prefix::ENTRIES.contains(key) {
             let Ok(id) = key.name().parse() else { return Ok(None) };
             Self::Entry(id, value.map(|stored| records::decode(key, stored)).transpose()?)
+        } else if Prefix::FEDERATION.contains(key) {
+            let Ok(partner) = key.name().parse() else { return Ok(None) };
+            Self::Relationship(partner, value.map(|stored| records::decode(key, stored)).transpose()?)
         } else if Prefix::NODES.contains(key) {
             let Ok(name) = key.name().parse() else { return Ok(None) };
             Self::Node(name, value.map(|stored| records::decode(key, stored)).transpose()?)
@@ -122,6 +128,7 @@ impl Registry {
     pub(super) fn apply(&self, revision: Revision, changes: &[Change]) {
         let changes: Vec<_> = changes.iter().filter_map(RecordChange::read_or_withdraw).collect();
         let concerns_rules = changes.iter().any(|change| matches!(change, RecordChange::Rule(..)));
+        let concerns_relationships = changes.iter().any(|change| matches!(change, RecordChange::Relationship(..)));
         let mut state = self.write();
         state.counter = state.counter.max(revision.counter);
         for change in changes {
@@ -142,6 +149,9 @@ impl Registry {
         drop(state);
         if concerns_rules {
             self.rules.send_replace(revision.counter);
+        }
+        if concerns_relationships {
+            self.relationships.send_replace(revision.counter);
         }
         self.progress.send_modify(|progress| progress.counter = progress.counter.max(revision.counter));
     }
@@ -170,6 +180,7 @@ impl State {
                 let previous = self.nodes.insert(held);
                 self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), Some(&record));
             }
+            RecordChange::Relationship(_, Some(relationship)) => drop(self.hold_relationship(modified, relationship)),
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
@@ -179,6 +190,7 @@ impl State {
             | RecordChange::Bundle(_, None)
             | RecordChange::BundleCrls(_, None)
             | RecordChange::CrlNumber(None)
+            | RecordChange::Relationship(_, None)
             | RecordChange::Rule(_, None)
             | RecordChange::Entry(_, None)
             | RecordChange::Node(_, None)
@@ -196,6 +208,7 @@ impl State {
             }
             RecordChange::Entry(id, now) => self.apply_entry(counter, id, now, presence),
             RecordChange::Node(name, now) => self.apply_node(counter, &name, now, presence),
+            RecordChange::Relationship(partner, now) => self.apply_relationship(counter, &partner, now, presence),
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified: counter });
             }
@@ -291,6 +304,36 @@ impl State {
             presence.push_partners(&node, counter);
         }
         self.recent.note_partner(counter, partner);
+    }
+
+    /// Takes a relationship in; returns whether its partner became every entry's, or is so no longer.
+    fn hold_relationship(&mut self, modified: u64, relationship: Relationship) -> bool {
+        let changed = self.partners.give_to_all(relationship.trust_domain(), relationship.all_entries());
+        self.relationships.insert(HeldRelationship {
+            relationship: Arc::new(relationship),
+            modified,
+        });
+        changed
+    }
+
+    /// Nodes hear of a relationship only where it changes whom every entry federates with; its bundle is a record of its own.
+    fn apply_relationship(&mut self, counter: u64, partner: &TrustDomain, now: Option<Relationship>, presence: &Presence) {
+        let changed = match now {
+            Some(relationship) => self.hold_relationship(counter, relationship),
+            None => {
+                self.relationships.remove(partner);
+                self.partners.give_to_all(partner, false)
+            }
+        };
+        if !changed {
+            return;
+        }
+        self.recent.note_everyones(counter);
+        if self.partners.find(partner).is_some() {
+            for node in self.nodes.listed(None) {
+                presence.push_partners(node.record.spiffe_id(), counter);
+            }
+        }
     }
 
     fn apply_node(&mut self, counter: u64, name: &NodeName, now: Option<NodeRecord>, presence: &Presence) {

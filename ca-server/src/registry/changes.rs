@@ -29,6 +29,7 @@ enum Subject {
 #[derive(Debug)]
 pub struct ChangeLog {
     complete_after: u64,
+    partners_changed_at: u64,
     changes: VecDeque<RecentChange>,
     bound: usize,
 }
@@ -39,6 +40,7 @@ impl ChangeLog {
     pub fn starting_at(counter: u64, bound: usize) -> Self {
         Self {
             complete_after: counter,
+            partners_changed_at: counter,
             changes: VecDeque::new(),
             bound,
         }
@@ -51,12 +53,19 @@ impl ChangeLog {
 
     /// Notes a change of a partner's bundle.
     pub fn note_partner(&mut self, counter: u64, partner: TrustDomain) {
+        self.partners_changed_at = counter;
         self.push(counter, Subject::Partner(partner));
     }
 
     /// Notes that a partner became or ceased to be every entry's.
     pub fn note_everyones(&mut self, counter: u64) {
         self.push(counter, Subject::Everyones);
+    }
+
+    /// Returns the newest commit that changed the bundle of a partner; the one with which the log began where none did since.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.partners_changed_at
     }
 
     fn push(&mut self, counter: u64, subject: Subject) {

@@ -13,6 +13,7 @@ use super::crls::PublishedCrls;
 use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
 use super::partners::{Federated, PartnerIndex};
+use super::relationships::RelationshipIndex;
 use crate::store::RecordName;
 
 /// A join token's sealed record with the commit that last changed it.
@@ -46,6 +47,8 @@ pub struct State {
     pub nodes: NodeIndex,
     /// The bundles of partners, and who needs them.
     pub partners: PartnerIndex,
+    /// The relationships with partners.
+    pub relationships: RelationshipIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
     /// The rules of revocation by their ids.
@@ -63,6 +66,7 @@ impl State {
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
+            relationships: RelationshipIndex::default(),
             tokens: BTreeMap::new(),
             rules: BTreeMap::new(),
             crls: PublishedCrls::default(),
@@ -116,6 +120,12 @@ impl State {
             true => self.entries.len(),
             false => self.partners.entries_of(partner),
         }
+    }
+
+    /// Returns the newest commit that changed the bundle of a partner, as far back as this process knows: while it stays, so do all of them.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.recent.partners_changed_at()
     }
 
     /// Returns the counter of the commit.

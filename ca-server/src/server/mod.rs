@@ -10,6 +10,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use bundle_endpoint::{EndpointDoubt, OwnEndpoint};
 pub use error::RunError;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
 use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
+use crate::federation::{Federation, Room};
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -114,9 +116,24 @@ impl Server {
         publisher.prepare().await;
         rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        let federation = Federation::open(Room {
+            trust_domain: rooms.trust_domain.clone(),
+            config: config.federation.clone(),
+            store: Arc::clone(&rooms.store),
+            registry: Arc::clone(&rooms.registry),
+            editor: Arc::clone(&rooms.editor),
+            decisions: rooms.decisions.clone(),
+            seen: rooms.authorities.partners_seen(),
+            own: rooms.authorities.bundle(),
+            metrics: context.metrics.clone(),
+            health: context.health.clone(),
+            clock: Arc::clone(&context.clock),
+        })
+        .await?;
+        rooms.tasks.spawn(Arc::clone(&federation).run(stop.clone()));
         let until = stop.clone();
         rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
-        listeners.serve(&rooms, &context, &tls, &config)?;
+        listeners.serve(&rooms, federation, &context, &tls, &config)?;
         rooms.tasks.close();
 
         health.set_ready();

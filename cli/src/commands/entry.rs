@@ -2,6 +2,7 @@
 
 mod apply;
 mod create;
+mod file;
 mod partners;
 mod text;
 pub(crate) mod wait;

@@ -22,6 +22,7 @@ use trust_domains::problem::{Code, Coded, Problem};
 use trust_domains::revision::ParseRevisionError;
 use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
+use trust_domains::wire::standings::PartnerStanding;
 use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle, TrustDomain};
 
 use super::caller::NodeCaller;
@@ -104,6 +105,7 @@ pub(super) async fn sync(State(api): State<Arc<NodeState>>, caller: NodeCaller, 
         shows,
         told_crls: 0,
         told_partner_crls: None,
+        told_standings: Vec::new(),
     };
     tokio::spawn(teller.run(start));
     let mut response = Response::new(Body::from_stream(ReceiverStream::new(body).map(Ok::<_, std::convert::Infallible>)));
@@ -126,6 +128,8 @@ struct Teller {
     told_crls: u64,
     /// The revocation lists of partners that it was told: since which commit they are given. Not known where it resumed with what it has.
     told_partner_crls: Option<BTreeMap<TrustDomain, u64>>,
+    /// How the server stands with the partners of the node, as the stream was told.
+    told_standings: Vec<PartnerStanding>,
 }
 
 /// Why a stream is over.
@@ -325,11 +329,22 @@ impl Teller {
         match self.api.registry.quiet_at(&self.stream) {
             Some(revision) => {
                 self.shows = Some(revision);
-                self.say(SyncMessage::Heartbeat { revision }).await
+                let partners = self.new_standings();
+                self.say(SyncMessage::Heartbeat { revision, partners }).await
             }
             // Something waits: it is told at once.
             None => Ok(()),
         }
+    }
+
+    /// Returns how the server stands with the partners of the node, when that is another than it was told.
+    fn new_standings(&mut self) -> Option<Vec<PartnerStanding>> {
+        let now = self.api.registry.standings_of(self.node.spiffe_id());
+        if now == self.told_standings {
+            return None;
+        }
+        self.told_standings.clone_from(&now);
+        Some(now)
     }
 
     /// Sends a message to a node that may still be served, now.

@@ -107,24 +107,31 @@ fn kind_of_v6(address: Ipv6Addr) -> Option<AddressKind> {
     match address.segments() {
         [0xfe80..=0xfebf, ..] => Some(AddressKind::LinkLocal),
         [0xff00..=0xffff, ..] => Some(AddressKind::Multicast),
-        _ => embedded(address).into_iter().flatten().find_map(kind_of_v4),
+        [0x64, 0xff9b, 1, ..] => nat64_local(address),
+        _ => embedded(address).and_then(kind_of_v4),
     }
 }
 
-/// Returns the IPv4 addresses at which a packet to an IPv6 address may arrive in the end.
-fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+/// Returns the IPv4 address at which a packet to an IPv6 address may arrive in the end.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match address.segments() {
         // IPv4-mapped (RFC 4291 section 2.5.5.2), its translated form (RFC 2765), and the old IPv4-compatible form.
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => [v4(high, low), None],
-        // NAT64's well-known prefix (RFC 6052 section 2.1).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => [v4(high, low), None],
-        // NAT64's prefix for local use (RFC 8215), with the address at its end, or within it as RFC 6052 section 2.2 has it for a /48.
-        [0x64, 0xff9b, 1, first, second, third, high, low] => [v4(high, low), v4(first, ((second & 0xff) << 8) | (third >> 8))],
-        // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => [v4(high, low), None],
-        _ => [None, None],
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
+        // NAT64's well-known prefix (RFC 6052 section 2.1), and 6to4 (RFC 3056).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
+        _ => None,
     }
+}
+
+/// Returns what NAT64's prefix for local use (RFC 8215) may lead to. How long the network's own prefix in it is cannot be known, so the address is read at
+/// each place of RFC 6052 section 2.2; what stands at the others is mostly zero, and no sign of anything.
+fn nat64_local(address: Ipv6Addr) -> Option<AddressKind> {
+    let [.., a, b, _, c, d, e, f, g, h, i] = address.octets();
+    [[a, b, c, d], [b, c, d, e], [c, d, e, f], [f, g, h, i]]
+        .into_iter()
+        .filter_map(|octets| kind_of_v4(octets.into()))
+        .find(|kind| kind.may_be_allowed())
 }
 
 #[cfg(test)]
@@ -147,6 +154,7 @@ mod tests {
             ("64:ff9b::127.0.0.1", AddressKind::Loopback),
             ("64:ff9b:1::127.0.0.1", AddressKind::Loopback),
             ("64:ff9b:1:7f00:0:100::", AddressKind::Loopback),
+            ("64:ff9b:1:ab:7f:0:100::", AddressKind::Loopback),
             ("2002:7f00:1::1", AddressKind::Loopback),
             ("169.254.169.254", AddressKind::LinkLocal),
             ("169.254.0.1", AddressKind::LinkLocal),
@@ -187,6 +195,8 @@ mod tests {
             "fec0::1",
             "::ffff:10.0.0.1",
             "64:ff9b::192.0.2.1",
+            "64:ff9b:1::192.0.2.1",
+            "64:ff9b:1:c000:2:100::",
             "2002:c000:201::1",
         ];
         for text in admitted {

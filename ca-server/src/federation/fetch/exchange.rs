@@ -1,5 +1,8 @@
 //! One request and its answer, over HTTP/2 or HTTP/1.1.
 
+use std::error::Error;
+use std::io;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -119,7 +122,7 @@ impl Exchange<'_> {
     fn broken(&self, error: &hyper::Error) -> FetchError {
         if self.budget.is_spent() {
             self.too_large()
-        } else if error.is_parse() || error.is_parse_too_large() {
+        } else if is_nonsense(error) {
             FetchError::malformed(self.url, trust_domains::problem::with_causes(error))
         } else {
             FetchError::unreachable(self.url, error)
@@ -132,6 +135,19 @@ impl Exchange<'_> {
             limit: self.limit,
         }
     }
+}
+
+/// Tells what is not HTTP from a connection that broke.
+fn is_nonsense(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let kind = inner.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    error.is_parse() || error.is_parse_too_large()
 }
 
 /// Returns a header that is printable ASCII.

@@ -151,7 +151,7 @@ fn is_empty(request: &UpdateRelationship) -> bool {
 async fn told(client: &AdminClient, saved: RelationshipSaved, args: &WaitArgs, global: &Global) -> Result<ExitCode, Failure> {
     saved.warnings.iter().for_each(|warning| global.output().warn(warning));
     global.output().result(&saved, text::saved)?;
-    global.output().note(&text::other_direction(&saved.relationship));
+    global.output().note(&format!("the other way: {}", text::other_direction(&saved.relationship)));
     wait(client, args, saved.revision, saved.nodes, global).await
 }
 

@@ -1,4 +1,4 @@
-//! Redirects: few, to endpoint URLs only, and each under the same checks.
+//! Redirects: few, to endpoint URLs only, and each under the same checks (trap T15 of the requirements).
 
 use conformance::covers;
 use trust_domains::problem::Code;
