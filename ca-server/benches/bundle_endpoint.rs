@@ -65,7 +65,7 @@ fn main() {
     let mut group = criterion.benchmark_group("bundle endpoint");
     group.bench_function("the bundle", |bencher| bencher.iter(|| runtime.block_on(asked(&router, None))));
     group.bench_function("the bundle, known already", |bencher| {
-        bencher.iter(|| runtime.block_on(asked(&router, Some(&tag))))
+        bencher.iter(|| runtime.block_on(asked(&router, Some(&tag))));
     });
     group.finish();
 

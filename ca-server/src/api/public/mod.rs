@@ -25,7 +25,7 @@ use trust_domains::problem::{Code, Problem};
 
 use cached::{Cached, JSON, JWK_SET, MadeOf};
 
-use crate::registry::Registry;
+use crate::registry::{Registry, State as RegistryState};
 
 /// What the public endpoint tells.
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ async fn bundle_map(State(public): State<Arc<Public>>, headers: HeaderMap) -> Re
 async fn newest_map(public: Arc<Public>) -> Result<Arc<Option<Cached>>, Interrupted> {
     let Some(registry) = &public.api.registry else { return Ok(Arc::new(None)) };
     let own = public.own_state();
-    let state = (own.clone(), registry.view(|state| state.partners_changed_at()));
+    let state = (own.clone(), registry.view(RegistryState::partners_changed_at));
     let make = async {
         // What is read here may be newer than the state that it is kept under: then the next who asks finds another state, and it is made once more.
         let partners: Vec<_> = registry.view(|state| state.partners.listed(None).map(|held| Arc::clone(&held.partner)).collect());

@@ -223,7 +223,7 @@ async fn both_profiles_are_on_one_listener_by_the_host_that_is_asked_for() {
             assert_eq!(body(&said(stream, "/").await), bundle.to_spiffe_json());
         }
         let (chain, stream) = shown(&both, "web.test", version).await;
-        assert_eq!(chain, [web.clone()]);
+        assert_eq!(chain, std::slice::from_ref(&web));
         assert_eq!(body(&said(stream, "/").await), bundle.to_spiffe_json());
     }
     assert_eq!(problems(&both).await, Vec::<String>::new());
@@ -232,7 +232,7 @@ async fn both_profiles_are_on_one_listener_by_the_host_that_is_asked_for() {
     for host in ["bundle.test", "127.0.0.1", "web.test"] {
         assert_eq!(
             shown(&web_only, host, &TLS13).await.0,
-            [web.clone()],
+            std::slice::from_ref(&web),
             "{host}: one profile never stands in for the other"
         );
     }
