@@ -56,6 +56,7 @@ fn main() {
     let router = router(PublicApi {
         bundle: own,
         registry: None,
+        lists: None,
         issuer: None,
         url: None,
         refresh_hint: Duration::from_secs(300),

@@ -1,12 +1,14 @@
 //! Authorities replaced under running workloads: planned, in an emergency, with a server that dies and agents that do not answer.
 
+mod away;
 mod constrained;
 mod delivered;
 mod emergency;
 mod interrupted;
+mod java_states;
 mod orders;
 mod planned;
-mod thief;
+pub(crate) mod thief;
 mod tokens;
 
 use std::process::{Child, Command, Stdio};

@@ -202,7 +202,7 @@ fn new_certificate_files_and_a_renewed_svid_are_shown_while_it_runs() {
         (shown["serial"] != first_svid["serial"]).then_some(())
     });
     let (url, known) = (format!("https://{}/", endpoint.address()), endpoint.bundle_file("spiffe"));
-    run_go(&["bundle", &url, &endpoint.endpoint_id(), path_text(&known)]).exits(0);
+    let _ = run_go(&["bundle", &url, &endpoint.endpoint_id(), path_text(&known)]).exits(0);
 }
 
 #[covers("BUN-12", "BUN-14")]
@@ -264,5 +264,5 @@ fn options_that_do_not_go_together_are_named_with_their_keys() {
         "bundle_listen = \"127.0.0.1:8444\"\nbundle_url = \"https://b.test/x\"\nno_bundle_map = true\n",
     )
     .expect("a file");
-    tests::command::run(&["config", "check", path_text(&file)]).exits(0);
+    let _ = tests::command::run(&["config", "check", path_text(&file)]).exits(0);
 }

@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
-use platform::tls::{ClientKeyError, ServerTrust, ServerVerifier, client_config, connect};
+use platform::tls::{ClientKeyError, Connection, ServerTrust, ServerVerifier, client_config, connect};
 use serde::{Deserialize, Serialize};
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::join_link::ServerAddress;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::encoding::{Base64, SecretBase64};
@@ -139,18 +140,7 @@ fn begin(tag: &[u8], records: &SealedRecords) -> Result<KeyPair, JoinError> {
 }
 
 async fn attest(admission: &Admission, credentials: &Credentials, key: &KeyPair, clock: &SharedClock) -> Result<NodeCredential, JoinError> {
-    let failed = |source: CallError| JoinError::Call {
-        server: admission.server().to_string(),
-        source: source.into(),
-    };
-    let trust = ServerTrust::Roots {
-        trust_domain: admission.trust_domain().clone(),
-        roots: admission.roots()?,
-    };
-    let config = client_config(None, Arc::new(ServerVerifier::new(trust, clock.clone()))).map_err(|error| failed(error.into()))?;
-    let connection = connect(admission.server(), config, CONNECT_DEADLINE)
-        .await
-        .map_err(|error| failed(error.into()))?;
+    let connection = open_by_pins(admission, admission.server(), clock).await?;
     let message = possession_message(connection.exporter(), key.public().spki(), credentials.evidence());
     let request = AttestRequest {
         evidence: credentials.prove(&message)?,
@@ -160,5 +150,25 @@ async fn attest(admission: &Admission, credentials: &Credentials, key: &KeyPair,
     connection
         .post("/v1/node/attest", &request, CALL_DEADLINE)
         .await
-        .map_err(|error| failed(error.into()))
+        .map_err(|error| failed(admission.server(), error.into()))
+}
+
+/// Opens a connection to a server that proves itself by the pins of a link, or of a certificate's roots. Nothing is sent on it yet, and no certificate is shown.
+///
+/// # Errors
+/// [`JoinError`].
+pub(super) async fn open_by_pins(admission: &Admission, address: &ServerAddress, clock: &SharedClock) -> Result<Connection, JoinError> {
+    let trust = ServerTrust::Roots {
+        trust_domain: admission.trust_domain().clone(),
+        roots: admission.roots()?,
+    };
+    let config = client_config(None, Arc::new(ServerVerifier::new(trust, clock.clone()))).map_err(|error| failed(address, error.into()))?;
+    connect(address, config, CONNECT_DEADLINE).await.map_err(|error| failed(address, error.into()))
+}
+
+fn failed(server: &ServerAddress, source: CallError) -> JoinError {
+    JoinError::Call {
+        server: server.to_string(),
+        source: source.into(),
+    }
 }

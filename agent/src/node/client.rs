@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use platform::client::JsonLines;
-use platform::tls::{Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
+use platform::tls::{ConnectError, Connection, ServerTrust, ServerVerifier, TlsIdentity, client_config, connect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
@@ -31,6 +31,8 @@ struct Inner {
     refusals: watch::Sender<Option<Refusal>>,
     /// The identity that the server accepts for a renewal only.
     to_renew: watch::Sender<Option<CurrentIdentity>>,
+    /// Whether the server proved itself, at the last attempt, by roots only that this node does not know.
+    unknown_roots: watch::Sender<bool>,
 }
 
 impl ServerClient {
@@ -44,6 +46,7 @@ impl ServerClient {
             open: Mutex::new(None),
             refusals: watch::Sender::new(None),
             to_renew: watch::Sender::new(None),
+            unknown_roots: watch::Sender::new(false),
         }))
     }
 
@@ -56,6 +59,11 @@ impl ServerClient {
     /// Returns the identity that the server said it accepts for a renewal only.
     pub(crate) fn to_renew(&self) -> watch::Receiver<Option<CurrentIdentity>> {
         self.0.to_renew.subscribe()
+    }
+
+    /// Returns whether the server proved itself, at the last attempt, by roots only that this node does not know.
+    pub(crate) fn unknown_roots(&self) -> watch::Receiver<bool> {
+        self.0.unknown_roots.subscribe()
     }
 
     /// Returns the node's identity as it changes.
@@ -121,7 +129,10 @@ impl ServerClient {
 
     async fn dial(&self, identity: &NodeIdentity, certificate: Option<&TlsIdentity>) -> Result<Connection, CallError> {
         let config = client_config(certificate, self.0.verifier.clone())?;
-        Ok(connect(&identity.server, config, CONNECT_DEADLINE).await?)
+        let connected = connect(&identity.server, config, CONNECT_DEADLINE).await;
+        let unknown = matches!(&connected, Err(ConnectError::NotTrusted { source, .. }) if source.is_of_unknown_authority());
+        self.0.unknown_roots.send_if_modified(|known| std::mem::replace(known, unknown) != unknown);
+        Ok(connected?)
     }
 
     /// Reports a refusal of the identity itself.

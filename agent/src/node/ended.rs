@@ -59,7 +59,7 @@ impl Coded for MembershipEnded {
 }
 
 /// Returns the name by which operators call the node: the last part of its ID.
-fn name(spiffe_id: &SpiffeId) -> &str {
+pub(super) fn name(spiffe_id: &SpiffeId) -> &str {
     spiffe_id.path().rsplit('/').next().unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! The life of this node in its trust domain: it joins, is served, is refused, and perhaps joins again.
 //!
-//! - A sealed identity wins over a join link. The link is used when there is no identity, or once the server has refused the identity for good.
+//! - A sealed identity wins over a join link. The link is used when there is no identity, once the server has refused the identity for good, or when the
+//!   server has roots that the node does not know and the link does ([`unknown_roots`](super::unknown_roots)).
 //! - A ban is never overridden by a link.
 //! - A node that was banned, or evicted or revoked and given no link that works, ends: everything that it delivered is withdrawn, what it keeps on disk is deleted.
 //! - A node whose identity merely ended goes on asking, slowly. What it holds is served until it ends by itself.
@@ -30,10 +31,10 @@ use crate::svids::SvidCache;
 use crate::sync::{Backoff, Link, Sync, jitter};
 
 /// The first wait after a join that failed: server and agent may just be starting together.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// The longest wait between attempts to join.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a refused node waits before it asks again, at most: it takes a person to change the answer. No longer, as timers stand still while the
 /// machine sleeps.
@@ -84,6 +85,8 @@ enum Over {
     /// The refusal, and the identity and bundle as they are sealed.
     Refused(Box<(Refusal, CurrentIdentity, TrustBundle)>),
     Stopped,
+    /// The server has roots that only the link knows. The identity and bundle as they are sealed.
+    UnknownRoots(Box<(CurrentIdentity, TrustBundle)>),
 }
 
 impl Membership {
@@ -96,7 +99,7 @@ impl Membership {
         let first = match (sealed, self.link.clone()) {
             (Some(sealed), link) => {
                 if link.is_some() {
-                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; what it joins by is not used unless the server refuses the identity for good");
+                    tracing::info!(spiffe_id = %sealed.0.spiffe_id, "this node has an identity already; what it joins by is not used unless the server refuses the identity for good, or has roots that this node does not know");
                 }
                 Some(sealed)
             }
@@ -112,6 +115,10 @@ impl Membership {
             match self.serve(identity, bundle, &stop).await {
                 Over::Stopped => return Ok(()),
                 Over::Refused(refused) => match self.refused(*refused, &stop).await? {
+                    Some(next) => (identity, bundle) = next,
+                    None => return Ok(()),
+                },
+                Over::UnknownRoots(before) => match self.join_under_new_roots(*before, &stop).await {
                     Some(next) => (identity, bundle) = next,
                     None => return Ok(()),
                 },
@@ -156,7 +163,7 @@ impl Membership {
     async fn serve(&self, identity: CurrentIdentity, bundle: TrustBundle, stop: &CancellationToken) -> Over {
         let keeper = Arc::new(IdentityKeeper::new(self.records.clone(), identity.clone(), bundle));
         let client = ServerClient::new(keeper.identity(), keeper.bundle(), self.cache.lists(), self.clock.clone());
-        let mut refusals = client.refusals();
+        let (mut refusals, connections) = (client.refusals(), client.clone());
         self.standing.identity.send_replace(Some(identity));
         self.standing.client.send_replace(Some(client.clone()));
         let sync = Sync {
@@ -189,13 +196,15 @@ impl Membership {
         let refusal = tokio::select! {
             _ = work => return Over::Stopped,
             () = stop.cancelled() => return Over::Stopped,
-            refusal = refusal => refusal,
+            refusal = refusal => Some(refusal),
+            () = self.vouched_for(&connections) => None,
         };
         // A renewal may be writing to the disk.
         let closing = tokio::task::spawn_blocking(move || keeper.close());
-        match closing.await {
-            Ok((identity, bundle)) => Over::Refused(Box::new((refusal, identity, bundle))),
-            Err(_) => Over::Stopped,
+        match (closing.await, refusal) {
+            (Ok((identity, bundle)), Some(refusal)) => Over::Refused(Box::new((refusal, identity, bundle))),
+            (Ok(before), None) => Over::UnknownRoots(Box::new(before)),
+            (Err(_), _) => Over::Stopped,
         }
     }
 
@@ -248,10 +257,7 @@ impl Membership {
             // The link may work later. What the node delivered counts for nothing already.
             self.cache.withdraw(&taken.to_string());
         }
-        Ok(tokio::select! {
-            () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some((identity, bundle)),
-            () = stop.cancelled() => None,
-        })
+        Ok(after_a_while((identity, bundle), stop).await)
     }
 
     /// Withdraws everything that was delivered and deletes what is kept for it: the identity is of no use any more, to this agent or to a thief.
@@ -271,7 +277,7 @@ impl Membership {
     }
 
     /// Uses the link, if there is one that may still work.
-    async fn join_again(&mut self, before: &NodeIdentity) -> Option<(CurrentIdentity, TrustBundle)> {
+    pub(super) async fn join_again(&mut self, before: &NodeIdentity) -> Option<(CurrentIdentity, TrustBundle)> {
         let link = self.link.clone()?;
         match self.join(&link).await {
             Ok((identity, bundle)) => {
@@ -286,9 +292,17 @@ impl Membership {
                 if !error.is_passing() {
                     self.use_up();
                 }
-                tracing::error!(error = %with_causes(&error), code = %error.code(), hint = %error.hint(), "the join link was not accepted either");
+                tracing::error!(error = %with_causes(&error), code = %error.code(), hint = %error.hint(), "what this node joins by was not accepted either");
                 None
             }
         }
+    }
+}
+
+/// Goes on with the same after a wait; `None` when stopped meanwhile.
+pub(super) async fn after_a_while(same: (CurrentIdentity, TrustBundle), stop: &CancellationToken) -> Option<(CurrentIdentity, TrustBundle)> {
+    tokio::select! {
+        () = tokio::time::sleep(REFUSED_WAIT / 2 + REFUSED_WAIT.mul_f64(jitter() / 2.0)) => Some(same),
+        () = stop.cancelled() => None,
     }
 }

@@ -14,6 +14,7 @@ mod membership;
 mod refusal;
 mod renewal;
 mod sealed;
+mod unknown_roots;
 
 pub use admission::{Admission, AdmissionError, CertificateAdmission, RootsSource};
 pub use bootstrap::{JoinError, join};

@@ -119,7 +119,7 @@ fn params(now: Timestamp, life: Duration) -> CertificateParams {
 
 /// What the server knows and saw.
 pub(crate) struct Seen {
-    ca: Ca,
+    ca: Mutex<Arc<Ca>>,
     clock: ManualClock,
     token: JoinToken,
     /// The paths called.
@@ -159,6 +159,9 @@ pub(crate) struct TestServer {
     pub(crate) seen: Arc<Seen>,
     pub(crate) clock: ManualClock,
     address: String,
+    tls: watch::Sender<Arc<rustls::ServerConfig>>,
+    verifier: Arc<NodeClientVerifier>,
+    bundle: Arc<ArcSwap<TrustBundle>>,
     shutdown: CancellationToken,
 }
 
@@ -177,10 +180,11 @@ impl TestServer {
     /// Starts a process with another identity in the server's place.
     pub(crate) async fn start_as(spiffe_id: &str) -> Self {
         let (ca, clock) = (Ca::new(), ManualClock::new(NOW));
-        let verifier = Arc::new(NodeClientVerifier::new(Arc::new(ArcSwap::from_pointee(ca.bundle())), clock.shared()));
-        let (_, config) = watch::channel(server_config(&ca.tls_identity(spiffe_id), verifier.clone()).unwrap());
+        let bundle = Arc::new(ArcSwap::from_pointee(ca.bundle()));
+        let verifier = Arc::new(NodeClientVerifier::new(bundle.clone(), clock.shared()));
+        let (tls, config) = watch::channel(server_config(&ca.tls_identity(spiffe_id), verifier.clone()).unwrap());
         let seen = Arc::new(Seen {
-            ca,
+            ca: Mutex::new(Arc::new(ca)),
             clock: clock.clone(),
             token: JoinToken::from_random([7; 32]),
             calls: Mutex::default(),
@@ -204,7 +208,7 @@ impl TestServer {
         let shutdown = CancellationToken::new();
         let server = TlsServer {
             config,
-            verifier,
+            verifier: verifier.clone(),
             router: router(seen.clone()),
             limits: AcceptLimits::default(),
             clock: clock.shared(),
@@ -214,12 +218,24 @@ impl TestServer {
             seen,
             clock,
             address,
+            tls,
+            verifier,
+            bundle,
             shutdown,
         }
     }
 
+    /// Takes another root and another issuing CA into use, as an emergency does: nothing of before counts any more.
+    pub(crate) fn replace_root(&self) {
+        let ca = Ca::new();
+        self.bundle.store(Arc::new(ca.bundle()));
+        let identity = ca.tls_identity(&format!("spiffe://{TD}/troth/server"));
+        *self.seen.ca.lock().unwrap() = Arc::new(ca);
+        self.tls.send_replace(server_config(&identity, self.verifier.clone()).unwrap());
+    }
+
     pub(crate) fn link(&self) -> JoinLink {
-        self.link_with(TD, vec![self.seen.ca.root_hash()])
+        self.link_with(TD, vec![self.seen.ca().root_hash()])
     }
 
     pub(crate) fn link_with(&self, trust_domain: &str, roots: Vec<RootHash>) -> JoinLink {
@@ -289,17 +305,21 @@ async fn note(State(seen): State<Arc<Seen>>, request: Request, next: Next) -> Re
 }
 
 impl Seen {
+    fn ca(&self) -> Arc<Ca> {
+        self.ca.lock().unwrap().clone()
+    }
+
     fn credential(&self, spki: &[u8]) -> NodeCredential {
         let now = trust_domains::Clock::now(&self.clock).wall;
         let spiffe_id: SpiffeId = format!("spiffe://{TD}/troth/agent/join_token/web-1").parse().unwrap();
-        let leaf = self.ca.sign(spiffe_id.as_str(), spki, now, NODE_TTL);
+        let leaf = self.ca().sign(spiffe_id.as_str(), spki, now, NODE_TTL);
         NodeCredential {
             spiffe_id,
-            chain: vec![Base64(leaf), Base64(self.ca.issuing_der.clone())],
+            chain: vec![Base64(leaf), Base64(self.ca().issuing_der.clone())],
             issued_at: now,
             expires_at: now + NODE_TTL,
             expires_in_s: NODE_TTL.as_secs(),
-            bundle: self.ca.bundle().into(),
+            bundle: self.ca().bundle().into(),
         }
     }
 }
@@ -377,7 +397,7 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
         .send(line(&SyncMessage::Snapshot {
             revision,
             entries,
-            bundle: Some(seen.ca.bundle().into()),
+            bundle: Some(seen.ca().bundle().into()),
             federated: Vec::new(),
             federated_crls: Vec::new(),
             given_to_all: Vec::new(),
@@ -407,7 +427,7 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
             };
         };
         let life = Duration::from_secs(entry.x509_ttl_s);
-        let leaf = seen.ca.sign(entry.spiffe_id.as_str(), &key.public_key.0, now, life);
+        let leaf = seen.ca().sign(entry.spiffe_id.as_str(), &key.public_key.0, now, life);
         let serial = *Certificate::parse(&leaf).unwrap().serial();
         seen.issued.lock().unwrap().push(serial);
         IssueResult::Issued(IssuedLeaf {
@@ -423,7 +443,7 @@ async fn issue(State(seen): State<Arc<Seen>>, Json(request): Json<IssueRequest>)
     });
     let results = results.collect();
     Json(IssueResponse {
-        issuers: vec![Base64(seen.ca.issuing_der.clone())],
+        issuers: vec![Base64(seen.ca().issuing_der.clone())],
         above: Vec::new(),
         results,
     })

@@ -1,5 +1,7 @@
 //! A node against a server in miniature: joining, being served, renewing, being refused.
 
+mod new_roots;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -18,6 +18,7 @@ use trust_domains::{EntryId, Revision, TrustBundle, TrustDomain};
 
 use super::index::SelectorIndex;
 use super::lists::{Lists, Presented};
+use super::partner_facts::PartnerFacts;
 use super::partner_lists::PartnerLists;
 use super::partners::{Federated, PartnerBundles};
 use super::recency::Recency;
@@ -76,6 +77,7 @@ pub(crate) struct State {
     pub(super) bundle: Option<Arc<TrustBundle>>,
     pub(super) partners: PartnerBundles,
     pub(super) partner_lists: PartnerLists,
+    pub(super) partner_facts: PartnerFacts,
     pub(super) lists: Lists,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
@@ -109,6 +111,7 @@ impl State {
             bundle: None,
             partners: PartnerBundles::default(),
             partner_lists: PartnerLists::default(),
+            partner_facts: PartnerFacts::default(),
             lists: Lists::default(),
             incomplete: false,
             withdrawn: None,
@@ -245,6 +248,17 @@ impl State {
                 .saturating_add(retry_delay(slot.failures + 1, Duration::from_secs(asked.x509_ttl_s), jitter));
             match outcome {
                 Outcome::Issued(_) if !slot.kept => continue,
+                Outcome::Issued(held) if slot.outshines(&held, now) => {
+                    let (begins, spiffe_id) = (held.svid.issued_at, &slot.entry.spiffe_id);
+                    tracing::warn!(%spiffe_id, issued_at = %begins, now = %now.wall, "the server's clock is ahead of this machine's, or this one is behind: the SVID that is valid by it is kept for now");
+                    slot.fail(
+                        format!(
+                            "the SVID that came was issued at {begins}, and it is {} here: compare the clocks of server and node",
+                            now.wall
+                        ),
+                        retry_at,
+                    );
+                }
                 Outcome::Issued(held) => {
                     let stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
                     // What was revoked while it was on its way is replaced again.
@@ -313,6 +327,7 @@ impl State {
         (self.shown, self.bundle) = (None, None);
         self.partners = PartnerBundles::default();
         self.partner_lists = PartnerLists::default();
+        self.partner_facts = PartnerFacts::default();
         self.lists = Lists::default();
         self.incomplete = false;
         self.settlement.forget();

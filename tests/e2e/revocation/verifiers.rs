@@ -16,7 +16,7 @@ use super::{Copied, World};
 /// A verifier: whether it believes a client's chain by the files in a directory.
 type Believes = fn(&Copied, &Path) -> bool;
 
-fn openssl(client: &Copied, files: &Path) -> bool {
+pub(super) fn openssl(client: &Copied, files: &Path) -> bool {
     let (chain, bundle, lists) = (client.chain(), files.join("bundle.pem"), files.join("crl.pem"));
     let output = Command::new("openssl")
         .args(["verify", "-x509_strict", "-check_ss_sig", "-crl_check_all", "-purpose", "sslclient"])
@@ -33,7 +33,7 @@ fn openssl(client: &Copied, files: &Path) -> bool {
     output.status.success()
 }
 
-fn python(client: &Copied, files: &Path) -> bool {
+pub(super) fn python(client: &Copied, files: &Path) -> bool {
     let arguments = [
         &files.join("svid.pem"),
         &files.join("svid_key.pem"),

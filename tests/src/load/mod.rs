@@ -5,12 +5,15 @@
 
 mod bulk;
 mod delivery;
+mod fleet;
 mod issuing;
 mod memory;
 mod meter;
 mod node;
+mod partners;
 mod report;
 mod revoke;
+mod revoke_fleet;
 mod sds;
 mod subject;
 mod taint;

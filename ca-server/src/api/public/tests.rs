@@ -19,6 +19,7 @@ fn api(issuer: Option<&str>) -> (watch::Sender<Arc<TrustBundle>>, PublicApi) {
     let api = PublicApi {
         bundle,
         registry: None,
+        lists: None,
         url: None,
         issuer: issuer.map(|issuer| issuer.parse().unwrap()),
         refresh_hint: Duration::from_secs(300),

@@ -119,6 +119,19 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// Returns whether nothing is wrong with the chain but that it leads to no authority that the verifier knows: its bundle may be older than they are.
+    #[must_use]
+    pub const fn is_of_unknown_authority(&self) -> bool {
+        match self {
+            Self::NoAuthorities { .. } => true,
+            // The second: an authority of the same name has another key.
+            Self::Path { source, .. } => matches!(source, webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey),
+            _ => false,
+        }
+    }
+}
+
 impl Coded for VerifyError {
     fn code(&self) -> Code {
         match self {
