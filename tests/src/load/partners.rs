@@ -54,7 +54,7 @@ pub(super) fn fetches(effort: Effort) -> Figure {
 
     let (cpu, length) = (cpu_of(domain.server()), Duration::from_secs(effort.seconds).max(LEAST));
     let start = Instant::now();
-    runtime.block_on(tokio::time::sleep(length));
+    runtime.block_on(async { tokio::time::sleep(length).await });
     let cpu = cpu_of(domain.server()) - cpu;
     let after = resident_mb(domain.server());
     let times: Vec<Instant> = asked.lock().expect("no panic").iter().copied().filter(|at| *at >= start).collect();
