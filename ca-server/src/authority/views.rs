@@ -61,8 +61,12 @@ impl Authorities {
 
     /// Partners that show what they hold of ours are behind by that; those that do not, until they had the time to fetch.
     fn partners_behind(&self, held: &Held, partners: &[TrustDomain]) -> Vec<TrustDomain> {
-        let Some((at, _)) = held.published().filter(|_| held.kind() != AuthorityKind::X509Issuing) else {
+        if held.kind() == AuthorityKind::X509Issuing {
             return Vec::new();
+        }
+        let Some((at, _)) = held.published() else {
+            // The first of its kind, of which nobody had to be told: it was there before there were partners.
+            return self.held_back(held, self.now());
         };
         let waits = trust_domains::plan::authority::REFRESHES_BEFORE_USE * self.settings.refresh_hint;
         let silent = partners.iter().filter(|partner| !self.partners_seen.tells(partner)).cloned();

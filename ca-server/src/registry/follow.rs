@@ -93,6 +93,7 @@ async fn read_all(store: &dyn Store) -> Result<State, RegistryError> {
     let mut state = State::empty_at(store.revision().counter);
     for prefix in [
         Prefix::BUNDLES,
+        Prefix::BUNDLE_CRLS,
         Prefix::ENTRIES,
         Prefix::FEDERATION,
         Prefix::META,
