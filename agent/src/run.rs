@@ -2,6 +2,7 @@
 
 mod broker;
 mod joined;
+mod listening;
 mod observe;
 mod sinks;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use platform::config::ConfigMistakes;
 use platform::files::{self, FileError};
 use platform::lock::{DirectoryLock, LockError};
+use platform::service_manager::{HandedSockets, Notifier, Probe};
 use platform::sockets::{BindError, UnixSocketGuard, bind_unix};
 use platform::telemetry::{HealthHandle, Metrics, serve_telemetry};
 use platform::unix_http::{UnixLimits, serve_unix};
@@ -25,7 +27,10 @@ use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
 
+pub use self::listening::HANDED_SOCKETS;
+
 use self::broker::BrokerStarter;
+use self::listening::Listening;
 use self::observe::{Observer, follow_link};
 use self::sinks::SinkStarter;
 use crate::admin::{self, Admin, Sinks};
@@ -113,11 +118,12 @@ impl Coded for RunError {
     }
 }
 
-/// Runs the agent until `shutdown` is cancelled, or it left its trust domain, or was taken out of it.
+/// Runs the agent until `shutdown` is cancelled, or it left its trust domain, or was taken out of it. Sockets that were handed to it are served, the others it
+/// makes itself.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start, cannot join for good, or was banned or evicted.
-pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: AgentConfig, handed: HandedSockets, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
     prepare_process();
     let link = config.join.as_ref().map(read_link);
     files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
@@ -132,7 +138,7 @@ pub async fn run(config: AgentConfig, clock: SharedClock, shutdown: Cancellation
     if link.is_none() && sealed.is_none() {
         return Err(RunError::NoJoinLink);
     }
-    let agent = Agent::open(config, clock, records, shutdown)?;
+    let agent = Agent::open(config, handed, clock, records, shutdown)?;
     agent.run(sealed, link).await
 }
 
@@ -191,8 +197,8 @@ struct Agent {
     endpoints: Endpoints,
     sinks: Sinks,
     trouble: watch::Sender<Option<String>>,
-    workload: (UnixListener, UnixSocketGuard),
-    sds: (UnixListener, UnixSocketGuard),
+    workload: Listening,
+    sds: Listening,
     admin: (UnixListener, UnixSocketGuard),
     broker: Option<BrokerStarter>,
     shutdown: CancellationToken,
@@ -200,7 +206,13 @@ struct Agent {
 
 impl Agent {
     /// Binds what it serves on: from here on a workload gets an answer.
-    fn open(config: AgentConfig, clock: SharedClock, records: Arc<SealedRecords>, shutdown: CancellationToken) -> Result<Self, RunError> {
+    fn open(
+        config: AgentConfig,
+        handed: HandedSockets,
+        clock: SharedClock,
+        records: Arc<SealedRecords>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, RunError> {
         let registry = Metrics::default();
         let health = HealthHandle::starting();
         let cache = SvidCache::new(clock.clone());
@@ -220,8 +232,7 @@ impl Agent {
         };
         let endpoints = Endpoints::new(served, config.max_streams_per_uid, metrics.sds());
         let admin = bind_unix(&config.admin_socket, 0o600)?;
-        let workload = bind_unix(&config.workload_socket, 0o777)?;
-        let sds = bind_unix(&config.sds_socket, 0o777)?;
+        let (workload, sds) = listening::listen(handed, &config)?;
         let broker = config
             .broker
             .clone()
@@ -298,6 +309,14 @@ impl Agent {
         };
         let (admin_listener, _admin_name) = self.admin;
         tasks.spawn(serve_unix(admin_listener, admin::router(admin), UnixLimits::default(), ending.clone()));
+        // From here on every caller gets an answer, if only that there is nothing yet: whoever waits for identities waits on a stream, not on this process.
+        let probe = Probe {
+            socket: self.config.admin_socket.clone(),
+            path: admin::STATUS_PATH,
+        };
+        if let Some(notifier) = Notifier::from_environment(self.health.clone(), probe) {
+            tasks.spawn(notifier.run(ending.clone()));
+        }
         let membership = Membership {
             records: self.records,
             clock: self.clock,

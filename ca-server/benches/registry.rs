@@ -80,6 +80,8 @@ fn sync_delta(criterion: &mut Criterion) {
                 removed: Vec::new(),
                 bundle: None,
                 federated: None,
+                federated_crls: Vec::new(),
+                given_to_all: Vec::new(),
                 tainted: None,
                 crls: None,
             };

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod backup;
 pub mod config;
 pub mod decisions;
+pub mod federation;
 pub mod init;
 pub mod issuance;
 pub mod journal;

@@ -23,6 +23,15 @@ pub const BUNDLE_BODY: usize = 2 * MAX_BUNDLE_BYTES + 64 * 1024;
 /// reads 16 MiB.
 pub const PARTNER_BUNDLES: usize = 8 * 1024 * 1024;
 
+/// The most relationships with partners: as many bundles as a Bundle Map of ours may have. Each is fetched by itself; a thousand cost a few percent of one core.
+pub const RELATIONSHIPS: usize = trust_domains::federation::MAX_MAPPED_BUNDLES;
+
+/// Fetches from partners at once: each takes up to 2.3 MiB while its document comes.
+pub const FETCHES: usize = 64;
+
+/// Of these for partners whose last fetch failed: however many of them take all the time that a fetch may have, the others are fetched on time.
+pub const FETCHES_OF_FAILING: usize = 16;
+
 /// Bulk calls at once: one of the largest takes some hundred MiB while it is checked and answered.
 pub const BULK_CALLS: usize = 2;
 

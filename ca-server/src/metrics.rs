@@ -16,6 +16,18 @@ struct Refusal {
     code: &'static str,
 }
 
+/// The partners that stand so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    state: &'static str,
+}
+
+/// The fetches that ended so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchOutcome {
+    outcome: &'static str,
+}
+
 /// The server's counters. Clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -34,6 +46,8 @@ pub struct Metrics {
     revoked_serials: Gauge,
     crl_bytes: Gauge,
     crl_signing: Histogram,
+    partners: Family<Standing, Gauge>,
+    partner_fetches: Family<FetchOutcome, Counter>,
 }
 
 /// From a short list to one of 100,000 serials on a slow machine, in seconds.
@@ -75,7 +89,27 @@ impl Metrics {
             "Time to make and sign the revocation lists that changed",
             &counters.crl_signing,
         );
+        metrics.register(
+            "server_partners",
+            "Relationships with partner trust domains, by how it stands with their bundles",
+            &counters.partners,
+        );
+        metrics.register(
+            "server_partner_fetches",
+            "Fetches of partners' bundles, by what came of them: taken, same, or the stable code of the failure",
+            &counters.partner_fetches,
+        );
         counters
+    }
+
+    /// Notes how many partners stand so.
+    pub fn partners(&self, state: &'static str, count: usize) {
+        self.partners.get_or_create(&Standing { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a fetch from a partner by what came of it.
+    pub fn partner_fetched(&self, outcome: &'static str) {
+        self.partner_fetches.get_or_create(&FetchOutcome { outcome }).inc();
     }
 
     /// Counts issued certificates.
@@ -162,6 +196,8 @@ impl Default for Metrics {
             revoked_serials: Gauge::default(),
             crl_bytes: Gauge::default(),
             crl_signing: Histogram::new(SIGNING_BUCKETS),
+            partners: Family::default(),
+            partner_fetches: Family::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{agent, audit, authority, bundle, completions, config, entry, explain, health, help, node, quickstart, server, svid, token};
+use crate::commands::{agent, audit, authority, bundle, completions, config, entry, explain, federation, health, help, node, quickstart, server, svid, token};
 use crate::output::{Format, Output};
 
 /// Issues and rotates workload identities (SPIFFE) for one trust domain.
@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Shows trust bundles.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
+    /// Believes the workloads of other trust domains, and lets others believe ours.
+    #[command(subcommand)]
+    Federation(federation::FederationCommand),
     /// Fetches, watches, mints and checks SVIDs.
     #[command(subcommand)]
     Svid(svid::SvidCommand),

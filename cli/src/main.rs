@@ -11,10 +11,13 @@ mod retry_words;
 
 use std::process::ExitCode;
 
+use agent::run::HANDED_SOCKETS;
 use clap::FromArgMatches as _;
+use platform::service_manager::HandedSockets;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
+use crate::commands::agent::AgentCommand;
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -40,11 +43,20 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let handed = handed_sockets(&cli.command)?;
     let runtime = runtime(&cli.command)?;
-    let ended = runtime.block_on(commands::run(cli));
+    let ended = runtime.block_on(commands::run(cli, handed));
     // A name look-up or a read of standard input may still block a thread: the result is known, so it is not waited for.
     runtime.shutdown_background();
     ended
+}
+
+/// Takes the sockets that a service manager hands over, while this process has one thread.
+fn handed_sockets(command: &Command) -> Result<HandedSockets, Failure> {
+    match command {
+        Command::Agent(AgentCommand::Run(_)) => HandedSockets::take(HANDED_SOCKETS).map_err(|error| Failure::of(&error)),
+        _ => Ok(HandedSockets::default()),
+    }
 }
 
 fn runtime(command: &Command) -> std::io::Result<Runtime> {

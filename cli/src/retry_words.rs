@@ -49,11 +49,39 @@ const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
     (&["authority", "show"], "troth authority list"),
     (&["ca", "rekey"], "troth authority replace --kind KIND --because TEXT"),
     (&["rotate"], "troth authority replace --kind KIND --because TEXT"),
+    (&["federation", "add"], "troth federation accept LINK"),
+    (&["federation", "get"], "troth federation show TD"),
+    (&["federation", "set"], "troth federation update TD"),
+    (&["federation", "remove"], "troth federation delete TD"),
+    (&["federate"], "troth federation accept LINK"),
     (&["certificate", "inspect"], "troth svid lint FILE"),
     (&["certificate", "lint"], "troth svid lint FILE"),
     (&["validate"], "troth config check FILE"),
     (&["run"], "troth server run"),
     (&["healthcheck"], "troth health server"),
+];
+
+/// Options of SPIRE's commands, and what they are here: a single dash there.
+const OPTIONS_ELSEWHERE: &[(&[&str], &str, &str)] = &[
+    (&["federation", "create"], "trustDomain", "--trust-domain TD"),
+    (&["federation", "update"], "trustDomain", "TD"),
+    (&["federation", "show"], "trustDomain", "TD"),
+    (&["federation"], "id", "TD"),
+    (&["federation"], "bundleEndpointURL", "--url URL"),
+    (&["federation"], "bundleEndpointProfile", "--profile https_spiffe|https_web"),
+    (&["federation"], "endpointSpiffeID", "--endpoint-id ID"),
+    (&["federation"], "trustDomainBundlePath", "--bootstrap-bundle FILE"),
+    (&["federation"], "trustDomainBundleFormat", "--bootstrap-bundle FILE"),
+    (&["bundle"], "id", "--trust-domain TD"),
+    (&["bundle"], "path", "FILE"),
+    (&["entry"], "spiffeID", "--spiffe-id ID"),
+    (&["entry"], "parentID", "--parent NODE"),
+    (&["entry"], "selector", "--selector TYPE:VALUE"),
+    (&["entry"], "federatesWith", "--federates-with TD"),
+    (&["entry"], "x509SVIDTTL", "--x509-ttl D"),
+    (&["entry"], "jwtSVIDTTL", "--jwt-ttl D"),
+    (&["entry"], "dns", "--dns NAME"),
+    (&["entry"], "hint", "--hint TEXT"),
 ];
 
 /// Prints help, or says what is wrong with the command line and what may have been meant.
@@ -66,6 +94,7 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let meant = known_elsewhere(words)
         .filter(|_| error.kind() == ErrorKind::InvalidSubcommand)
         .map(str::to_owned)
+        .or_else(|| option_elsewhere(words))
         .or_else(|| nearest(error, words));
     let failure = match meant {
         Some(meant) => Failure::new(Code::Usage, mistake(error)).with_hint(format!("did you mean: {meant}")),
@@ -82,6 +111,23 @@ pub(crate) fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
 fn known_elsewhere(words: &[OsString]) -> Option<&'static str> {
     let plain = plain_words(words);
     KNOWN_ELSEWHERE.iter().find(|(known, _)| plain.starts_with(known)).map(|(_, here)| *here)
+}
+
+/// The first option that is spelled as in SPIRE, and the whole command that it is here.
+fn option_elsewhere(words: &[OsString]) -> Option<String> {
+    let plain = plain_words(words);
+    let spelled = words
+        .iter()
+        .filter_map(|word| word.to_str()?.strip_prefix('-'))
+        .filter(|word| !word.starts_with('-'));
+    let mut names = spelled.map(|word| word.split('=').next().unwrap_or_default());
+    names.find_map(|name| {
+        let known = OPTIONS_ELSEWHERE
+            .iter()
+            .find(|(command, there, _)| *there == name && plain.starts_with(command))?;
+        let verb = plain.get(1).filter(|_| plain.len() > 1)?;
+        Some(format!("troth {} {verb} {}", plain.first()?, known.2))
+    })
 }
 
 /// The words of a command line without options, and without the values of those that every command has.
@@ -203,6 +249,23 @@ mod tests {
         assert_eq!(told("troth entry list --limti 3"), "unexpected argument '--limti' found");
         let ttl = told("troth svid mint wit --spiffe-id /a --ttl 1y");
         assert!(ttl.starts_with("invalid value '1y' for '--ttl <D>': ") && !ttl.contains("--help"), "{ttl}");
+    }
+
+    #[test]
+    fn options_spelled_as_in_spire_draw_what_they_are_here() {
+        let meant = |line: &str| option_elsewhere(&words(line));
+        assert_eq!(
+            meant("troth federation create -trustDomain b.test -bundleEndpointURL https://b.test").as_deref(),
+            Some("troth federation create --trust-domain TD")
+        );
+        assert_eq!(meant("troth federation show -trustDomain=b.test").as_deref(), Some("troth federation show TD"));
+        assert_eq!(
+            meant("troth --output json federation delete -id b.test").as_deref(),
+            Some("troth federation delete TD")
+        );
+        assert_eq!(meant("troth entry create -spiffeID /a").as_deref(), Some("troth entry create --spiffe-id ID"));
+        assert_eq!(meant("troth federation create --trustDomain b.test"), None, "clap finds that one");
+        assert_eq!(meant("troth -q entry list"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What Troth's server and agent both need from the machine they run on.
 //!
 //! Clock and randomness, durable files, locks, sealing and key sources, sockets bound safely, the TLS accept loop and connector,
-//! HTTP edges, telemetry, configuration files and default places.
+//! HTTP edges, telemetry, the service manager, configuration files and default places.
 //!
 //! It knows the trust domain's values and none of its rules: nothing here decides who gets what.
 
@@ -16,6 +16,7 @@ pub mod pkcs11;
 pub mod process;
 pub mod random;
 pub mod sealing;
+pub mod service_manager;
 mod serving;
 pub mod sockets;
 pub mod telemetry;

@@ -48,14 +48,33 @@ pub(crate) enum Protocol {
     Http2,
 }
 
+/// How a connection is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionBounds {
+    /// What is spoken.
+    pub(crate) protocol: Protocol,
+    /// How long a client may take to send the head of a request, or of its first one after it connected.
+    pub(crate) head_deadline: Duration,
+}
+
+impl From<Protocol> for ConnectionBounds {
+    fn from(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            head_deadline: HEAD_DEADLINE,
+        }
+    }
+}
+
 /// Serves a connection until its client or `end` ends it. Every request carries `facts` as an extension.
 ///
-/// A connection that sends no request within [`HEAD_DEADLINE`] is dropped.
-pub(crate) async fn serve_connection<I, F>(io: I, protocol: Protocol, router: Router, facts: F, end: CancellationToken)
+/// A connection that sends no request within the deadline of its bounds is dropped.
+pub(crate) async fn serve_connection<I, F>(io: I, bounds: impl Into<ConnectionBounds>, router: Router, facts: F, end: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Clone + Send + Sync + 'static,
 {
+    let ConnectionBounds { protocol, head_deadline } = bounds.into();
     let spoke = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let spoke = spoke.clone();
@@ -67,7 +86,7 @@ where
         }
     });
     let silent = async {
-        tokio::time::sleep(HEAD_DEADLINE).await;
+        tokio::time::sleep(head_deadline).await;
         if spoke.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -91,16 +110,16 @@ where
         }};
     }
     match protocol {
-        Protocol::Http1 => run!(http1_builder().serve_connection(TokioIo::new(io), service)),
+        Protocol::Http1 => run!(http1_builder(head_deadline).serve_connection(TokioIo::new(io), service)),
         Protocol::Http2 => run!(http2_builder().serve_connection(TokioIo::new(io), service)),
     }
 }
 
-fn http1_builder() -> http1::Builder {
+fn http1_builder(head_deadline: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
+        .header_read_timeout(head_deadline)
         .max_headers(HEADERS)
         .max_buf_size(HEADER_OCTETS as usize)
         .keep_alive(true);

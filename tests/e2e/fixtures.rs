@@ -10,6 +10,7 @@ use agent::config::{AgentConfig, RawAgentConfig};
 use ca_server::config::{RawServerConfig, ServerConfig};
 use ca_server::server::Server;
 use platform::paths::Environment;
+use platform::service_manager::HandedSockets;
 use platform::sockets::SocketPath;
 use platform::unix_http::UnixHttpClient;
 use serde::Deserialize;
@@ -147,7 +148,12 @@ async fn an_agent_directory_of_version_1_is_opened_and_served_from() {
         ..RawAgentConfig::default()
     };
     let config = AgentConfig::new(raw, &Environment::default()).expect("a configuration");
-    let agent = tokio::spawn(agent::run::run(config, ManualClock::new(facts.made_at).shared(), shutdown.clone()));
+    let agent = tokio::spawn(agent::run::run(
+        config,
+        HandedSockets::default(),
+        ManualClock::new(facts.made_at).shared(),
+        shutdown.clone(),
+    ));
     let admin = client(&data.join("agent-admin.sock"));
     let status = until_async("the agent's status", async || {
         assert!(!agent.is_finished(), "the agent ended");

@@ -7,6 +7,7 @@ mod entries;
 mod entry_files;
 mod environment;
 mod explain;
+mod federation;
 mod health;
 mod lifecycle;
 mod mint_wit;

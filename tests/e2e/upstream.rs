@@ -2,7 +2,7 @@
 
 mod attackers;
 mod by_request;
-mod corporate;
+pub(crate) mod corporate;
 mod moving;
 mod replaced;
 mod verifiers;

@@ -2,6 +2,17 @@
 
 use std::path::Path;
 
+/// Returns a page under `docs`.
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn text(page: &str) -> String {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(page);
+    std::fs::read_to_string(path).expect("the page")
+}
+
 /// Returns the block of this language whose first line names it so, of a page under `docs`.
 ///
 /// # Panics
@@ -9,8 +20,7 @@ use std::path::Path;
 /// When the page has none.
 #[must_use]
 pub fn block(page: &str, language: &str, name: &str) -> String {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(page);
-    let text = std::fs::read_to_string(path).expect("the page");
+    let text = text(page);
     let start = format!("```{language}\n# {name}\n");
     let block = text.split(&start).nth(1).unwrap_or_else(|| panic!("{page} has no {name}"));
     block.split("```").next().unwrap_or_default().to_owned()

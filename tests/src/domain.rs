@@ -210,6 +210,19 @@ impl Domain {
         self.told(&["token", "create", "--node-id", node])["link"].as_str().expect("a link").to_owned()
     }
 
+    /// Makes a join link for a node of this name, in a file that only its owner may read.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    #[must_use]
+    pub fn link_file(&self, node: &str) -> PathBuf {
+        let file = self.folder().join(format!("join-{node}"));
+        std::fs::write(&file, self.link(node)).expect("a file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+        file
+    }
+
     /// Joins a node of this name and waits until its agent is ready.
     #[must_use]
     pub fn agent(&self, node: &str) -> Agent {

@@ -14,5 +14,6 @@ pub mod python;
 pub mod sds;
 pub mod softhsm;
 pub mod wait;
+pub mod walk;
 pub mod web;
 pub mod workload;

@@ -6,6 +6,7 @@ mod jwks;
 mod parse;
 mod partner;
 mod pem;
+mod raw;
 mod wire;
 
 use std::time::Duration;
@@ -17,6 +18,9 @@ pub use json::PublicJwk;
 pub use parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, ParsedBundle, SkipReason, SkippedKey};
 pub use partner::{BundleOutdated, BundleSource, PartnerBundle, Replacement};
 pub use wire::SpiffeBundle;
+
+pub(crate) use json::without_hint;
+pub(crate) use raw::RawDocument;
 
 use crate::problem::{Code, Coded};
 use crate::trust_domain::TrustDomain;
@@ -104,6 +108,13 @@ impl TrustBundle {
     #[must_use]
     pub fn with_refresh_hint(mut self, hint: Duration) -> Self {
         self.refresh_hint = Some(Duration::from_secs(hint.as_secs()));
+        self
+    }
+
+    /// Returns the bundle without a refresh hint, as Bundle Maps have it (BUN-14).
+    #[must_use]
+    pub fn without_refresh_hint(mut self) -> Self {
+        self.refresh_hint = None;
         self
     }
 

@@ -10,7 +10,10 @@ type Property = fn(&[u8]);
 
 const TARGETS: &[(&str, Property)] = &[
     ("bundle_json", properties::bundle_json),
+    ("bundle_map", properties::bundle_map),
     ("certificate", properties::certificate),
+    ("endpoint_url", properties::endpoint_url),
+    ("federation_link", properties::federation_link),
     ("join_link", properties::join_link),
     ("jwt_svid", properties::jwt_svid),
     ("names", properties::names),

@@ -41,6 +41,9 @@ pub(crate) struct Admin {
     pub(crate) broker_addresses: Vec<String>,
 }
 
+/// Where the status is: what an agent asks itself to know that it answers.
+pub(crate) const STATUS_PATH: &str = "/v1/agent/status";
+
 /// Which process to explain.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +54,7 @@ struct Which {
 /// Returns the routes of the admin socket.
 pub(crate) fn router(admin: Admin) -> Router {
     let routes = Router::new()
-        .route("/v1/agent/status", get(show_status))
+        .route(STATUS_PATH, get(show_status))
         .route("/v1/agent/explain", get(explain_process))
         .route("/v1/agent/health", get(show_health))
         .route("/v1/agent/leave", post(leave));

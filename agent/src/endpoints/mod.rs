@@ -27,6 +27,7 @@ mod connection;
 mod identity_feed;
 mod jwt_messages;
 mod listener;
+mod partner_lists;
 mod partner_room;
 mod sds;
 pub mod sds_api;

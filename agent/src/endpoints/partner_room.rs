@@ -1,7 +1,7 @@
 //! How much of a message the bundles of partners may take: what a partner publishes may cost that partner's bundle, and never the workload's own.
 
-/// The most octets of partners' bundles in one message: with the rest it stays below the 4 MiB that gRPC clients take unless told otherwise.
-const ROOM: usize = 2 * 1024 * 1024;
+/// The most octets of partners' bundles and revocation lists in one message: with the rest it stays below the 4 MiB that gRPC clients take unless told otherwise.
+pub(super) const ROOM: usize = 2 * 1024 * 1024;
 
 /// Returns the bundles of partners that have room together; where not all have, the largest are left out.
 pub(super) fn with_room<T: AsRef<[u8]>>(mut partners: Vec<(String, T)>) -> Vec<(String, T)> {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trust_domains::TrustBundle;
 
+use super::partner_lists::crls;
 use super::partner_room::with_room;
 use super::workload_api::messages::{X509BundlesResponse, X509svid, X509svidResponse};
 use crate::svids::{IdentityView, IssuedSvid};
 
-/// Returns the full state: every SVID in its order, each with the bundle of its trust domain, and the revocation lists of that trust domain.
+/// Returns the full state: every SVID in its order, each with the bundle of its trust domain, and the revocation lists of that trust domain and of partners.
 ///
 /// A hint that an earlier SVID has already is left out (WAPI-10): the identity is still served, under no name of its own.
 pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
@@ -23,19 +24,21 @@ pub(super) fn x509_svids(view: &IdentityView) -> X509svidResponse {
         bundle: bundle.clone(),
         hint: svid.hint.as_deref().filter(|hint| hints.insert(*hint)).unwrap_or_default().to_owned(),
     });
+    let federated = federated(view);
     X509svidResponse {
         svids: svids.collect(),
-        crl: view.crls.ders().to_vec(),
-        federated_bundles: federated(view).into_iter().collect(),
+        crl: crls(view, octets(&federated)),
+        federated_bundles: federated.into_iter().collect(),
     }
 }
 
-/// Returns the bundles that the workload verifies its peers with, one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14); and the revocation
-/// lists of its own.
+/// Returns the bundles that the workload verifies its peers with, one entry for each trust domain, never pooled (FED-06, FED-10, WAPI-14); and their
+/// revocation lists.
 pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
+    let federated = federated(view);
     X509BundlesResponse {
-        crl: view.crls.ders().to_vec(),
-        bundles: federated(view).into_iter().chain([x509_bundle(&view.bundle)]).collect(),
+        crl: crls(view, octets(&federated)),
+        bundles: federated.into_iter().chain([x509_bundle(&view.bundle)]).collect(),
     }
 }
 
@@ -44,6 +47,10 @@ pub(super) fn x509_bundles(view: &IdentityView) -> X509BundlesResponse {
 fn federated(view: &IdentityView) -> Vec<(String, Bytes)> {
     let partners = view.federated.values().filter(|bundle| !bundle.x509_authorities().is_empty());
     with_room(partners.map(|bundle| x509_bundle(bundle)).collect())
+}
+
+fn octets(bundles: &[(String, Bytes)]) -> usize {
+    bundles.iter().map(|(_, bundle)| bundle.len()).sum()
 }
 
 /// Returns the roots of one trust domain under its ID.

@@ -399,6 +399,8 @@ async fn sync(State(seen): State<Arc<Seen>>, Extension(connection): Extension<Ar
             entries,
             bundle: Some(seen.ca().bundle().into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,

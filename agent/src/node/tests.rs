@@ -210,6 +210,8 @@ async fn an_entry_becomes_an_svid_that_is_pushed_acknowledged_and_renewed() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: None,
             crls: None,
         })
@@ -251,6 +253,8 @@ async fn a_stream_that_makes_no_sense_is_given_up_for_a_snapshot() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: None,
             crls: None,
         })
@@ -413,6 +417,8 @@ async fn an_svid_of_another_identity_than_the_entrys_is_not_passed_on() {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: None,
             crls: None,
         })

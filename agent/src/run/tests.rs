@@ -57,7 +57,7 @@ impl Place {
         let config = AgentConfig::new(raw, &Environment::default()).unwrap();
         let admin = UnixHttpClient::new(SocketPath::new(Path::new(&self.path("agent/agent-admin.sock"))).unwrap(), PATIENCE);
         let shutdown = CancellationToken::new();
-        let life = tokio::spawn(run(config, clock, shutdown.clone()));
+        let life = tokio::spawn(run(config, HandedSockets::default(), clock, shutdown.clone()));
         Running { admin, shutdown, life }
     }
 }

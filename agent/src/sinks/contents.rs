@@ -9,7 +9,7 @@ use crate::svids::{IdentityView, IssuedSvid, RevocationLists};
 
 /// One file of a set.
 pub(super) struct File {
-    /// Its name; that of a partner's bundle is in [`FEDERATED`].
+    /// Its name; those of a partner's files are in [`FEDERATED`].
     pub(super) name: Cow<'static, str>,
     pub(super) secret: bool,
     pub(super) content: Zeroizing<Vec<u8>>,
@@ -30,7 +30,7 @@ const CRL: &str = "crl.pem";
 const LONGEST_NAME: usize = 255;
 
 /// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with, the revocation lists that go with them, and the certificates
-/// for peers of each partner in a file of its own.
+/// and revocation lists for peers of each partner in files of their own.
 ///
 /// There is no file of lists where none are delivered: programs that check revocation refuse everybody over an empty one.
 /// A partner without roots has no file: programs refuse to start over an empty one, and nothing of it is trusted either way.
@@ -50,8 +50,8 @@ pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
     ];
     let partners = view.federated.values().filter(|partner| !partner.x509_authorities().is_empty());
     own.into_iter()
-        .chain(lists(&view.crls))
-        .chain(partners.filter_map(|partner| of_partner(partner)))
+        .chain(lists(CRL.into(), &view.crls))
+        .chain(partners.flat_map(|partner| of_partner(partner, &view.crls_of(partner.trust_domain()))))
         .collect()
 }
 
@@ -63,21 +63,25 @@ fn bundle(name: Cow<'static, str>, bundle: &TrustBundle) -> File {
     }
 }
 
-fn lists(crls: &RevocationLists) -> Option<File> {
+fn lists(name: Cow<'static, str>, crls: &RevocationLists) -> Option<File> {
     (!crls.is_empty()).then(|| File {
-        name: CRL.into(),
+        name,
         secret: false,
         content: Zeroizing::new(crls.to_pem().into_bytes()),
     })
 }
 
-fn of_partner(partner: &TrustBundle) -> Option<File> {
+/// Returns the files of a partner: its roots, and its revocation lists if any are delivered.
+///
+/// The names of both end differently, so that no partner's name makes one file of two: `a` and `a.crl` may both be trust domains.
+fn of_partner(partner: &TrustBundle, crls: &RevocationLists) -> Vec<File> {
     let name = format!("{}.pem", partner.trust_domain());
     if name.len() > LONGEST_NAME {
         tracing::warn!(trust_domain = %partner.trust_domain(), "a partner's name is too long for a file; its bundle is left out of files");
-        return None;
+        return Vec::new();
     }
-    Some(bundle(format!("{FEDERATED}/{name}").into(), partner))
+    let lists = lists(format!("{FEDERATED}/{}.crl", partner.trust_domain()).into(), crls);
+    std::iter::once(bundle(format!("{FEDERATED}/{name}").into(), partner)).chain(lists).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +103,7 @@ mod tests {
             svids: vec![Arc::clone(&svid)],
             bundle: Arc::new(testing::bundle()),
             federated: BTreeMap::new(),
+            federated_crls: BTreeMap::new(),
             crls: Arc::new(crls),
             revision: revision(1),
         };
@@ -106,6 +111,25 @@ mod tests {
         let pem = file(&view(RevocationLists::of(&set))).unwrap();
         assert!(!pem.secret && pem.content.starts_with(b"-----BEGIN X509 CRL-----\n"));
         assert!(file(&view(RevocationLists::default())).is_none());
+    }
+
+    #[test]
+    fn a_partners_lists_are_a_file_of_their_own_that_is_no_other_partners_bundle() {
+        let (partner, set) = testing::with_empty_list("a");
+        let other = bundle_of("a.crl");
+        let svid = held(&entry("web", 1), ManualClock::new(Timestamp::from_unix(1_000)).now()).svid;
+        let view = IdentityView {
+            svids: vec![Arc::clone(&svid)],
+            bundle: Arc::new(testing::bundle()),
+            federated_crls: BTreeMap::from([(partner.trust_domain().clone(), Arc::new(RevocationLists::of(&set)))]),
+            federated: BTreeMap::from([partner, other].map(|partner| (partner.trust_domain().clone(), Arc::new(partner)))),
+            crls: Arc::default(),
+            revision: revision(1),
+        };
+        let files = files(&svid, &view);
+        let names: Vec<&str> = files.iter().map(|file| &*file.name).skip(3).collect();
+        assert_eq!(names, ["federated/a.pem", "federated/a.crl", "federated/a.crl.pem"]);
+        assert!(files[4].content.starts_with(b"-----BEGIN X509 CRL-----\n"));
     }
 
     #[test]
@@ -118,6 +142,7 @@ mod tests {
             svids: vec![Arc::clone(&svid)],
             bundle: Arc::new(testing::bundle()),
             federated: BTreeMap::from(partners.clone().map(|partner| (partner.trust_domain().clone(), Arc::new(partner)))),
+            federated_crls: BTreeMap::new(),
             crls: Arc::default(),
             revision: revision(1),
         };

@@ -6,6 +6,7 @@
 //! - A server of another epoch was restored, and may have forgotten lists, or what was on them: those stay too, until it shows that it has them.
 //! - Where the server has less than is held, the agent hands back what it holds, once for each stream.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,32 +24,50 @@ use super::state::State;
 
 /// Revocation lists as they are delivered: complete, or none.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct RevocationLists(Vec<Bytes>);
+pub struct RevocationLists {
+    ders: Vec<Bytes>,
+    cas: BTreeSet<AuthorityId>,
+}
 
 impl RevocationLists {
     /// Returns the lists of a set.
     #[must_use]
     pub fn of(set: &CrlSet) -> Self {
-        Self(set.lists().map(|(_, crl)| Bytes::from_owner(Arc::clone(crl.der()))).collect())
+        Self {
+            ders: set.lists().map(|(_, crl)| Bytes::from_owner(Arc::clone(crl.der()))).collect(),
+            cas: set.lists().map(|(ca, _)| ca.id().clone()).collect(),
+        }
     }
 
     /// Returns the lists in DER, in the order of their CAs' identifiers.
     #[must_use]
     pub fn ders(&self) -> &[Bytes] {
-        &self.0
+        &self.ders
+    }
+
+    /// Returns how many octets they have in DER.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.ders.iter().map(Bytes::len).sum()
+    }
+
+    /// Returns whether a CA of both has the same key identifier.
+    #[must_use]
+    pub fn shares_a_ca_with(&self, other: &Self) -> bool {
+        !self.cas.is_disjoint(&other.cas)
     }
 
     /// Returns whether none are delivered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ders.is_empty()
     }
 
     /// Returns the lists in PEM (RFC 7468 section 6), one after the other.
     #[must_use]
     pub fn to_pem(&self) -> String {
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        let blocks: Vec<_> = self.0.iter().map(|der| pem::Pem::new("X509 CRL", der.to_vec())).collect();
+        let blocks: Vec<_> = self.ders.iter().map(|der| pem::Pem::new("X509 CRL", der.to_vec())).collect();
         pem::encode_many_config(&blocks, config)
     }
 }

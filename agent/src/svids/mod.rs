@@ -7,6 +7,7 @@ mod cache;
 mod index;
 mod issuing;
 mod lists;
+pub(crate) mod partner_lists;
 mod partners;
 mod pem;
 mod recency;
@@ -25,6 +26,7 @@ pub use subscription::Subscription;
 pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
 
 pub(crate) use issuing::Issuing;
+pub(crate) use partners::Federated;
 pub(crate) use recency::Recency;
 pub(crate) use saved::{Saver, load};
 pub(crate) use state::{Removed, Update};

@@ -2,13 +2,15 @@
 
 mod form;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use trust_domains::crl::CrlSet;
 use trust_domains::problem::with_causes;
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{Revision, TrustBundle};
+use trust_domains::{Revision, TrustBundle, TrustDomain};
 
 use self::form::write;
 pub(crate) use self::form::{Restored, load};
@@ -31,6 +33,9 @@ pub(super) struct Kept {
     bundle: Arc<TrustBundle>,
     /// Nothing while it is not known: what was taken up is an older version's.
     federated: Option<Vec<Arc<TrustBundle>>>,
+    federated_crls: Vec<(TrustDomain, CrlSet)>,
+    /// The partners that every entry has.
+    given_to_all: BTreeSet<TrustDomain>,
     lists: KeptLists,
     entries: Vec<Arc<NodeEntry>>,
     svids: Vec<Held>,
@@ -52,6 +57,8 @@ impl State {
             revision,
             bundle,
             federated: (!self.incomplete).then(|| self.partners.all().cloned().collect()),
+            federated_crls: self.partner_lists.worth_keeping(),
+            given_to_all: self.partners.given_to_all().clone(),
             lists: self.lists.worth_keeping(),
             entries: self.slots.values().map(|slot| slot.entry.clone()).collect(),
             svids: svids.collect(),

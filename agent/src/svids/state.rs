@@ -14,11 +14,12 @@ use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
-use trust_domains::{EntryId, Revision, TrustBundle};
+use trust_domains::{EntryId, Revision, TrustBundle, TrustDomain};
 
 use super::index::SelectorIndex;
 use super::lists::{Lists, Presented};
-use super::partners::PartnerBundles;
+use super::partner_lists::PartnerLists;
+use super::partners::{Federated, PartnerBundles};
 use super::recency::Recency;
 use super::settlement::{Matter, Settlement};
 use super::slot::{Held, Slot, differs};
@@ -43,8 +44,10 @@ pub(crate) struct Update {
     pub(crate) removed: Removed,
     /// The bundle, if it changed.
     pub(crate) bundle: Option<TrustBundle>,
-    /// All bundles of partners, if one of them changed.
-    pub(crate) federated: Option<Vec<TrustBundle>>,
+    /// The revocation lists of partners: those that changed, and in a snapshot all. An empty set withdraws them.
+    pub(crate) federated_crls: Vec<(TrustDomain, CrlSet)>,
+    /// All bundles of partners, if one of them changed, or who has them.
+    pub(crate) federated: Option<Federated>,
     /// All authorities whose credentials are to be replaced, if the list changed.
     pub(crate) tainted: Option<Vec<AuthorityId>>,
     /// All revocation lists that the server delivers, if one of them changed.
@@ -72,6 +75,7 @@ pub(crate) struct State {
     pub(super) shown: Option<Revision>,
     pub(super) bundle: Option<Arc<TrustBundle>>,
     pub(super) partners: PartnerBundles,
+    pub(super) partner_lists: PartnerLists,
     pub(super) lists: Lists,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
@@ -104,6 +108,7 @@ impl State {
             shown: None,
             bundle: None,
             partners: PartnerBundles::default(),
+            partner_lists: PartnerLists::default(),
             lists: Lists::default(),
             incomplete: false,
             withdrawn: None,
@@ -149,9 +154,8 @@ impl State {
         if lists_may_change {
             self.replace_lists(update.crls.map(presented), update.revision, now);
         }
-        if let Some(federated) = update.federated {
-            self.replace_partners(federated);
-        }
+        let are_all = matches!(update.removed, Removed::Others);
+        self.replace_partners(update.federated, update.federated_crls, are_all, now);
         if let Some(tainted) = update.tainted {
             self.taint(tainted.into_iter().collect(), update.revision);
         }
@@ -187,7 +191,7 @@ impl State {
                 }
             }
         }
-        if withdrawn {
+        if self.end_partner_lists(now) || withdrawn {
             self.changes += 1;
             self.publish(now);
         }
@@ -308,6 +312,7 @@ impl State {
         }
         (self.shown, self.bundle) = (None, None);
         self.partners = PartnerBundles::default();
+        self.partner_lists = PartnerLists::default();
         self.lists = Lists::default();
         self.incomplete = false;
         self.settlement.forget();
@@ -400,21 +405,5 @@ impl State {
         self.views.values_mut().for_each(|view| view.dirty = true);
         self.bundle_sender.send_replace(self.bundle.clone());
         self.trust_sender.send_replace(());
-    }
-
-    /// Puts all bundles of partners in place. Only views of entries that federate with a partner whose bundle changed are told.
-    fn replace_partners(&mut self, bundles: Vec<TrustBundle>) {
-        let changed = self.partners.replace(bundles);
-        if changed.is_empty() {
-            return;
-        }
-        self.trust_sender.send_replace(());
-        let federates = |id: &EntryId| {
-            let slot = self.slots.get(id);
-            slot.is_some_and(|slot| slot.entry.federates_with.iter().any(|partner| changed.contains(partner)))
-        };
-        for view in self.views.values_mut() {
-            view.dirty |= view.entries.iter().any(|(_, id)| federates(id));
-        }
     }
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::jwt_svids::testing::{KEY_ID, with_keys};
 
+use super::partners::Federated;
 use super::slot::Held;
 use super::state::{Outcome, Removed, Update};
 use super::{IssuedSvid, SvidCache};
@@ -113,7 +114,8 @@ pub(crate) fn snapshot(counter: u64, entries: Vec<NodeEntry>) -> Update {
         upserted: entries,
         removed: Removed::Others,
         bundle: Some(bundle()),
-        federated: Some(Vec::new()),
+        federated_crls: Vec::new(),
+        federated: Some(Federated::default()),
         tainted: Some(Vec::new()),
         crls: Some(CrlSet::default()),
     }
@@ -128,6 +130,7 @@ pub(crate) fn delta(counter: u64, upserted: Vec<NodeEntry>, removed: &[&str]) ->
         removed: Removed::These(removed),
         bundle: None,
         federated: None,
+        federated_crls: Vec::new(),
         tainted: None,
         crls: None,
     }

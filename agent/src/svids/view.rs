@@ -54,6 +54,8 @@ pub struct IdentityView {
     pub federated: BTreeMap<TrustDomain, Arc<TrustBundle>>,
     /// The revocation lists of the own trust domain: complete, or none.
     pub crls: Arc<RevocationLists>,
+    /// Those of partners in `federated` that have any: complete, and of use with the bundle of that partner only.
+    pub federated_crls: BTreeMap<TrustDomain, Arc<RevocationLists>>,
     /// The commit that the view shows.
     pub revision: Revision,
 }
@@ -65,12 +67,14 @@ impl IdentityView {
         self.same_svids(other)
             && Arc::ptr_eq(&self.bundle, &other.bundle)
             && Arc::ptr_eq(&self.crls, &other.crls)
-            && self.federated.len() == other.federated.len()
-            && self
-                .federated
-                .iter()
-                .zip(&other.federated)
-                .all(|((name, bundle), (other_name, other_bundle))| name == other_name && Arc::ptr_eq(bundle, other_bundle))
+            && are_same(&self.federated, &other.federated)
+            && are_same(&self.federated_crls, &other.federated_crls)
+    }
+
+    /// Returns the revocation lists that go with the bundle of a partner.
+    #[must_use]
+    pub fn crls_of(&self, partner: &TrustDomain) -> Arc<RevocationLists> {
+        self.federated_crls.get(partner).cloned().unwrap_or_default()
     }
 
     /// Returns whether both have the same SVIDs.
@@ -89,6 +93,11 @@ impl IdentityView {
     pub fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<Arc<TrustBundle>> {
         self.bundles().find(|bundle| bundle.trust_domain() == trust_domain).cloned()
     }
+}
+
+/// Returns whether both give the same to the same partners; what stays the same keeps its place in memory.
+fn are_same<T>(one: &BTreeMap<TrustDomain, Arc<T>>, other: &BTreeMap<TrustDomain, Arc<T>>) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.0 == other.0 && Arc::ptr_eq(one.1, other.1))
 }
 
 /// Why a subscriber is given nothing now.

@@ -144,10 +144,12 @@ impl State {
         let svids: Vec<_> = slots.iter().filter_map(|slot| slot.servable(now)).cloned().collect();
         let coming = slots.iter().any(|slot| slot.is_coming(now));
         if !svids.is_empty() && (!coming || view.is_serving()) {
+            let federated = self.partners.of(slots.iter().map(|slot| slot.entry.as_ref()));
             return Publication::Served(Arc::new(IdentityView {
                 svids,
                 bundle: bundle.clone(),
-                federated: self.partners.of(slots.iter().map(|slot| slot.entry.as_ref())),
+                federated_crls: self.partner_lists.of(federated.keys()),
+                federated,
                 crls: Arc::clone(&self.lists.delivered),
                 revision,
             }));

@@ -4,11 +4,11 @@ use trust_domains::bundle::TrustBundle;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
-use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
-use crate::svids::{Removed, Update};
+use crate::svids::{Federated, Removed, Update, partner_lists};
 
 /// The most entries of one node that are held: at a kilobyte each, 200 MB.
 pub(crate) const MOST_ENTRIES: usize = 200_000;
@@ -74,7 +74,8 @@ pub(crate) enum SyncFault {
 /// What the last part of a snapshot brings beside entries.
 struct Trust {
     bundle: Option<SpiffeBundle>,
-    federated: Vec<TrustBundle>,
+    federated: Federated,
+    federated_crls: Vec<PartnerCrls>,
     tainted: Vec<AuthorityId>,
     crls: Option<CrlsWhole>,
 }
@@ -108,14 +109,17 @@ impl Assembly {
                 entries,
                 bundle,
                 federated,
+                federated_crls,
+                given_to_all,
                 tainted,
                 crls,
                 last,
             } => {
-                let federated = self.federated(federated)?;
+                let federated = self.federated(federated, given_to_all)?;
                 let trust = Trust {
                     bundle,
                     federated,
+                    federated_crls,
                     tainted,
                     crls,
                 };
@@ -127,18 +131,21 @@ impl Assembly {
                 removed,
                 bundle,
                 federated,
+                federated_crls,
+                given_to_all,
                 tainted,
                 crls,
             } => {
                 self.follow(revision)?;
                 let bundle = bundle.map(|bundle| self.bundle(bundle)).transpose()?;
-                let federated = federated.map(|federated| self.federated(federated)).transpose()?;
+                let federated = federated.map(|federated| self.federated(federated, given_to_all)).transpose()?;
                 Ok(Step::Apply(Update {
                     revision,
                     upserted,
                     removed: Removed::These(removed),
                     bundle,
                     federated,
+                    federated_crls: partner_lists::read(&federated_crls),
                     tainted,
                     crls: crls.map(|change| self.changed(&change)).transpose()?,
                 }))
@@ -151,6 +158,7 @@ impl Assembly {
                     removed: Removed::These(Vec::new()),
                     bundle: None,
                     federated: None,
+                    federated_crls: Vec::new(),
                     tainted: None,
                     crls: None,
                 }))
@@ -188,6 +196,7 @@ impl Assembly {
             removed: Removed::Others,
             bundle: Some(bundle),
             federated: Some(trust.federated),
+            federated_crls: partner_lists::read(&trust.federated_crls),
             tainted: Some(trust.tainted),
             crls: Some(self.lists.clone()),
         }))
@@ -229,13 +238,16 @@ impl Assembly {
     }
 
     /// Takes the bundles of partners. One of this trust domain is none: nobody but its own authorities vouches for it.
-    fn federated(&self, bundles: Vec<SpiffeBundle>) -> Result<Vec<TrustBundle>, SyncFault> {
+    fn federated(&self, bundles: Vec<SpiffeBundle>, given_to_all: Vec<TrustDomain>) -> Result<Federated, SyncFault> {
         if bundles.iter().any(|bundle| *bundle.trust_domain() == self.trust_domain) {
             return Err(SyncFault::PartnerIsOwn {
                 trust_domain: self.trust_domain.clone(),
             });
         }
-        Ok(bundles.into_iter().map(SpiffeBundle::into_bundle).collect())
+        Ok(Federated {
+            bundles: bundles.into_iter().map(SpiffeBundle::into_bundle).collect(),
+            given_to_all: given_to_all.into_iter().collect(),
+        })
     }
 }
 
@@ -254,6 +266,8 @@ mod tests {
             entries: vec![entry(id, at)],
             bundle: last.then(|| bundle().into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last,
@@ -267,6 +281,8 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: None,
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: None,
             crls: None,
         }
@@ -312,6 +328,8 @@ mod tests {
             entries: Vec::new(),
             bundle: None,
             federated: Vec::new(),
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -325,6 +343,8 @@ mod tests {
             entries: Vec::new(),
             bundle: Some(empty.into()),
             federated: Vec::new(),
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,
@@ -340,6 +360,8 @@ mod tests {
             removed: Vec::new(),
             bundle: None,
             federated: Some(vec![bundle_of(name).into()]),
+            federated_crls: Vec::new(),
+            given_to_all: vec![name.parse().unwrap()],
             tainted: None,
             crls: None,
         };
@@ -348,12 +370,15 @@ mod tests {
         let Ok(Step::Apply(update)) = assembly(Some(8)).take(of_partner("partner.example")) else {
             panic!("a partner is no fault")
         };
-        assert_eq!(update.federated.unwrap().len(), 1);
+        let federated = update.federated.unwrap();
+        assert_eq!((federated.bundles.len(), federated.given_to_all.len()), (1, 1));
         let in_snapshot = SyncMessage::Snapshot {
             revision: revision(9),
             entries: Vec::new(),
             bundle: Some(bundle().into()),
             federated: vec![bundle_of("td.example").into()],
+            federated_crls: Vec::new(),
+            given_to_all: Vec::new(),
             tainted: Vec::new(),
             crls: None,
             last: true,

@@ -1,6 +1,7 @@
 //! Which selectors the agent can never prove with the rights it has: said once, at its start.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
 use trust_domains::wire::agent::UnknownSelector;
 
@@ -16,6 +17,8 @@ pub struct Rights {
     pub looks_into_other_users: bool,
     /// Whether `/proc` shows it the processes of other users at all (no hidepid).
     pub sees_other_users: bool,
+    /// Whether its mounts are those of process 1, as far as it may see.
+    pub shares_mounts: bool,
 }
 
 impl Rights {
@@ -29,8 +32,16 @@ impl Rights {
             looks_into_other_users: capabilities & CAP_SYS_PTRACE != 0,
             // Process 1 is always there, and with hidepid only its owner and the privileged may read it.
             sees_other_users: std::fs::read("/proc/1/status").is_ok(),
+            shares_mounts: shares_mounts()?,
         })
     }
+}
+
+/// A service manager gives a service mounts of its own for many of its sandbox options.
+fn shares_mounts() -> io::Result<bool> {
+    let namespace = |process: &str| std::fs::metadata(format!("/proc/{process}/ns/mnt")).map(|found| (found.dev(), found.ino()));
+    let own = namespace("self")?;
+    Ok(namespace("1").map_or(true, |first| first == own))
 }
 
 /// Returns the selectors that stay unknown for processes of other users, and why.
@@ -48,6 +59,11 @@ pub fn unprovable(rights: Rights) -> Vec<UnknownSelector> {
         let reason = "the agent lacks CAP_SYS_PTRACE: it sees the executable of processes of its own user only";
         kinds.extend([unknown("unix:path", reason), unknown("unix:sha256", reason)]);
     }
+    if rights.looks_into_other_users && !rights.shares_mounts {
+        let reason =
+            "the agent has mounts of its own (a sandbox of the service manager, or a container): what path a process outside of them runs is not proved";
+        kinds.push(unknown("unix:path", reason));
+    }
     kinds
 }
 
@@ -57,18 +73,20 @@ mod tests {
 
     #[test]
     fn each_missing_right_names_the_selectors_that_it_costs() {
-        let kinds = |looks_into_other_users, sees_other_users| -> Vec<String> {
+        let kinds = |looks_into_other_users, sees_other_users, shares_mounts| -> Vec<String> {
             unprovable(Rights {
                 looks_into_other_users,
                 sees_other_users,
+                shares_mounts,
             })
             .into_iter()
             .map(|unknown| unknown.kind)
             .collect()
         };
-        assert!(kinds(true, true).is_empty());
-        assert_eq!(kinds(false, true), ["unix:path", "unix:sha256"]);
-        assert_eq!(kinds(false, false), ["unix:supplementary_gid", "unix:path", "unix:sha256"]);
+        assert!(kinds(true, true, true).is_empty());
+        assert_eq!(kinds(false, true, true), ["unix:path", "unix:sha256"]);
+        assert_eq!(kinds(true, true, false), ["unix:path"]);
+        assert_eq!(kinds(false, false, false), ["unix:supplementary_gid", "unix:path", "unix:sha256"]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use trust_domains::wire::audit::AuditRecord;
 use trust_domains::wire::authorities::{AuthorityView, Because, ClockAccepted, OrderAnswer, PrepareRequest, ReplaceRequest, ReplacementView};
 use trust_domains::wire::bundles::{BundleDeleted, BundleSet, BundleView, SetBundle};
 use trust_domains::wire::crls::HandedBack;
+use trust_domains::wire::federation::{
+    AcceptLink, Accepted, CreateRelationship, FederationChanges, Invite, RelationshipDeleted, RelationshipSaved, RelationshipView, UpdateRelationship,
+};
 use trust_domains::wire::node::{Ack, AttestRequest, IssueRequest, IssueResponse, NodeCredential, RenewExpiredRequest, RenewRequest, SyncMessage};
 use trust_domains::wire::tokens::{IssueJwtRequest, IssueTokensResponse, IssueWitRequest};
 use trust_domains::wire::upstreams::{CrossSign, CrossView, Csr, CsrRequest};
@@ -181,6 +184,61 @@ fn admin_calls(document: Document) -> Document {
             Call::new(Delete, "/v1/admin/bundles/{trust_domain}", "Deletes the bundle of a partner.")
                 .query(&["entries"])
                 .gives::<BundleDeleted>(),
+        )
+        .admin(
+            Call::new(Get, "/v1/admin/federation", "Lists the relationships with partners.")
+                .query(&["limit", "after"])
+                .gives::<Page<RelationshipView>>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/federation", "Sets up a relationship; an equal one is not set up twice.")
+                .takes::<CreateRelationship>()
+                .gives::<RelationshipSaved>(),
+        )
+        .admin(Call::new(Get, "/v1/admin/federation/{trust_domain}", "Shows a relationship, and how its fetching stands.").gives::<RelationshipView>())
+        .admin(
+            Call::new(Put, "/v1/admin/federation/{trust_domain}", "Changes a relationship: what is absent stays.")
+                .takes::<UpdateRelationship>()
+                .gives::<RelationshipSaved>(),
+        )
+        .admin(
+            Call::new(
+                Delete,
+                "/v1/admin/federation/{trust_domain}",
+                "Ends a relationship, and withdraws its bundle from every workload.",
+            )
+            .query(&["entries"])
+            .gives::<RelationshipDeleted>(),
+        )
+        .admin(
+            Call::new(
+                Post,
+                "/v1/admin/federation/{trust_domain}/refresh",
+                "Fetches from a partner now, and shows how it stands then.",
+            )
+            .gives::<RelationshipView>(),
+        )
+        .admin(
+            Call::new(
+                Get,
+                "/v1/admin/federation-invite",
+                "Makes the link by which partners federate with this trust domain.",
+            )
+            .gives::<Invite>(),
+        )
+        .admin(
+            Call::new(Post, "/v1/admin/federation-accept", "Accepts a partner's link, or says what that would be.")
+                .takes::<AcceptLink>()
+                .gives::<Accepted>(),
+        )
+        .admin(
+            Call::new(
+                Get,
+                "/v1/admin/federation-changes",
+                "Waits until relationships or their fetching changed, and shows which.",
+            )
+            .query(&["since"])
+            .gives::<FederationChanges>(),
         )
         .admin(Call::new(Get, "/v1/admin/authorities", "Lists the authorities.").gives::<Page<AuthorityView>>())
         .admin(

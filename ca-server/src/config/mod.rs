@@ -1,7 +1,9 @@
 //! The server's configuration: [`RawServerConfig`] is what people write, [`ServerConfig`] is what the program uses.
 
+mod bundle_endpoint;
 mod data_dir;
 mod features;
+mod federation;
 mod listen;
 mod raw;
 mod signing_keys;
@@ -35,8 +37,10 @@ use trust_domains::plan::validity::{DEFAULT_CLOCK_SKEW, SHORTEST_LIFE};
 use trust_domains::token_svid::TokenKind;
 use trust_domains::x509::PermittedNames;
 
+pub use bundle_endpoint::BundleEndpoint;
 pub use data_dir::DataDir;
 pub use features::{Features, UnknownFeature};
+pub use federation::FederationConfig;
 pub use listen::{Listen, ParseListenError, TelemetryListen};
 pub use raw::RawServerConfig;
 pub use signing_keys::{ParseSigningKeysError, SigningKeysPlace};
@@ -97,23 +101,14 @@ pub struct ServerConfig {
     pub bundle: Option<BundleEndpoint>,
     /// The upstream authority that certifies the root, if one is configured.
     pub upstream: Option<UpstreamConfig>,
+    /// How partners' endpoints are reached.
+    pub federation: FederationConfig,
     /// How often relying parties shall fetch the bundle.
     pub bundle_refresh_hint: Duration,
     /// How far the clocks of verifiers may be behind this server's.
     pub clock_skew: Duration,
     crl: CrlSettings,
     authority_policy: AuthorityPolicy,
-}
-
-/// Where the bundle is served, with a certificate that browsers and HTTP libraries believe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleEndpoint {
-    /// The address.
-    pub listen: SocketAddr,
-    /// The file of the certificate chain, in PEM, leaf first.
-    pub certificate: PathBuf,
-    /// The file of its private key, in PEM.
-    pub key: PathBuf,
 }
 
 /// A value is outside of its bounds.
@@ -151,8 +146,6 @@ enum OutOfBounds {
     },
     #[error("{} is shorter than a second", format_duration(*.actual))]
     HintTooShort { actual: Duration },
-    #[error("the bundle endpoint needs {0} as well")]
-    Needs(&'static str),
     #[error("certificates admit nodes only with x509pop_ca")]
     NeedsAuthorities,
 }
@@ -202,8 +195,9 @@ impl ServerConfig {
         let features = mistakes.check("enable", Features::new(enable));
         let jwt_issuer = raw.jwt_issuer.as_deref().map(|text| mistakes.check("jwt_issuer", text.parse()));
         let jwt_claims = mistakes.check("jwt_claims", ClaimNames::new(raw.jwt_claims.iter().flatten().cloned()));
-        let bundle = bundle_endpoint(raw, mistakes);
+        let bundle = bundle_endpoint::read(raw, mistakes);
         let upstream = upstream::read(raw, mistakes);
+        let federation = federation::read(raw, mistakes);
         let refresh_hint = duration(mistakes, "bundle_refresh_hint", raw.bundle_refresh_hint.as_deref(), DEFAULT_REFRESH);
         let refresh_hint = refresh_hint.and_then(|hint| mistakes.check("bundle_refresh_hint", frequent_enough(hint)));
         let lives = issuing_ttl.zip(node_ttl).zip(max_class).zip(clock_skew);
@@ -250,6 +244,7 @@ impl ServerConfig {
             jwt_claims: jwt_claims?,
             bundle: bundle?,
             upstream: upstream?,
+            federation: federation?,
             bundle_refresh_hint: refresh_hint?,
             crl: CrlSettings {
                 usage: usage?,
@@ -325,26 +320,6 @@ fn x509pop(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<X509
 fn texts<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut Mistakes, key: &str, texts: Option<&[String]>) -> Option<Vec<T>> {
     let read: Vec<Option<T>> = texts.unwrap_or_default().iter().map(|text| mistakes.check(key, text.parse())).collect();
     read.into_iter().collect()
-}
-
-/// Reads the three options of the bundle endpoint: all of them, or none.
-fn bundle_endpoint(raw: &RawServerConfig, mistakes: &mut Mistakes) -> Option<Option<BundleEndpoint>> {
-    let listen = raw.bundle_listen.as_deref().map(|text| mistakes.check("bundle_listen", text.parse::<Listen>()));
-    let (certificate, key) = (raw.bundle_cert.as_ref(), raw.bundle_key.as_ref());
-    let Some(listen) = listen else {
-        let alone = [("bundle_cert", certificate), ("bundle_key", key)].into_iter().find(|(_, file)| file.is_some());
-        return match alone {
-            Some((name, _)) => mistakes.check(name, Err(OutOfBounds::Needs("bundle_listen"))),
-            None => Some(None),
-        };
-    };
-    let mut file = |name: &'static str, path: Option<&String>| mistakes.check("bundle_listen", path.map(PathBuf::from).ok_or(OutOfBounds::Needs(name)));
-    let (certificate, key) = (file("bundle_cert", certificate), file("bundle_key", key));
-    Some(Some(BundleEndpoint {
-        listen: listen?.0,
-        certificate: certificate?,
-        key: key?,
-    }))
 }
 
 fn token_key_too_short(kind: TokenKind, refused: TokenPolicyRefused) -> OutOfBounds {

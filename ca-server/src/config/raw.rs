@@ -8,6 +8,7 @@ use serde::Deserialize;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
 use trust_domains::entry::DnsName;
+use trust_domains::federation::{EndpointUrl, ProfileName};
 use trust_domains::join_link::ServerAddress;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::jwt_svid::{ClaimNames, IssuerUrl};
@@ -18,6 +19,7 @@ use super::features::Features;
 use super::listen::{Listen, TelemetryListen};
 use super::signing_keys::SigningKeysPlace;
 use super::store_kind::StoreKind;
+use crate::federation::fetch::ProxyUrl;
 use crate::revocation::{CrlBytes, CrlUse};
 
 /// Every option of the server, as text and each optional; what is absent takes the default of [`ServerConfig`](super::ServerConfig).
@@ -72,8 +74,17 @@ pub struct RawServerConfig {
     pub jwt_issuer: Option<String>,
     /// The names of claims that entries may have beside those of the standard. Default: none.
     pub jwt_claims: Option<Vec<String>>,
-    /// The bundle endpoint's address, as `0.0.0.0:8444`. Default: none. It needs `bundle_cert` and `bundle_key`.
+    /// The bundle endpoint's address, as `0.0.0.0:8444`. Default: none, and the bundle is not served to those outside.
     pub bundle_listen: Option<String>,
+    /// How the bundle endpoint proves itself to those who name no host, or one that `bundle_cert` does not name: `https_spiffe`, with the server's own SVID, or
+    /// `https_web`, with `bundle_cert`. Default: `https_web` where there are certificate files, else `https_spiffe`. For both profiles at once: certificate
+    /// files, `https_spiffe`, and two host names, of which the certificate has one.
+    pub bundle_profile: Option<String>,
+    /// What partners call the bundle endpoint, as `https://bundle.example.org:8444/`. Default: the host of join links and the endpoint's port. The bundle is
+    /// served at its path too.
+    pub bundle_url: Option<String>,
+    /// Whether to serve no Bundle Map at `/bundle-map`, which tells everybody whose bundles this server holds. Default: `false`.
+    pub no_bundle_map: Option<bool>,
     /// The file with the certificate chain of the bundle endpoint, in PEM, leaf first. It is read again when it changes.
     pub bundle_cert: Option<String>,
     /// The file with the private key of that certificate, in PEM.
@@ -89,6 +100,15 @@ pub struct RawServerConfig {
     pub send_cross_certificate: Option<bool>,
     /// How often relying parties shall fetch the bundle, as `5m`. Default: 5 minutes; at least a second.
     pub bundle_refresh_hint: Option<String>,
+    /// Whether endpoints of partners may be on this machine or its link: loopback and link-local addresses. Default: `false`, since a partner chooses where its
+    /// endpoint's name leads; for trials on one machine.
+    pub federation_allow_loopback: Option<bool>,
+    /// The file with the CAs that are believed for endpoints of the profile `https_web`, in PEM. Default: those of this machine. It is read again at each fetch.
+    pub federation_web_roots: Option<String>,
+    /// The proxy through which bundles of partners are fetched, as `http://proxy.example.org:3128`. Default: none, whatever the environment names.
+    pub federation_proxy: Option<String>,
+    /// Whether redirects of partners' endpoints are followed, at most five, under the same checks. Default: `true`; `false` counts for every relationship.
+    pub redirects: Option<bool>,
     /// When revocation lists are delivered: `auto`, once something was revoked, or `always`. Default: `auto`.
     pub crl: Option<String>,
     /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
@@ -137,6 +157,9 @@ impl RawServerConfig {
         KnownKey::text::<IssuerUrl>("jwt_issuer"),
         KnownKey::new("jwt_claims", KeyValue::Texts(as_text::<ClaimNames>)),
         KnownKey::text::<Listen>("bundle_listen"),
+        KnownKey::text::<ProfileName>("bundle_profile"),
+        KnownKey::text::<EndpointUrl>("bundle_url"),
+        KnownKey::new("no_bundle_map", KeyValue::Bool),
         KnownKey::text::<PathBuf>("bundle_cert"),
         KnownKey::text::<PathBuf>("bundle_key"),
         KnownKey::text::<PathBuf>("upstream_cert"),
@@ -144,6 +167,10 @@ impl RawServerConfig {
         KnownKey::new("upstream_dedicated", KeyValue::Bool),
         KnownKey::new("send_cross_certificate", KeyValue::Bool),
         KnownKey::text::<TextDuration>("bundle_refresh_hint"),
+        KnownKey::new("federation_allow_loopback", KeyValue::Bool),
+        KnownKey::text::<PathBuf>("federation_web_roots"),
+        KnownKey::text::<ProxyUrl>("federation_proxy"),
+        KnownKey::new("redirects", KeyValue::Bool),
         KnownKey::text::<CrlUse>("crl"),
         KnownKey::text::<CrlBytes>("crl_max_bytes"),
         KnownKey::text::<PathBuf>("x509pop_ca"),
@@ -191,6 +218,9 @@ impl RawServerConfig {
             jwt_issuer: self.jwt_issuer.or(under.jwt_issuer),
             jwt_claims: self.jwt_claims.or(under.jwt_claims),
             bundle_listen: self.bundle_listen.or(under.bundle_listen),
+            bundle_profile: self.bundle_profile.or(under.bundle_profile),
+            bundle_url: self.bundle_url.or(under.bundle_url),
+            no_bundle_map: self.no_bundle_map.or(under.no_bundle_map),
             bundle_cert: self.bundle_cert.or(under.bundle_cert),
             bundle_key: self.bundle_key.or(under.bundle_key),
             upstream_cert: self.upstream_cert.or(under.upstream_cert),
@@ -198,6 +228,10 @@ impl RawServerConfig {
             upstream_dedicated: self.upstream_dedicated.or(under.upstream_dedicated),
             send_cross_certificate: self.send_cross_certificate.or(under.send_cross_certificate),
             bundle_refresh_hint: self.bundle_refresh_hint.or(under.bundle_refresh_hint),
+            federation_allow_loopback: self.federation_allow_loopback.or(under.federation_allow_loopback),
+            federation_web_roots: self.federation_web_roots.or(under.federation_web_roots),
+            federation_proxy: self.federation_proxy.or(under.federation_proxy),
+            redirects: self.redirects.or(under.redirects),
             crl: self.crl.or(under.crl),
             crl_max_bytes: self.crl_max_bytes.or(under.crl_max_bytes),
             x509pop_ca: self.x509pop_ca.or(under.x509pop_ca),

@@ -1,8 +1,10 @@
 //! A configuration is valid as a whole or every mistake is named.
 
+use conformance::covers;
 use platform::config::{read_draft_text, read_toml_text};
 use platform::paths::Environment;
 use trust_domains::class::CredentialClass;
+use trust_domains::federation::ProfileName;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::problem::{Code, Coded};
 
@@ -36,6 +38,8 @@ fn without_a_word_the_defaults_are_those_of_the_manual() {
     assert!(config.authority_settings().policy.wit().is_none(), "WIT-SVIDs are for who asks for them");
     assert!(config.bundle.is_none() && config.jwt_issuer.is_none() && config.jwt_claims == ClaimNames::default());
     assert!(config.advertise.is_none());
+    let federation = &config.federation;
+    assert!(!federation.allow_loopback && federation.redirects && federation.proxy.is_none() && federation.web_roots.is_none());
 }
 
 #[test]
@@ -60,12 +64,19 @@ fn every_option_can_stand_in_the_file() {
         jwt_issuer = "https://id.example.org/td"
         jwt_claims = ["scope", "tier"]
         bundle_listen = "127.0.0.1:8444"
+        bundle_profile = "https_spiffe"
+        bundle_url = "https://bundle.example.org:8444/"
+        no_bundle_map = true
         bundle_cert = "/etc/troth/bundle.pem"
         bundle_key = "/etc/troth/bundle.key"
         upstream_cert = "/etc/troth/corporate.pem"
         upstream_key = "/etc/troth/corporate.key"
         upstream_dedicated = true
         bundle_refresh_hint = "10s"
+        federation_allow_loopback = true
+        federation_web_roots = "/etc/troth/web-roots.pem"
+        federation_proxy = "http://proxy.example.org:3128"
+        redirects = false
         max_class = "fast"
         clock_skew = "30s"
         "#,
@@ -83,10 +94,18 @@ fn every_option_can_stand_in_the_file() {
     assert_eq!(config.jwt_issuer.as_ref().unwrap().path(), "/td");
     assert_eq!(config.jwt_claims.iter().collect::<Vec<_>>(), ["scope", "tier"]);
     let bundle = config.bundle.as_ref().unwrap();
-    assert_eq!((bundle.listen.port(), bundle.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
+    let files = bundle.certificate.as_ref().unwrap();
+    assert_eq!((bundle.listen.port(), files.key.to_str()), (8444, Some("/etc/troth/bundle.key")));
+    let url = bundle.url.as_ref().unwrap();
+    assert_eq!((url.as_str(), bundle.profile), ("https://bundle.example.org:8444/", ProfileName::HttpsSpiffe));
+    assert!(!bundle.serves_map);
     let upstream = config.upstream.as_ref().unwrap();
     assert_eq!(upstream.files.key.to_str(), Some("/etc/troth/corporate.key"));
     assert_eq!((upstream.used.is_dedicated, upstream.used.is_sent), (Some(true), None));
+    let federation = &config.federation;
+    assert_eq!((federation.allow_loopback, federation.redirects), (true, false));
+    assert_eq!(federation.web_roots.as_ref().unwrap().to_str(), Some("/etc/troth/web-roots.pem"));
+    assert_eq!(federation.proxy.as_ref().unwrap().port(), 3_128);
     assert_eq!(config.authority_settings().refresh_hint.as_secs(), 10);
     assert_eq!(config.authority_settings().policy.jwt().life().life().as_secs(), 1_200);
     assert_eq!(config.authority_settings().policy.jwt().algorithm(), Some(TokenAlgorithm::Rs256));
@@ -119,6 +138,9 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         jwt_issuer,
         jwt_claims,
         bundle_listen,
+        bundle_profile,
+        bundle_url,
+        no_bundle_map,
         bundle_cert,
         bundle_key,
         upstream_cert,
@@ -126,6 +148,10 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         upstream_dedicated,
         send_cross_certificate,
         bundle_refresh_hint,
+        federation_allow_loopback,
+        federation_web_roots,
+        federation_proxy,
+        redirects,
         crl,
         crl_max_bytes,
         x509pop_ca,
@@ -159,6 +185,9 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         jwt_issuer,
         jwt_claims.map(|_| String::new()),
         bundle_listen,
+        bundle_profile,
+        bundle_url,
+        no_bundle_map.map(|_| String::new()),
         bundle_cert,
         bundle_key,
         upstream_cert,
@@ -166,6 +195,10 @@ fn every_known_key_is_a_field_and_every_field_a_known_key() {
         upstream_dedicated.map(|_| String::new()),
         send_cross_certificate.map(|_| String::new()),
         bundle_refresh_hint,
+        federation_allow_loopback.map(|_| String::new()),
+        federation_web_roots,
+        federation_proxy,
+        redirects.map(|_| String::new()),
         crl,
         crl_max_bytes,
         x509pop_ca,
@@ -280,13 +313,28 @@ fn what_is_enabled_is_named_and_its_bounds_count_only_then() {
     assert!(made("enable = []").unwrap().authority_settings().policy.wit().is_none());
 }
 
+#[covers("FED-12")]
 #[test]
-fn a_bundle_endpoint_has_address_certificate_and_key_or_is_off() {
+fn options_of_the_bundle_endpoint_that_do_not_go_together_are_named() {
     let listen = "bundle_listen = \"127.0.0.1:8444\"";
+    let url = |text: &str| format!("{listen}\nbundle_url = \"{text}\"");
     for (text, key, named) in [
-        (listen.to_owned(), "bundle_listen", "bundle_key"),
-        (format!("{listen}\nbundle_cert = \"c\""), "bundle_listen", "bundle_key"),
+        (format!("{listen}\nbundle_key = \"k\""), "bundle_key", "bundle_cert"),
+        (format!("{listen}\nbundle_cert = \"c\""), "bundle_cert", "bundle_key"),
+        (format!("{listen}\nbundle_profile = \"https_web\""), "bundle_profile", "bundle_cert"),
+        (format!("{listen}\nbundle_profile = \"web\""), "bundle_profile", "https_spiffe or https_web"),
         ("bundle_cert = \"c\"".to_owned(), "bundle_cert", "bundle_listen"),
+        ("bundle_profile = \"https_spiffe\"".to_owned(), "bundle_profile", "bundle_listen"),
+        ("bundle_url = \"https://example.org\"".to_owned(), "bundle_url", "bundle_listen"),
+        ("no_bundle_map = true".to_owned(), "no_bundle_map", "bundle_listen"),
+        (url("http://example.org"), "bundle_url", "https"),
+        (url("https://user@example.org"), "bundle_url", "user"),
+        (url("https://example.org/bundle-map"), "bundle_url", "something else"),
+        (
+            format!("{}\njwt_issuer = \"https://example.org/td\"", url("https://example.org/td/keys")),
+            "bundle_url",
+            "something else",
+        ),
         ("jwt_issuer = \"http://example.org\"".to_owned(), "jwt_issuer", "https://"),
         ("jwt_claims = [\"sub\"]".to_owned(), "jwt_claims", "registered"),
         ("bundle_refresh_hint = \"0s\"".to_owned(), "bundle_refresh_hint", "second"),
@@ -295,6 +343,28 @@ fn a_bundle_endpoint_has_address_certificate_and_key_or_is_off() {
         assert!(error.mistakes.iter().any(|mistake| mistake.key.starts_with(key)), "{text}: {error}");
         assert!(error.to_string().contains(named), "{text}: {error}");
     }
+}
+
+#[test]
+fn the_endpoint_shows_the_certificate_files_where_there_are_any_else_the_svid() {
+    let profile = |more: &str| made(&format!("bundle_listen = \"127.0.0.1:8444\"\n{more}")).unwrap().bundle.unwrap();
+    let files = "bundle_cert = \"c\"\nbundle_key = \"k\"";
+    for (text, expected) in [
+        (String::new(), ProfileName::HttpsSpiffe),
+        ("bundle_profile = \"https_spiffe\"".to_owned(), ProfileName::HttpsSpiffe),
+        (files.to_owned(), ProfileName::HttpsWeb),
+        (format!("{files}\nbundle_profile = \"https_web\""), ProfileName::HttpsWeb),
+        (format!("{files}\nbundle_profile = \"https_spiffe\""), ProfileName::HttpsSpiffe),
+    ] {
+        let endpoint = profile(&text);
+        assert_eq!(
+            (endpoint.profile, endpoint.certificate.is_some()),
+            (expected, text.contains("bundle_cert")),
+            "{text}"
+        );
+        assert!(endpoint.serves_map && endpoint.url.is_none());
+    }
+    assert!(made("no_bundle_map = false").unwrap().bundle.is_none());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use trust_domains::bundle::PartnerBundle;
+use trust_domains::federation::Relationship;
 use trust_domains::node::{NodeName, NodeRecord};
 use trust_domains::revocation::RevocationRule;
 use trust_domains::{EntryId, RegistrationEntry, Revision, SpiffeId, TrustDomain};
@@ -12,8 +13,10 @@ use super::aliases::Move;
 use super::entries::HeldEntry;
 use super::feed::PartnerSet;
 use super::nodes::HeldNode;
+use super::partner_crls::{HeldCrls, PartnerCrlsRecord};
 use super::partners::HeldBundle;
 use super::records::{self, RecordError};
+use super::relationships::HeldRelationship;
 use super::state::{HeldRule, HeldToken, State};
 use super::{Presence, Registry};
 use crate::attestation::identity;
@@ -23,8 +26,11 @@ use crate::store::{Change, Key, Prefix, RecordName};
 /// One change of a commit, read.
 pub(super) enum RecordChange {
     Bundle(TrustDomain, Option<StoredBundle>),
+    /// The revocation lists of a partner.
+    BundleCrls(TrustDomain, Option<StoredCrls>),
     Entry(EntryId, Option<RegistrationEntry>),
     Node(NodeName, Option<NodeRecord>),
+    Relationship(TrustDomain, Option<Relationship>),
     Token(RecordName, Option<Bytes>),
     Rule(RecordName, Option<RevocationRule>),
     /// The number of the newest revocation lists: with its commit they go out.
@@ -54,15 +60,41 @@ impl StoredBundle {
     }
 }
 
+/// A partner's revocation lists as they were read, with the octets of their record.
+pub(super) struct StoredCrls {
+    record: PartnerCrlsRecord,
+    octets: usize,
+}
+
+impl StoredCrls {
+    fn read(key: &Key, stored: &Bytes) -> Result<Self, RecordError> {
+        let record = records::decode(key, stored)?;
+        Ok(Self { record, octets: stored.len() })
+    }
+
+    /// Lists that cannot be read any more are none: it is said, and the next ones take their place.
+    fn held(self, partner: &TrustDomain, modified: u64) -> Option<HeldCrls> {
+        let read = HeldCrls::read(&self.record, self.octets, modified);
+        read.inspect_err(|error| tracing::error!(trust_domain = %partner, %error, "the stored revocation lists of a partner cannot be used"))
+            .ok()
+    }
+}
+
 impl RecordChange {
     /// Reads a change; nothing for a kind of record that the registry does not hold.
     pub(super) fn read(key: &Key, value: Option<&Bytes>) -> Result<Option<Self>, RecordError> {
         let read = if Prefix::BUNDLES.contains(key) {
             let Ok(partner) = key.name().parse() else { return Ok(None) };
             Self::Bundle(partner, value.map(|stored| StoredBundle::read(key, stored)).transpose()?)
+        } else if Prefix::BUNDLE_CRLS.contains(key) {
+            let Ok(partner) = key.name().parse() else { return Ok(None) };
+            Self::BundleCrls(partner, value.map(|stored| StoredCrls::read(key, stored)).transpose()?)
         } else if Prefix::ENTRIES.contains(key) {
             let Ok(id) = key.name().parse() else { return Ok(None) };
             Self::Entry(id, value.map(|stored| records::decode(key, stored)).transpose()?)
+        } else if Prefix::FEDERATION.contains(key) {
+            let Ok(partner) = key.name().parse() else { return Ok(None) };
+            Self::Relationship(partner, value.map(|stored| records::decode(key, stored)).transpose()?)
         } else if Prefix::NODES.contains(key) {
             let Ok(name) = key.name().parse() else { return Ok(None) };
             Self::Node(name, value.map(|stored| records::decode(key, stored)).transpose()?)
@@ -96,6 +128,7 @@ impl Registry {
     pub(super) fn apply(&self, revision: Revision, changes: &[Change]) {
         let changes: Vec<_> = changes.iter().filter_map(RecordChange::read_or_withdraw).collect();
         let concerns_rules = changes.iter().any(|change| matches!(change, RecordChange::Rule(..)));
+        let concerns_relationships = changes.iter().any(|change| matches!(change, RecordChange::Relationship(..)));
         let mut state = self.write();
         state.counter = state.counter.max(revision.counter);
         for change in changes {
@@ -117,6 +150,9 @@ impl Registry {
         if concerns_rules {
             self.rules.send_replace(revision.counter);
         }
+        if concerns_relationships {
+            self.relationships.send_replace(revision.counter);
+        }
         self.progress.send_modify(|progress| progress.counter = progress.counter.max(revision.counter));
     }
 }
@@ -126,6 +162,7 @@ impl State {
     pub(super) fn load(&mut self, modified: u64, change: RecordChange) {
         match change {
             RecordChange::Bundle(_, Some(stored)) => self.partners.insert(stored.held(modified)),
+            RecordChange::BundleCrls(partner, Some(stored)) => self.partners.put_crls(&partner, stored.held(&partner, modified), modified),
             RecordChange::Entry(_, Some(entry)) => {
                 let entry = self.entries.sharing(entry);
                 let entry = Arc::new(entry);
@@ -143,6 +180,7 @@ impl State {
                 let previous = self.nodes.insert(held);
                 self.aliases.node_changed(previous.as_ref().map(|held| &*held.record), Some(&record));
             }
+            RecordChange::Relationship(_, Some(relationship)) => drop(self.hold_relationship(modified, relationship)),
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified });
             }
@@ -150,7 +188,9 @@ impl State {
             RecordChange::CrlNumber(Some(CrlNumber { number })) => self.crls.loaded(number),
             RecordChange::Authority
             | RecordChange::Bundle(_, None)
+            | RecordChange::BundleCrls(_, None)
             | RecordChange::CrlNumber(None)
+            | RecordChange::Relationship(_, None)
             | RecordChange::Rule(_, None)
             | RecordChange::Entry(_, None)
             | RecordChange::Node(_, None)
@@ -161,8 +201,14 @@ impl State {
     fn apply(&mut self, counter: u64, change: RecordChange, presence: &Presence) {
         match change {
             RecordChange::Bundle(partner, now) => self.apply_bundle(counter, partner, now, presence),
+            RecordChange::BundleCrls(partner, now) => {
+                let held = now.and_then(|stored| stored.held(&partner, counter));
+                self.partners.put_crls(&partner, held, counter);
+                self.tell_partner(counter, partner, presence);
+            }
             RecordChange::Entry(id, now) => self.apply_entry(counter, id, now, presence),
             RecordChange::Node(name, now) => self.apply_node(counter, &name, now, presence),
+            RecordChange::Relationship(partner, now) => self.apply_relationship(counter, &partner, now, presence),
             RecordChange::Token(id, Some(sealed)) => {
                 self.tokens.insert(id, HeldToken { sealed, modified: counter });
             }
@@ -248,12 +294,46 @@ impl State {
     fn apply_bundle(&mut self, counter: u64, partner: TrustDomain, now: Option<StoredBundle>, presence: &Presence) {
         match now {
             Some(stored) => self.partners.insert(stored.held(counter)),
-            None => self.partners.remove(&partner),
+            None => self.partners.remove(&partner, counter),
         }
+        self.tell_partner(counter, partner, presence);
+    }
+
+    fn tell_partner(&mut self, counter: u64, partner: TrustDomain, presence: &Presence) {
         for node in self.nodes_federating(&partner) {
             presence.push_partners(&node, counter);
         }
         self.recent.note_partner(counter, partner);
+    }
+
+    /// Takes a relationship in; returns whether its partner became every entry's, or is so no longer.
+    fn hold_relationship(&mut self, modified: u64, relationship: Relationship) -> bool {
+        let changed = self.partners.give_to_all(relationship.trust_domain(), relationship.all_entries());
+        self.relationships.insert(HeldRelationship {
+            relationship: Arc::new(relationship),
+            modified,
+        });
+        changed
+    }
+
+    /// Nodes hear of a relationship only where it changes whom every entry federates with; its bundle is a record of its own.
+    fn apply_relationship(&mut self, counter: u64, partner: &TrustDomain, now: Option<Relationship>, presence: &Presence) {
+        let changed = match now {
+            Some(relationship) => self.hold_relationship(counter, relationship),
+            None => {
+                self.relationships.remove(partner);
+                self.partners.give_to_all(partner, false)
+            }
+        };
+        if !changed {
+            return;
+        }
+        self.recent.note_everyones(counter);
+        if self.partners.find(partner).is_some() {
+            for node in self.nodes.listed(None) {
+                presence.push_partners(node.record.spiffe_id(), counter);
+            }
+        }
     }
 
     fn apply_node(&mut self, counter: u64, name: &NodeName, now: Option<NodeRecord>, presence: &Presence) {

@@ -19,6 +19,8 @@ struct RecentChange {
 enum Subject {
     /// An entry under a node or an alias; one that a node got or lost with an alias, under the node.
     Entry { parent: SpiffeId, id: EntryId },
+    /// Which partners every entry has.
+    Everyones,
     /// The bundle of a partner.
     Partner(TrustDomain),
 }
@@ -27,6 +29,7 @@ enum Subject {
 #[derive(Debug)]
 pub struct ChangeLog {
     complete_after: u64,
+    partners_changed_at: u64,
     changes: VecDeque<RecentChange>,
     bound: usize,
 }
@@ -37,6 +40,7 @@ impl ChangeLog {
     pub fn starting_at(counter: u64, bound: usize) -> Self {
         Self {
             complete_after: counter,
+            partners_changed_at: counter,
             changes: VecDeque::new(),
             bound,
         }
@@ -49,7 +53,19 @@ impl ChangeLog {
 
     /// Notes a change of a partner's bundle.
     pub fn note_partner(&mut self, counter: u64, partner: TrustDomain) {
+        self.partners_changed_at = counter;
         self.push(counter, Subject::Partner(partner));
+    }
+
+    /// Notes that a partner became or ceased to be every entry's.
+    pub fn note_everyones(&mut self, counter: u64) {
+        self.push(counter, Subject::Everyones);
+    }
+
+    /// Returns the newest commit that changed the bundle of a partner; the one with which the log began where none did since.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.partners_changed_at
     }
 
     fn push(&mut self, counter: u64, subject: Subject) {
@@ -68,7 +84,7 @@ impl ChangeLog {
         }
         let of_node = |subject: &Subject| match subject {
             Subject::Entry { parent, id } if parents.contains(&parent) => Some(id.clone()),
-            Subject::Entry { .. } | Subject::Partner(_) => None,
+            Subject::Entry { .. } | Subject::Everyones | Subject::Partner(_) => None,
         };
         Some(self.subjects_after(after).filter_map(of_node).collect())
     }
@@ -77,8 +93,14 @@ impl ChangeLog {
     pub fn partners_since(&self, after: u64) -> impl Iterator<Item = &TrustDomain> {
         self.subjects_after(after).filter_map(|subject| match subject {
             Subject::Partner(partner) => Some(partner),
-            Subject::Entry { .. } => None,
+            Subject::Entry { .. } | Subject::Everyones => None,
         })
+    }
+
+    /// Returns whether other partners are every entry's than at a commit that is remembered.
+    #[must_use]
+    pub fn everyones_partners_since(&self, after: u64) -> bool {
+        self.subjects_after(after).any(|subject| matches!(subject, Subject::Everyones))
     }
 
     fn subjects_after(&self, after: u64) -> impl Iterator<Item = &Subject> {

@@ -81,6 +81,7 @@ impl Registry {
             .judge_all(|node, key| identity::judge(node, state.nodes.find(node).map(|held| &*held.record), key));
         drop(state);
         self.rules.send_replace(counter);
+        self.relationships.send_replace(counter);
         self.progress.send_modify(|progress| progress.counter = counter);
         Ok(())
     }
@@ -93,6 +94,7 @@ async fn read_all(store: &dyn Store) -> Result<State, RegistryError> {
     for prefix in [
         Prefix::BUNDLES,
         Prefix::ENTRIES,
+        Prefix::FEDERATION,
         Prefix::META,
         Prefix::NODES,
         Prefix::REVOCATIONS,

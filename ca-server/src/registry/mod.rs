@@ -14,9 +14,11 @@ pub mod feed;
 mod follow;
 mod lookup;
 pub mod nodes;
+pub mod partner_crls;
 pub mod partners;
 pub mod presence;
 pub mod records;
+pub mod relationships;
 mod state;
 pub mod streams;
 
@@ -26,8 +28,10 @@ pub use edit::{Allowed, Desk, EditError, Editor};
 pub use entries::{HeldEntry, ListPosition};
 pub use follow::RegistryError;
 pub use nodes::HeldNode;
-pub use partners::HeldBundle;
+pub use partner_crls::{GivenCrls, HeldCrls};
+pub use partners::{Federated, HeldBundle};
 pub use presence::{OpenStream, Presence, Standing, StreamEnd};
+pub use relationships::{HeldRelationship, RelationshipIndex};
 pub use state::{HeldRule, HeldToken, State};
 pub use streams::Start;
 
@@ -49,6 +53,8 @@ pub struct Registry {
     progress: watch::Sender<Progress>,
     /// The newest commit that changed a rule of revocation.
     rules: watch::Sender<u64>,
+    /// The newest commit that changed a relationship with a partner.
+    relationships: watch::Sender<u64>,
     /// Lists that go out with the commit that is on its way.
     staged: Mutex<Option<StagedCrls>>,
     /// The serials that are revoked, whether the lists that say so are out or not.
@@ -72,6 +78,7 @@ impl Registry {
             presence: Presence::default(),
             progress: watch::Sender::new(Progress { counter, follows: true }),
             rules: watch::Sender::new(counter),
+            relationships: watch::Sender::new(counter),
             staged: Mutex::default(),
             revoked: RwLock::default(),
         })
@@ -111,6 +118,12 @@ impl Registry {
     #[must_use]
     pub fn rules(&self) -> watch::Receiver<u64> {
         self.rules.subscribe()
+    }
+
+    /// Returns the newest commit that changed a relationship with a partner, and each later one.
+    #[must_use]
+    pub fn relationships(&self) -> watch::Receiver<u64> {
+        self.relationships.subscribe()
     }
 
     /// Puts lists in place that go out with the commit that stores their number.

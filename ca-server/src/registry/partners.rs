@@ -1,6 +1,8 @@
 //! The bundles of partner trust domains, and which parents of entries need them: nodes and node aliases with an entry that
 //! federates with the partner.
 //!
+//! A partner may be every entry's (`all_entries` of its relationship): then every node has its bundle, whatever its entries name, and nothing is counted.
+//!
 //! Needs are counted as entries come and go, so that a change of a bundle costs what the nodes concerned cost, whatever the number of entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,6 +11,8 @@ use std::sync::Arc;
 
 use trust_domains::bundle::PartnerBundle;
 use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
+
+use super::partner_crls::{GivenCrls, HeldCrls, PartnerCrlsIndex};
 
 /// A partner's bundle with the commit that last changed it.
 #[derive(Debug, Clone)]
@@ -21,11 +25,25 @@ pub struct HeldBundle {
     pub modified: u64,
 }
 
+/// What a node is given of its partners: bundles, each trust domain once, in order, and the lists that go with some of them.
+#[derive(Debug, Clone, Default)]
+pub struct Federated {
+    /// The bundles.
+    pub bundles: Vec<SpiffeBundle>,
+    /// The revocation lists.
+    pub crls: Vec<GivenCrls>,
+    /// Those of these partners that every entry has, whatever it names.
+    pub to_all: Vec<TrustDomain>,
+}
+
 /// Every partner's bundle, and how many entries of which node federate with which partner.
 #[derive(Debug, Default)]
 pub struct PartnerIndex {
     bundles: BTreeMap<TrustDomain, HeldBundle>,
     octets: usize,
+    crls: PartnerCrlsIndex,
+    /// The partners that every entry has.
+    to_all: BTreeSet<TrustDomain>,
     needs: HashMap<SpiffeId, BTreeMap<TrustDomain, usize>>,
     needed_by: HashMap<TrustDomain, HashMap<SpiffeId, usize>>,
 }
@@ -33,17 +51,40 @@ pub struct PartnerIndex {
 impl PartnerIndex {
     /// Puts a bundle in the place of the one of the same trust domain.
     pub(super) fn insert(&mut self, held: HeldBundle) {
-        let name = held.partner.trust_domain().clone();
-        self.remove(&name);
+        let (name, modified) = (held.partner.trust_domain().clone(), held.modified);
         self.octets += held.octets;
-        self.bundles.insert(name, held);
+        if let Some(before) = self.bundles.insert(name.clone(), held) {
+            self.octets -= before.octets;
+        }
+        self.look_at_crls(&name, modified);
     }
 
-    /// Takes a bundle out.
-    pub(super) fn remove(&mut self, partner: &TrustDomain) {
+    /// Takes a bundle out with a commit.
+    pub(super) fn remove(&mut self, partner: &TrustDomain, counter: u64) {
         if let Some(held) = self.bundles.remove(partner) {
             self.octets -= held.octets;
         }
+        self.look_at_crls(partner, counter);
+    }
+
+    /// Puts the revocation lists of a partner in the place of those before; nothing takes them out.
+    pub(super) fn put_crls(&mut self, partner: &TrustDomain, now: Option<HeldCrls>, counter: u64) {
+        match now {
+            Some(held) => self.crls.insert(partner, held),
+            None => drop(self.crls.remove(partner)),
+        }
+        self.look_at_crls(partner, counter);
+    }
+
+    fn look_at_crls(&mut self, partner: &TrustDomain, counter: u64) {
+        let bundle = self.bundles.get(partner).map(|held| held.partner.bundle());
+        self.crls.look_again(partner, bundle, counter);
+    }
+
+    /// Returns the revocation lists of partners.
+    #[must_use]
+    pub fn crls(&self) -> &PartnerCrlsIndex {
+        &self.crls
     }
 
     /// Takes note of an entry that was and of what it is now. Returns the parents whose nodes are to be given other bundles than before.
@@ -109,36 +150,54 @@ impl PartnerIndex {
         self.octets
     }
 
-    /// Returns the bundles of the partners that at least one of the entries under these parents federates with, each once, in order.
-    #[must_use]
-    pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Vec<SpiffeBundle> {
-        let needs: BTreeSet<_> = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys).collect();
-        needs
-            .into_iter()
-            .filter_map(|partner| self.bundles.get(partner))
-            .map(|held| held.partner.document().clone())
-            .collect()
+    /// Makes a partner every entry's, or ends that. Returns whether that is a change.
+    pub(super) fn give_to_all(&mut self, partner: &TrustDomain, given: bool) -> bool {
+        match given {
+            true => self.to_all.insert(partner.clone()),
+            false => self.to_all.remove(partner),
+        }
     }
 
-    /// Returns whether an entry under the parent federates with the partner.
+    /// Returns whether every entry has the partner.
+    #[must_use]
+    pub fn is_everyones(&self, partner: &TrustDomain) -> bool {
+        self.to_all.contains(partner)
+    }
+
+    /// Returns what there is of the partners that at least one of the entries under these parents federates with, and of those that every entry has, each once,
+    /// in order.
+    #[must_use]
+    pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Federated {
+        let named = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys);
+        let needs: BTreeSet<_> = named.chain(&self.to_all).collect();
+        let needs: Vec<_> = needs.into_iter().filter_map(|partner| self.bundles.get_key_value(partner)).collect();
+        let held = |partner: &&TrustDomain| self.bundles.contains_key(*partner);
+        Federated {
+            bundles: needs.iter().map(|(_, held)| held.partner.document().clone()).collect(),
+            crls: needs.iter().filter_map(|(partner, _)| self.crls.given_of(partner)).collect(),
+            to_all: self.to_all.iter().filter(held).cloned().collect(),
+        }
+    }
+
+    /// Returns whether an entry under the parent names the partner.
     #[must_use]
     pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
         self.needs.get(node).is_some_and(|needs| needs.contains_key(partner))
     }
 
-    /// Returns whether an entry under the parent federates with a partner whose bundle is held.
+    /// Returns whether an entry under the parent names a partner whose bundle is held.
     #[must_use]
     pub fn gives_any(&self, parent: &SpiffeId) -> bool {
         let needs = self.needs.get(parent).into_iter().flat_map(BTreeMap::keys);
         needs.into_iter().any(|partner| self.bundles.contains_key(partner))
     }
 
-    /// Returns the parents of entries that federate with a partner, and how many each has, in no order.
+    /// Returns the parents of entries that name a partner, and how many each has, in no order.
     pub fn parents_of(&self, partner: &TrustDomain) -> impl Iterator<Item = (&SpiffeId, usize)> {
         self.needed_by.get(partner).into_iter().flatten().map(|(node, count)| (node, *count))
     }
 
-    /// Returns how many entries federate with a partner.
+    /// Returns how many entries name a partner.
     #[must_use]
     pub fn entries_of(&self, partner: &TrustDomain) -> usize {
         self.parents_of(partner).map(|(_, count)| count).sum()
@@ -194,12 +253,14 @@ mod tests {
     enum Act {
         Entry(u8, Option<(u8, BTreeSet<u8>)>),
         Bundle(u8, Option<usize>),
+        All(u8, bool),
     }
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
         let entry = (0_u8..6, prop::option::of((0_u8..3, prop::collection::btree_set(0_u8..4, 0..3)))).prop_map(|(id, now)| Act::Entry(id, now));
         let bundle = (0_u8..4, prop::option::of(1_usize..9)).prop_map(|(number, octets)| Act::Bundle(number, octets));
-        prop::collection::vec(prop_oneof![3 => entry, 1 => bundle], 0..60)
+        let all = (0_u8..4, any::<bool>()).prop_map(|(number, given)| Act::All(number, given));
+        prop::collection::vec(prop_oneof![6 => entry, 2 => bundle, 1 => all], 0..60)
     }
 
     proptest! {
@@ -208,8 +269,9 @@ mod tests {
             let mut index = PartnerIndex::default();
             let mut entries: BTreeMap<u8, RegistrationEntry> = BTreeMap::new();
             let mut bundles: BTreeMap<u8, usize> = BTreeMap::new();
+            let mut everyones: BTreeSet<u8> = BTreeSet::new();
             let given = |index: &PartnerIndex, on: u8| -> Vec<TrustDomain> {
-                index.given_to(std::iter::once(&node(on))).iter().map(|bundle| bundle.trust_domain().clone()).collect()
+                index.given_to(std::iter::once(&node(on))).bundles.iter().map(|bundle| bundle.trust_domain().clone()).collect()
             };
             for act in acts {
                 let before: Vec<_> = (0..3).map(|on| given(&index, on)).collect();
@@ -230,11 +292,23 @@ mod tests {
                                 bundles.insert(number, octets);
                             }
                             None => {
-                                index.remove(&partner(number));
+                                index.remove(&partner(number), 1);
                                 bundles.remove(&number);
                             }
                         }
-                        index.parents_of(&partner(number)).map(|(node, _)| node.clone()).collect()
+                        match everyones.contains(&number) {
+                            true => (0..3).map(node).collect(),
+                            false => index.parents_of(&partner(number)).map(|(node, _)| node.clone()).collect(),
+                        }
+                    }
+                    Act::All(number, given) => {
+                        let was = everyones.contains(&number);
+                        prop_assert_eq!(index.give_to_all(&partner(number), given), was != given);
+                        match given {
+                            true => everyones.insert(number),
+                            false => everyones.remove(&number),
+                        };
+                        (0..3).map(node).collect()
                     }
                 };
                 prop_assert_eq!(index.octets(), bundles.values().sum::<usize>());
@@ -242,6 +316,7 @@ mod tests {
                     let of_node = || entries.values().filter(|entry| *entry.parent_id() == node(on));
                     let expected: BTreeSet<_> = of_node()
                         .flat_map(|entry| entry.federates_with().iter().cloned())
+                        .chain(everyones.iter().map(|number| partner(*number)))
                         .filter(|name| bundles.keys().any(|number| partner(*number) == *name))
                         .collect();
                     prop_assert_eq!(given(&index, on), expected.into_iter().collect::<Vec<_>>());

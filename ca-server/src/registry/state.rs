@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use trust_domains::revocation::RevocationRule;
-use trust_domains::{RegistrationEntry, SpiffeBundle, SpiffeId, TrustDomain};
+use trust_domains::{RegistrationEntry, SpiffeId, TrustDomain};
 
 use super::aliases::AliasIndex;
 use super::changes::{ChangeLog, RECENT_CHANGES};
 use super::crls::PublishedCrls;
 use super::entries::{EntryIndex, HeldEntry};
 use super::nodes::NodeIndex;
-use super::partners::PartnerIndex;
+use super::partners::{Federated, PartnerIndex};
+use super::relationships::RelationshipIndex;
 use crate::store::RecordName;
 
 /// A join token's sealed record with the commit that last changed it.
@@ -46,6 +47,8 @@ pub struct State {
     pub nodes: NodeIndex,
     /// The bundles of partners, and who needs them.
     pub partners: PartnerIndex,
+    /// The relationships with partners.
+    pub relationships: RelationshipIndex,
     /// The join tokens by their ids.
     pub tokens: BTreeMap<RecordName, HeldToken>,
     /// The rules of revocation by their ids.
@@ -63,6 +66,7 @@ impl State {
             entries: EntryIndex::default(),
             nodes: NodeIndex::default(),
             partners: PartnerIndex::default(),
+            relationships: RelationshipIndex::default(),
             tokens: BTreeMap::new(),
             rules: BTreeMap::new(),
             crls: PublishedCrls::default(),
@@ -86,23 +90,42 @@ impl State {
         entry.parent_id() == node || self.aliases.has(node, entry.parent_id())
     }
 
-    /// Returns the bundles that a node is given: those of partners that at least one of its entries federates with, and no others.
+    /// Returns what a node is given of partners: the bundles and lists of those that at least one of its entries federates with, of those that every entry has, and no
+    /// others.
     #[must_use]
-    pub fn bundles_of(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
+    pub fn federated_of(&self, node: &SpiffeId) -> Federated {
         self.partners.given_to(self.aliases.parents_of(node))
     }
 
-    /// Returns whether an entry of the node federates with the partner.
+    /// Returns whether the node has the partner's bundle, once there is one.
     #[must_use]
     pub fn needs(&self, node: &SpiffeId, partner: &TrustDomain) -> bool {
-        self.aliases.parents_of(node).any(|parent| self.partners.needs(parent, partner))
+        self.partners.is_everyones(partner) || self.aliases.parents_of(node).any(|parent| self.partners.needs(parent, partner))
     }
 
-    /// Returns the nodes with entries that federate with a partner.
+    /// Returns the nodes with entries that federate with a partner: all where every entry does.
     #[must_use]
     pub fn nodes_federating(&self, partner: &TrustDomain) -> BTreeSet<SpiffeId> {
+        if self.partners.is_everyones(partner) {
+            return self.nodes.listed(None).map(|held| held.record.spiffe_id().clone()).collect();
+        }
         let parents = self.partners.parents_of(partner).map(|(parent, _)| parent);
         parents.flat_map(|parent| self.aliases.nodes_under(parent)).cloned().collect()
+    }
+
+    /// Returns how many entries federate with a partner.
+    #[must_use]
+    pub fn entries_federating(&self, partner: &TrustDomain) -> usize {
+        match self.partners.is_everyones(partner) {
+            true => self.entries.len(),
+            false => self.partners.entries_of(partner),
+        }
+    }
+
+    /// Returns the newest commit that changed the bundle of a partner, as far back as this process knows: while it stays, so do all of them.
+    #[must_use]
+    pub const fn partners_changed_at(&self) -> u64 {
+        self.recent.partners_changed_at()
     }
 
     /// Returns the counter of the commit.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use trust_domains::public_key::KeyHash;
 use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
-use trust_domains::{EntryId, Revision, SpiffeBundle, SpiffeId, Timestamp};
+use trust_domains::{EntryId, Revision, SpiffeId, Timestamp};
 
 use super::entries::HeldEntry;
 use super::feed::FeedEvent;
+use super::partners::Federated;
 use super::{OpenStream, Registry, State};
 use crate::attestation::{NodeRefused, identity};
 
@@ -22,7 +23,7 @@ pub enum Start {
         /// The changes.
         changes: BTreeMap<EntryId, Option<HeldEntry>>,
         /// All bundles of the node's partners, when they may be others than those that the agent has.
-        federated: Option<Vec<SpiffeBundle>>,
+        federated: Option<Federated>,
         /// What became of the revocation lists since.
         crls: Vec<CrlsChange>,
     },
@@ -32,8 +33,8 @@ pub enum Start {
         revision: Revision,
         /// The entries, by id.
         entries: Vec<HeldEntry>,
-        /// The bundles of the node's partners.
-        federated: Vec<SpiffeBundle>,
+        /// The bundles of the node's partners, and the lists that go with them.
+        federated: Federated,
         /// The revocation lists, if any are delivered.
         crls: Option<CrlsWhole>,
     },
@@ -54,11 +55,13 @@ impl Registry {
         let (resumed_at, start) = match resumed.and_then(|shown| Some((shown.counter, state.changes_since(shown.counter, node)?))) {
             Some((counter, changes)) => {
                 // An entry that changed may have been the first or the last that asks for a bundle.
-                let others = !changes.is_empty() || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
+                let others = !changes.is_empty()
+                    || state.recent.everyones_partners_since(counter)
+                    || state.recent.partners_since(counter).any(|partner| state.needs(node, partner));
                 let start = Start::Resume {
                     revision: self.at(state.counter()),
                     changes,
-                    federated: others.then(|| state.bundles_of(node)),
+                    federated: others.then(|| state.federated_of(node)),
                     crls: state.crls.since(counter),
                 };
                 (Some(counter), start)
@@ -100,7 +103,7 @@ impl Registry {
         Start::Snapshot {
             revision: self.at(state.counter()),
             entries,
-            federated: state.bundles_of(node),
+            federated: state.federated_of(node),
             crls: state.crls.whole(),
         }
     }
@@ -111,9 +114,9 @@ impl Registry {
         (state.crls.since(told), state.counter())
     }
 
-    /// Returns the bundles of a node's partners.
-    pub fn federated(&self, node: &SpiffeId) -> Vec<SpiffeBundle> {
-        self.read().bundles_of(node)
+    /// Returns the bundles of a node's partners, and the lists that go with them.
+    pub fn federated(&self, node: &SpiffeId) -> Federated {
+        self.read().federated_of(node)
     }
 }
 

@@ -8,18 +8,17 @@ use platform::sockets::{SocketPath, UnixSocketGuard, bind_unix, listen_tcp};
 use platform::tls::{AcceptLimits, TlsServer};
 use platform::trace::edge;
 use platform::unix_http::{UnixLimits, serve_unix};
-use platform::web::{FileIdentity, WebLimits, WebServer};
 use tokio::net::{TcpListener, UnixListener};
 use trust_domains::join_link::{ParseServerAddressError, ServerAddress};
 
-use super::bundle_endpoint::Following;
+use super::bundle_endpoint::Bundle;
 use super::tls::NodeTls;
-use super::{Context, Rooms, RunError, bundle_endpoint};
+use super::{Context, Rooms, RunError};
 use crate::api::admin::{self, AdminApi, Advertised};
 use crate::api::node::{self, NodeApi};
 use crate::api::openapi;
-use crate::api::public::{self, PublicApi};
-use crate::config::{BundleEndpoint, ServerConfig};
+use crate::config::ServerConfig;
+use crate::federation::Federation;
 use crate::limits::{ADMIN_CONNECTIONS, NODE_CONNECTIONS};
 
 /// The mode of the admin socket.
@@ -33,24 +32,6 @@ pub(super) struct Listeners {
     guard: UnixSocketGuard,
     bundle: Option<Bundle>,
     advertised: Advertised,
-}
-
-/// The bundle endpoint, bound.
-struct Bundle {
-    listener: TcpListener,
-    address: SocketAddr,
-    identity: Arc<FileIdentity>,
-}
-
-impl Bundle {
-    fn bind(endpoint: &BundleEndpoint) -> Result<Self, RunError> {
-        let listener = listen_tcp(endpoint.listen)?;
-        Ok(Self {
-            address: listener.local_addr().unwrap_or(endpoint.listen),
-            listener,
-            identity: bundle_endpoint::identity(endpoint),
-        })
-    }
 }
 
 impl Listeners {
@@ -74,13 +55,14 @@ impl Listeners {
     }
 
     pub(super) fn bundle_address(&self) -> Option<SocketAddr> {
-        self.bundle.as_ref().map(|bundle| bundle.address)
+        self.bundle.as_ref().map(Bundle::address)
     }
 
     /// Serves all until shutdown.
-    pub(super) fn serve(mut self, rooms: &Rooms, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
+    pub(super) fn serve(mut self, rooms: &Rooms, federation: Arc<Federation>, context: &Context, tls: &NodeTls, config: &ServerConfig) -> Result<(), RunError> {
+        let own_endpoint = self.bundle.as_ref().and_then(|bundle| bundle.described(&self.advertised, &rooms.trust_domain));
         if let Some(bundle) = self.bundle.take() {
-            serve_bundle(bundle, rooms, context, config)?;
+            bundle.serve(rooms, context, config, tls.credential(), own_endpoint.clone())?;
         }
         let Context {
             health,
@@ -120,6 +102,7 @@ impl Listeners {
             store: Arc::clone(&rooms.store),
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
+            federation,
             tokens: Arc::clone(&rooms.tokens),
             authorities: Arc::clone(&rooms.authorities),
             revocations: rooms.revocations.clone(),
@@ -131,6 +114,7 @@ impl Listeners {
             bundle,
             health: health.clone(),
             advertised: self.advertised,
+            own_endpoint,
             clock: Arc::clone(clock),
             shutdown: shutdown.clone(),
         };
@@ -150,22 +134,6 @@ impl Listeners {
         });
         Ok(())
     }
-}
-
-/// Serves the bundle endpoint, and follows its certificate.
-fn serve_bundle(bundle: Bundle, rooms: &Rooms, context: &Context, config: &ServerConfig) -> Result<(), RunError> {
-    let api = PublicApi {
-        bundle: rooms.authorities.bundle(),
-        issuer: config.jwt_issuer.clone(),
-        refresh_hint: config.bundle_refresh_hint,
-    };
-    let Bundle { listener, address, identity } = bundle;
-    let server = WebServer::new(identity.clone(), edge(public::router(api)), WebLimits::default())?;
-    let following = Following::start(identity, address, context.health.clone());
-    rooms.tasks.spawn(server.serve(listener, context.shutdown.clone()));
-    let until = context.shutdown.clone();
-    rooms.tasks.spawn(async move { until.run_until_cancelled(following.run()).await });
-    Ok(())
 }
 
 /// Says which address join links name: what is configured, else a concrete address that is listened on, else the host's name.

@@ -10,6 +10,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use bundle_endpoint::{EndpointDoubt, OwnEndpoint};
 pub use error::RunError;
 
 use std::net::SocketAddr;
@@ -18,17 +19,21 @@ use std::sync::Arc;
 
 use platform::lock::DirectoryLock;
 use platform::process;
+use platform::service_manager::{Notifier, Probe};
+use platform::sockets::SocketPath;
 use platform::telemetry::{self, HealthHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustDomain;
 use trust_domains::clock::SharedClock;
 
+use crate::api::admin::HEALTH_PATH;
 use crate::attestation::{Attestation, JoinTokens, Promotions, RepeatedRefusals, RestoreWindow, Restored, Turns};
 use crate::authority::upstream::Following;
 use crate::authority::{Authorities, open_keys};
 use crate::config::ServerConfig;
 use crate::decisions::DecisionLog;
+use crate::federation::{Federation, Room};
 use crate::issuance::{Issuance, Recorder, ServerIdentity};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -111,12 +116,33 @@ impl Server {
         publisher.prepare().await;
         rooms.tasks.spawn(publisher.run(stop.clone()));
         background::spawn(&rooms, &context, identity, &tls, config.data_dir.path());
+        let federation = Federation::open(Room {
+            trust_domain: rooms.trust_domain.clone(),
+            config: config.federation.clone(),
+            store: Arc::clone(&rooms.store),
+            registry: Arc::clone(&rooms.registry),
+            editor: Arc::clone(&rooms.editor),
+            decisions: rooms.decisions.clone(),
+            own: rooms.authorities.bundle(),
+            metrics: context.metrics.clone(),
+            health: context.health.clone(),
+            clock: Arc::clone(&context.clock),
+        })
+        .await?;
+        rooms.tasks.spawn(Arc::clone(&federation).run(stop.clone()));
         let until = stop.clone();
         rooms.tasks.spawn(async move { until.run_until_cancelled(upstream.run()).await });
-        listeners.serve(&rooms, &context, &tls, &config)?;
+        listeners.serve(&rooms, federation, &context, &tls, &config)?;
         rooms.tasks.close();
 
         health.set_ready();
+        let probe = Probe {
+            socket: SocketPath::new(&admin_socket)?,
+            path: HEALTH_PATH,
+        };
+        if let Some(notifier) = Notifier::from_environment(health.clone(), probe) {
+            rooms.tasks.spawn(notifier.run(stop.clone()));
+        }
         tracing::info!(trust_domain = %rooms.trust_domain, address = %node_address, "the server is ready");
         undo.disarm();
         Ok(Self {

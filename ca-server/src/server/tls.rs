@@ -43,6 +43,11 @@ impl NodeTls {
         self.config.subscribe()
     }
 
+    /// Returns the server's own SVID, whole, and each later one.
+    pub(super) fn credential(&self) -> watch::Receiver<Arc<ServerCredential>> {
+        self.credential.clone()
+    }
+
     /// Follows bundle and credential until their owners end.
     pub(super) async fn follow(self: Arc<Self>) {
         let (mut bundle, mut credential) = (self.bundle.clone(), self.credential.clone());

@@ -35,8 +35,14 @@ impl Prefix {
     pub const AUTHORITIES: Self = Self("authority/");
     /// Bundles of partner trust domains.
     pub const BUNDLES: Self = Self("bundle/");
+    /// Revocation lists of partner trust domains.
+    pub const BUNDLE_CRLS: Self = Self("bundle-crls/");
     /// Registration entries.
     pub const ENTRIES: Self = Self("entry/");
+    /// Relationships with partner trust domains.
+    pub const FEDERATION: Self = Self("federation/");
+    /// When the bundles of partners were last fetched.
+    pub const FETCHES: Self = Self("fetch/");
     /// What there is one of: trust domain, sealed data key, settings.
     pub const META: Self = Self("meta/");
     /// Nodes.
@@ -72,6 +78,24 @@ impl Key {
     #[must_use]
     pub fn bundle(trust_domain: &TrustDomain) -> Self {
         Prefix::BUNDLES.key(trust_domain)
+    }
+
+    /// Returns the key of a partner's revocation lists.
+    #[must_use]
+    pub fn bundle_crls(trust_domain: &TrustDomain) -> Self {
+        Prefix::BUNDLE_CRLS.key(trust_domain)
+    }
+
+    /// Returns the key of the relationship with a partner.
+    #[must_use]
+    pub fn federation(trust_domain: &TrustDomain) -> Self {
+        Prefix::FEDERATION.key(trust_domain)
+    }
+
+    /// Returns the key of what is remembered of the fetches from a partner.
+    #[must_use]
+    pub fn fetch(trust_domain: &TrustDomain) -> Self {
+        Prefix::FETCHES.key(trust_domain)
     }
 
     /// Returns the key of a registration entry.

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use agent::config::{AgentConfig, RawAgentConfig};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
+use platform::service_manager::HandedSockets;
 use trust_domains::wire::agent::AgentStatus;
 
 use crate::admin::{AdminClient, AgentPlace};
@@ -115,9 +116,9 @@ pub(crate) struct RunArgs {
 }
 
 /// Carries out an agent command.
-pub(crate) async fn run(command: AgentCommand, global: &Global) -> Result<(), Failure> {
+pub(crate) async fn run(command: AgentCommand, handed: HandedSockets, global: &Global) -> Result<(), Failure> {
     match command {
-        AgentCommand::Run(args) => serve(*args, global).await,
+        AgentCommand::Run(args) => serve(*args, handed, global).await,
         AgentCommand::Status(args) => {
             let status: AgentStatus = AdminClient::find_agent(&args.place, global)?.get("/v1/agent/status").await?;
             global.output().result(&status, status_text)
@@ -133,7 +134,7 @@ pub(crate) async fn run(command: AgentCommand, global: &Global) -> Result<(), Fa
     }
 }
 
-async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
+async fn serve(args: RunArgs, handed: HandedSockets, global: &Global) -> Result<(), Failure> {
     environment::die_with_parent(args.die_with_parent)?;
     environment::start_logging(global)?;
     let join = join_link(&args, global)?;
@@ -168,7 +169,7 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
     let config = from_file.finish(|from_file| AgentConfig::new(from_flags.over(from_file), &Environment::of_process()));
     let config = config.map_err(|error| Failure::of(&error))?;
     let shutdown = platform::process::shutdown_signal()?;
-    agent::run::run(config, platform::clock::SystemClock::shared(), shutdown)
+    agent::run::run(config, handed, platform::clock::SystemClock::shared(), shutdown)
         .await
         .map_err(|error| Failure::of(&error))
 }

@@ -1,6 +1,6 @@
 //! `troth bundle`: what makes SVIDs of a trust domain believable.
 
-mod change;
+pub(crate) mod change;
 
 use std::process::ExitCode;
 
@@ -132,6 +132,7 @@ fn bundles_text(items: &[BundleView]) -> String {
 
 fn origin_word(origin: BundleOrigin) -> &'static str {
     match origin {
+        BundleOrigin::Federation => "federation",
         BundleOrigin::Manual => "manual",
         BundleOrigin::Own => "own",
     }

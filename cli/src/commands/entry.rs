@@ -2,6 +2,8 @@
 
 mod apply;
 mod create;
+mod file;
+mod partners;
 mod text;
 pub(crate) mod wait;
 

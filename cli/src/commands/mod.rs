@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod entry;
 pub(crate) mod explain;
+pub(crate) mod federation;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod node;
@@ -19,21 +20,24 @@ pub(crate) mod version;
 
 use std::process::ExitCode;
 
+use platform::service_manager::HandedSockets;
+
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
-/// Carries out one command and returns the exit code of the process.
-pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+/// Carries out one command and returns the exit code of the process. An agent serves the sockets that were handed to it.
+pub(crate) async fn run(cli: Cli, handed: HandedSockets) -> Result<ExitCode, Failure> {
     let global = cli.global;
     match cli.command {
         Command::Quickstart(args) => return quickstart::run(args, &global).await,
         Command::Server(command) => server::run(command, &global).await?,
-        Command::Agent(command) => agent::run(command, &global).await?,
+        Command::Agent(command) => agent::run(command, handed, &global).await?,
         Command::Token(command) => token::run(command, &global).await?,
         Command::Entry(command) => return entry::run(command, &global).await,
         Command::Node(command) => node::run(command, &global).await?,
         Command::Authority(command) => return authority::run(command, &global).await,
         Command::Bundle(command) => return bundle::run(command, &global).await,
+        Command::Federation(command) => return federation::run(command, &global).await,
         Command::Svid(command) => return svid::run(command, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,
         Command::Audit(command) => audit::run(command, &global).await?,

@@ -4,6 +4,7 @@
 
 mod directory;
 mod events;
+mod federated;
 mod parts;
 mod setup;
 mod watch;
@@ -19,13 +20,16 @@ use crate::args::Global;
 use crate::failure::Failure;
 use directory::Directory;
 use events::Show;
+use setup::Reach;
 
 /// The rotations that a run without a terminal shows before it ends.
 const ROTATIONS_WITHOUT_TERMINAL: u64 = 2;
 
 /// Starts a whole trust domain on this machine and shows a workload identity rotate.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  troth quickstart\n  troth quickstart --rotations 1\n  eval \"$(troth quickstart --env)\"\n  troth quickstart --remove")]
+#[command(
+    after_help = "Examples:\n  troth quickstart\n  troth quickstart --rotations 1\n  troth quickstart --federated --rotations 1\n  eval \"$(troth quickstart --env)\"\n  troth quickstart --remove"
+)]
 pub(crate) struct QuickstartArgs {
     /// Where everything is kept [default: $XDG_STATE_HOME/troth/quickstart].
     #[arg(long, value_name = "DIR")]
@@ -36,6 +40,9 @@ pub(crate) struct QuickstartArgs {
     /// Ends after so many verified rotations; 0 goes on until it is interrupted [default: 0 on a terminal, else 2].
     #[arg(long, value_name = "N")]
     rotations: Option<u64>,
+    /// Starts a second trust domain beside it, lets both federate, and shows a workload of each doing mutual TLS with the other.
+    #[arg(long)]
+    federated: bool,
     /// Prints the shell variables that let other commands find this trust domain.
     #[arg(long, conflicts_with_all = ["remove", "rotations"])]
     env: bool,
@@ -58,16 +65,20 @@ pub(crate) async fn run(args: QuickstartArgs, global: &Global) -> Result<ExitCod
     let terminal = std::io::stdout().is_terminal();
     let rotations = args.rotations.unwrap_or(if terminal { 0 } else { ROTATIONS_WITHOUT_TERMINAL });
     let show = Show::new(global.output(), terminal);
-    demonstrate(&directory, args.trust_domain, rotations, show).await
+    let reach = if args.federated { Reach::Federated } else { Reach::Alone };
+    demonstrate(&directory, args.trust_domain, reach, rotations, show).await
 }
 
-async fn demonstrate(directory: &Directory, trust_domain: TrustDomain, rotations: u64, mut show: Show) -> Result<ExitCode, Failure> {
+async fn demonstrate(directory: &Directory, trust_domain: TrustDomain, reach: Reach, rotations: u64, mut show: Show) -> Result<ExitCode, Failure> {
     let _held = directory.hold()?;
     let interrupted = platform::process::shutdown_signal()?;
     let mut parts = parts::Parts::default();
     let work = async {
-        let trust_domain = setup::bring_up(directory, trust_domain, &mut parts, &mut show).await?;
-        watch::rotations(directory, &trust_domain, rotations, &mut parts, &mut show).await
+        let trust_domain = setup::bring_up(directory, trust_domain, reach, &mut parts, &mut show).await?;
+        match reach {
+            Reach::Alone => watch::rotations(directory, &trust_domain, rotations, &mut parts, &mut show, async |_| Ok(())).await,
+            Reach::Federated => federated::demonstrate(directory, trust_domain, rotations, &mut parts, &mut show).await,
+        }
     };
     let ended = tokio::select! {
         ended = work => ended,
@@ -75,6 +86,6 @@ async fn demonstrate(directory: &Directory, trust_domain: TrustDomain, rotations
     };
     parts.stop().await;
     ended?;
-    show.farewell(directory);
+    show.farewell(directory)?;
     Ok(ExitCode::SUCCESS)
 }

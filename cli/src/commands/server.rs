@@ -1,6 +1,7 @@
 //! `troth server`: makes a trust domain and runs its server.
 
 mod backup;
+mod bundle_endpoint;
 mod rekey;
 mod restore;
 
@@ -17,6 +18,7 @@ use trust_domains::TrustDomain;
 use trust_domains::jws::TokenAlgorithm;
 use trust_domains::plan::upstream::AskedUse;
 
+use self::bundle_endpoint::BundleEndpointArgs;
 use crate::args::Global;
 use crate::environment::{self, Role};
 use crate::failure::Failure;
@@ -150,20 +152,22 @@ pub(crate) struct RunArgs {
     /// Claims that entries may have beside those of the standard; names separated by commas, or repeat it [default: none].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     jwt_claims: Vec<String>,
-    /// The bundle endpoint's address, as 0.0.0.0:8444 [default: none].
-    #[arg(long, value_name = "ADDR")]
-    bundle_listen: Option<String>,
-    /// The certificate chain of the bundle endpoint, in PEM; read again when it changes.
-    #[arg(long, value_name = "FILE")]
-    bundle_cert: Option<String>,
-    /// The private key of that certificate, in PEM.
-    #[arg(long, value_name = "FILE")]
-    bundle_key: Option<String>,
+    #[command(flatten)]
+    bundle_endpoint: BundleEndpointArgs,
     #[command(flatten)]
     upstream: UpstreamArgs,
-    /// How often relying parties shall fetch the bundle [default: 5m].
-    #[arg(long, value_name = "D")]
-    bundle_refresh_hint: Option<String>,
+    /// Lets the endpoints of partners be on this machine or its link: for trials [default: refused].
+    #[arg(long)]
+    federation_allow_loopback: bool,
+    /// The CAs that are believed for partners' endpoints of the profile https_web, in PEM [default: those of this machine].
+    #[arg(long, value_name = "FILE")]
+    federation_web_roots: Option<String>,
+    /// The proxy through which bundles of partners are fetched, as http://proxy.example.org:3128 [default: none, whatever the environment names].
+    #[arg(long, value_name = "URL")]
+    federation_proxy: Option<String>,
+    /// Follows no redirects of partners' endpoints; in the file: redirects = false [default: at most five are followed].
+    #[arg(long)]
+    no_redirects: bool,
     /// When revocation lists are delivered: auto, once something was revoked, or always [default: auto].
     #[arg(long, value_name = "WHEN")]
     crl: Option<String>,
@@ -329,14 +333,14 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         root_ttl: args.root_ttl,
         jwt_issuer: args.jwt_issuer,
         jwt_claims: (!args.jwt_claims.is_empty()).then_some(args.jwt_claims),
-        bundle_listen: args.bundle_listen,
-        bundle_cert: args.bundle_cert,
-        bundle_key: args.bundle_key,
         upstream_cert: args.upstream.upstream_cert,
         upstream_key: args.upstream.upstream_key,
         upstream_dedicated: args.upstream.upstream_dedicated,
         send_cross_certificate: args.upstream.send_cross_certificate,
-        bundle_refresh_hint: args.bundle_refresh_hint,
+        federation_allow_loopback: args.federation_allow_loopback.then_some(true),
+        federation_web_roots: args.federation_web_roots,
+        federation_proxy: args.federation_proxy,
+        redirects: args.no_redirects.then_some(false),
         crl: args.crl,
         crl_max_bytes: args.crl_max_bytes,
         x509pop_ca: args.x509pop_ca,
@@ -347,7 +351,9 @@ async fn serve(args: RunArgs, global: &Global) -> Result<(), Failure> {
         permit_ip: (!args.permit_ip.is_empty()).then_some(args.permit_ip),
         max_class: args.max_class,
         clock_skew: args.clock_skew,
+        ..RawServerConfig::default()
     };
+    let from_flags = args.bundle_endpoint.beside(from_flags);
     let config = from_file.finish(|from_file| ServerConfig::new(from_flags.over(from_file), &Environment::of_process()));
     let config = config.map_err(|error| Failure::of(&error))?;
     environment::start_logging(global)?;

@@ -40,6 +40,14 @@ pub enum BindError {
         #[source]
         source: SocketDirectoryError,
     },
+    /// The service manager listens somewhere else than this process is configured to.
+    #[error("the service manager hands over a socket at {at}, and the configuration says {configured}")]
+    Elsewhere {
+        /// Where the socket is.
+        at: String,
+        /// Where it shall be.
+        configured: String,
+    },
     /// A socket that nobody answers is another user's.
     #[error("the stale socket {at} belongs to uid {owner}, not to this process (uid {own})")]
     ForeignSocket {
@@ -84,6 +92,7 @@ impl Coded for BindError {
         match self {
             Self::Answered { .. } => "stop the process that listens there, or choose another place".to_owned(),
             Self::Directory { .. } => self.code().facts().hint.to_owned(),
+            Self::Elsewhere { configured, .. } => format!("set ListenStream= of the socket unit to {configured}, or configure the process to where it listens"),
             Self::ForeignSocket { at, .. } | Self::NotASocket { at } => format!("look at what it is, then remove it or choose another place: ls -l {at}"),
             Self::Io { .. } => "choose a place or address that this user may listen on".to_owned(),
             Self::SharedDirectory { at, .. } => format!("give {at} a directory of its own, that is no link to the other's"),
@@ -91,10 +100,11 @@ impl Coded for BindError {
     }
 }
 
-/// Removes the socket's name when dropped, if it still is this one.
+/// Removes the socket's name when dropped, if it still is this one and was made by this process.
 #[derive(Debug)]
 pub struct UnixSocketGuard {
     path: PathBuf,
+    is_handed: bool,
     /// Held open, so that the number of this inode is not given to another socket meanwhile.
     inode: File,
     directory: SocketDirectory,
@@ -107,9 +117,18 @@ impl UnixSocketGuard {
         let handle = rustix::fs::openat(directory.handle(), name, flags, Mode::empty())?;
         Ok(Self {
             path,
+            is_handed: false,
             inode: handle.into(),
             directory,
         })
+    }
+
+    /// Takes the name of a socket that the service manager made: it stays when this process ends.
+    pub(super) fn of_handed(directory: SocketDirectory, path: &SocketPath) -> io::Result<Self> {
+        let name = path.path().file_name().and_then(std::ffi::OsStr::to_str).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut guard = Self::new(directory, name, path.path().to_owned())?;
+        guard.is_handed = true;
+        Ok(guard)
     }
 
     fn names_this_socket(&self) -> io::Result<bool> {
@@ -120,7 +139,7 @@ impl UnixSocketGuard {
 
 impl Drop for UnixSocketGuard {
     fn drop(&mut self) {
-        let ours = self.names_this_socket().unwrap_or(false);
+        let ours = !self.is_handed && self.names_this_socket().unwrap_or(false);
         if ours && let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(error = %error, "a socket stays behind");
         }

@@ -2,10 +2,12 @@
 
 mod bind;
 mod directory;
+mod handed;
 mod path;
 
 pub use bind::{BindError, UnixSocketGuard, bind_unix, bind_unix_apart, listen_tcp};
 pub use directory::SocketDirectoryError;
+pub use handed::serve_handed;
 pub use path::{LONGEST_SOCKET_PATH, ParseSocketPathError, SocketPath};
 
 use std::io;

@@ -15,7 +15,7 @@ use trust_domains::crl::CrlSet;
 use trust_domains::join_link::RootHash;
 use trust_domains::spiffe_id::SpiffeId;
 use trust_domains::trust_domain::TrustDomain;
-use trust_domains::x509::{VerifiedPeer, VerifyError, check_unrevoked, verify_server_by_root_hash, verify_svid};
+use trust_domains::x509::{VerifiedPeer, VerifyError, check_unrevoked, verify_identity, verify_server_by_root_hash, verify_svid};
 
 use super::config::provider;
 
@@ -122,16 +122,7 @@ impl ServerVerifier {
         match &self.trust {
             ServerTrust::Bundle(bundle) => {
                 let bundle = bundle.load();
-                let peer = verify_svid(chain, &bundle, now)?;
-                let expected = SpiffeId::server(bundle.trust_domain());
-                if *peer.spiffe_id() == expected {
-                    Ok(peer)
-                } else {
-                    Err(VerifyError::NotTheServer {
-                        expected,
-                        presented: peer.spiffe_id().clone(),
-                    })
-                }
+                verify_identity(chain, &SpiffeId::server(bundle.trust_domain()), &bundle, now)
             }
             ServerTrust::Roots { trust_domain, roots } => verify_server_by_root_hash(chain, roots, trust_domain, now).map(|(peer, _)| peer),
         }

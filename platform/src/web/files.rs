@@ -13,6 +13,7 @@ use thiserror::Error;
 use trust_domains::problem::{Code, Coded};
 use zeroize::Zeroizing;
 
+use super::names::{is_for, names_any_host};
 use crate::files::{FileError, read_limited};
 use crate::tls::provider;
 
@@ -118,6 +119,22 @@ impl FileIdentity {
     #[must_use]
     pub fn shows_one(&self) -> bool {
         self.shown.load().is_some()
+    }
+
+    /// Returns whether the certificate that is shown is for this host, a DNS name or an address.
+    #[must_use]
+    pub fn names(&self, host: &str) -> bool {
+        self.leaf_is(|leaf| is_for(leaf, host))
+    }
+
+    /// Returns whether the certificate that is shown names a host by a DNS name, so that somebody can ask for it by name.
+    #[must_use]
+    pub fn names_any_host(&self) -> bool {
+        self.leaf_is(names_any_host)
+    }
+
+    fn leaf_is(&self, is: impl FnOnce(&CertificateDer<'static>) -> bool) -> bool {
+        self.shown.load().as_ref().and_then(|shown| shown.cert.first()).is_some_and(is)
     }
 
     fn parse(&self, certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, FileIdentityError> {

@@ -5,6 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use http_body::Body as _;
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
@@ -14,39 +20,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::problem::{Code, Problem};
 
-use super::sources::Sources;
-use crate::serving::{Protocol, serve_connection};
+use super::limits::WebLimits;
+use super::sources::{FromSource, Sources};
+use crate::serving::{ConnectionBounds, Protocol, serve_connection};
 use crate::tls::{TlsConfigError, pause_after, provider};
+use crate::trace::{TRACE_ID, TraceContext, problem_response};
 
 /// What is spoken over TLS, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// The bounds of a listener for strangers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WebLimits {
-    /// Connections at once.
-    pub connections: usize,
-    /// Connections at once from one source.
-    pub per_source: usize,
-    /// How long a handshake may take.
-    pub handshake_deadline: Duration,
-    /// How long a connection may last: long enough for a slow fetch, and for a fetcher to use it again.
-    pub life: Duration,
-}
-
-impl Default for WebLimits {
-    fn default() -> Self {
-        Self {
-            // About 30 KB each: 60 MB at the worst.
-            connections: 2_048,
-            // A cloud fetches from few addresses, and each fetch is over in a moment.
-            per_source: 64,
-            handshake_deadline: Duration::from_secs(10),
-            life: Duration::from_secs(60),
-        }
-    }
-}
 
 /// A listener's certificate, router and bounds.
 #[derive(Debug)]
@@ -74,14 +57,14 @@ impl WebServer {
         config.max_early_data_size = 0;
         Ok(Self {
             config: Arc::new(config),
-            router,
+            router: router.layer(from_fn(in_its_share)),
             limits,
         })
     }
 
     /// Accepts connections until `shutdown`, then returns when all have ended.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
-        let (places, sources) = (Arc::new(Semaphore::new(self.limits.connections)), Sources::new(self.limits.per_source));
+        let (places, sources) = (Arc::new(Semaphore::new(self.limits.connections)), Sources::new(self.limits));
         let (server, connections) = (Arc::new(self), TaskTracker::new());
         loop {
             let accepted = tokio::select! {
@@ -95,13 +78,13 @@ impl WebServer {
                     continue;
                 }
             };
-            let Some(place) = Arc::clone(&places).try_acquire_owned().ok().zip(sources.admit(peer.ip())) else {
+            let Some((place, source)) = Arc::clone(&places).try_acquire_owned().ok().zip(sources.admit(peer.ip())) else {
                 tracing::debug!(%peer, "no room for a connection");
                 continue;
             };
             let (server, end) = (Arc::clone(&server), shutdown.child_token());
             connections.spawn(async move {
-                server.connection(stream, end).await;
+                server.connection(stream, Arc::new(source), end).await;
                 drop(place);
             });
         }
@@ -111,7 +94,7 @@ impl WebServer {
     }
 
     /// One connection, from handshake to end.
-    async fn connection(&self, stream: TcpStream, end: CancellationToken) {
+    async fn connection(&self, stream: TcpStream, source: Arc<FromSource>, end: CancellationToken) {
         let shaken = tokio::select! {
             shaken = self.handshake(stream) => shaken,
             () = end.cancelled() => return,
@@ -123,9 +106,12 @@ impl WebServer {
                 return;
             }
         };
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            _ => Protocol::Http1,
+        let bounds = ConnectionBounds {
+            protocol: match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Protocol::Http2,
+                _ => Protocol::Http1,
+            },
+            head_deadline: self.limits.head_deadline,
         };
         let life = async {
             tokio::time::sleep(self.limits.life).await;
@@ -133,7 +119,7 @@ impl WebServer {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = serve_connection(stream, protocol, self.router.clone(), (), end.clone()) => {}
+            () = serve_connection(stream, bounds, self.router.clone(), source, end.clone()) => {}
             () = life => {}
         }
     }
@@ -146,4 +132,32 @@ impl WebServer {
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")),
         }
     }
+}
+
+/// Answers a request if its source may ask for more, and counts what that costs.
+async fn in_its_share(Extension(source): Extension<Arc<FromSource>>, request: Request, next: Next) -> Response {
+    if let Err(wait) = source.request() {
+        return too_many(&request, wait);
+    }
+    let response = next.run(request).await;
+    source.answered(response.body().size_hint().lower());
+    response
+}
+
+/// Refuses before anything else is looked at; the trace id is all that such an answer has of the others.
+fn too_many(request: &Request, wait: Duration) -> Response {
+    // Whole seconds (RFC 9110 section 10.2.3), and never too early.
+    let seconds = wait.as_secs() + 1;
+    let trace_id = TraceContext::of(request.headers()).trace_id();
+    let mut problem = Problem::new(
+        Code::TooManyRequests,
+        format!("this address has asked too often; the next answer is in {seconds} s"),
+    );
+    problem.trace_id = Some(trace_id.clone());
+    let mut response = problem_response(problem);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Ok(trace_id) = HeaderValue::try_from(trace_id) {
+        response.headers_mut().insert(TRACE_ID, trace_id);
+    }
+    response
 }

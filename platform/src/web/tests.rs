@@ -18,13 +18,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use trust_domains::problem::{Code, Coded as _};
 
-use super::{CertificateFiles, FileIdentity, Look, WebLimits, WebServer};
+use super::{CertificateFiles, ChosenByName, FileIdentity, Look, WebLimits, WebServer};
 use crate::tls::provider;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Writes a certificate of this name and returns its DER.
-fn write(directory: &Path, name: &str) -> Vec<u8> {
+pub(super) fn write(directory: &Path, name: &str) -> Vec<u8> {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
     std::fs::write(directory.join("c.pem"), certificate.pem()).unwrap();
@@ -68,15 +68,15 @@ impl ServerCertVerifier for Credulous {
     }
 }
 
-struct World {
-    address: SocketAddr,
+pub(super) struct World {
+    pub(super) address: SocketAddr,
     shutdown: CancellationToken,
-    directory: tempfile::TempDir,
-    identity: Arc<FileIdentity>,
+    pub(super) directory: tempfile::TempDir,
+    pub(super) identity: Arc<FileIdentity>,
 }
 
 impl World {
-    async fn with(limits: WebLimits) -> Self {
+    pub(super) async fn with(limits: WebLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let identity = identity(directory.path());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,7 +92,12 @@ impl World {
         }
     }
 
-    async fn connect(&self, version: &'static SupportedProtocolVersion) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, version: &'static SupportedProtocolVersion) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_to("id.example.org", version).await
+    }
+
+    /// Asks for a host; for an address there is nothing to ask for.
+    async fn connect_to(&self, host: &'static str, version: &'static SupportedProtocolVersion) -> std::io::Result<TlsStream<TcpStream>> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[version])
             .unwrap()
@@ -100,7 +105,7 @@ impl World {
             .with_custom_certificate_verifier(Arc::new(Credulous))
             .with_no_client_auth();
         let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from("id.example.org").unwrap();
+        let name = ServerName::try_from(host).unwrap();
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         tokio::time::timeout(DEADLINE, connecting).await.unwrap()
     }
@@ -231,4 +236,35 @@ async fn a_connection_ends_with_its_life() {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "it ended by itself");
+}
+
+#[tokio::test]
+async fn the_host_that_is_asked_for_chooses_between_two_certificates() {
+    let mut world = World::with(WebLimits::default()).await;
+    let own_folder = tempfile::tempdir().unwrap();
+    let own = identity(own_folder.path());
+    let other = write(own_folder.path(), "unnamed");
+    own.look().unwrap();
+    let named = write(world.directory.path(), "*.example.org");
+    world.identity.look().unwrap();
+    let router = Router::new().route("/", get(|| async { "hello" }));
+    let chosen = ChosenByName::new(world.identity.clone(), own);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.address = listener.local_addr().unwrap();
+    tokio::spawn(
+        WebServer::new(chosen, router, WebLimits::default())
+            .unwrap()
+            .serve(listener, world.shutdown.clone()),
+    );
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (host, expected) in [
+            ("id.example.org", &named),
+            ("elsewhere.test", &other),
+            ("example.org", &other),
+            ("127.0.0.1", &other),
+        ] {
+            let stream = world.connect_to(host, version).await.unwrap();
+            assert_eq!(&stream.get_ref().1.peer_certificates().unwrap()[0].to_vec(), expected, "{host}");
+        }
+    }
 }

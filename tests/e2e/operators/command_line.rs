@@ -38,6 +38,8 @@ fn where_nobody_answers_the_exit_code_is_4_and_the_hint_names_the_next_step() {
         (&["node", "list"], "troth server run"),
         (&["token", "create"], "troth server run"),
         (&["bundle", "show"], "troth server run"),
+        (&["federation", "list"], "troth server run"),
+        (&["federation", "list", "--watch"], "troth server run"),
         (&["audit", "tail"], "troth server run"),
         (&["health", "server"], "troth server run"),
         (&["health", "agent"], "troth agent run"),
@@ -60,6 +62,9 @@ fn mistyped_commands_and_those_of_other_systems_draw_what_was_meant() {
         (&["agent", "list"], "troth node list"),
         (&["x509", "mint"], "troth svid fetch x509"),
         (&["token", "generate"], "troth token create"),
+        (&["federation", "craete"], "troth federation create"),
+        (&["federation", "create", "-trustDomain", "b.test"], "troth federation create --trust-domain TD"),
+        (&["federation", "show", "-trustDomain", "b.test"], "troth federation show TD"),
     ] {
         let text = run(typed).exits(2);
         assert!(

@@ -7,10 +7,10 @@ use tests::command::Run;
 use tests::domain::path_text;
 
 /// What makes a root that may certify ours.
-pub(super) const FIT: [&str; 2] = ["basicConstraints=critical,CA:TRUE,pathlen:2", "keyUsage=critical,keyCertSign,cRLSign"];
+pub(crate) const FIT: [&str; 2] = ["basicConstraints=critical,CA:TRUE,pathlen:2", "keyUsage=critical,keyCertSign,cRLSign"];
 
 /// A root with its files.
-pub(super) struct Corporate {
+pub(crate) struct Corporate {
     folder: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
@@ -18,12 +18,12 @@ pub(super) struct Corporate {
 
 impl Corporate {
     /// Makes one in a folder.
-    pub(super) fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         Self::with(folder, name, &FIT, 3650)
     }
 
     /// Makes one with these extensions, that lasts so many days.
-    pub(super) fn with(folder: &Path, name: &str, extensions: &[&str], days: u32) -> Self {
+    pub(crate) fn with(folder: &Path, name: &str, extensions: &[&str], days: u32) -> Self {
         let corporate = Self::at(folder, name);
         let (subject, days) = (format!("/O=Example Corp/CN={name}"), days.to_string());
         let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -33,7 +33,8 @@ impl Corporate {
         corporate
     }
 
-    fn at(folder: &Path, name: &str) -> Self {
+    /// Names the files of one that is made by other means.
+    pub(crate) fn at(folder: &Path, name: &str) -> Self {
         Self {
             folder: folder.to_owned(),
             certificate: folder.join(format!("{name}.pem")),
@@ -42,7 +43,7 @@ impl Corporate {
     }
 
     /// Makes another certificate with the same name and key.
-    pub(super) fn renew(&self, name: &str, days: u32) {
+    pub(crate) fn renew(&self, name: &str, days: u32) {
         let (subject, days) = (format!("/O=Example Corp/CN={name}"), days.to_string());
         let mut arguments = vec![
             "req",
@@ -60,16 +61,16 @@ impl Corporate {
         succeeds(&arguments);
     }
 
-    pub(super) fn certificate(&self) -> &str {
+    pub(crate) fn certificate(&self) -> &str {
         path_text(&self.certificate)
     }
 
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         path_text(&self.key)
     }
 
     /// Signs a request with these extensions beside those that it asks for, and returns the file with the result and the root behind it.
-    pub(super) fn sign(&self, csr: &str, name: &str, extensions: &str, days: u32) -> PathBuf {
+    pub(crate) fn sign(&self, csr: &str, name: &str, extensions: &str, days: u32) -> PathBuf {
         let [alone, config, chain] = ["cross.pem", "ext", "chain.pem"].map(|end| self.folder.join(format!("{name}.{end}")));
         std::fs::write(&config, extensions).expect("a file");
         let days = days.to_string();
@@ -82,11 +83,15 @@ impl Corporate {
     }
 
     /// Issues a leaf for a SPIFFE ID, as the old CA has always done; returns certificate and key.
-    pub(super) fn leaf(&self, name: &str, spiffe_id: &str) -> [PathBuf; 2] {
+    pub(crate) fn leaf(&self, name: &str, spiffe_id: &str) -> [PathBuf; 2] {
+        self.leaf_with(name, &format!("URI:{spiffe_id}"))
+    }
+
+    /// Issues a leaf with these alternative names, as OpenSSL writes them.
+    pub(crate) fn leaf_with(&self, name: &str, names: &str) -> [PathBuf; 2] {
         let [certificate, key, csr, config] = ["leaf.pem", "leaf.key", "leaf.csr", "leaf.ext"].map(|end| self.folder.join(format!("{name}.{end}")));
-        let extensions = format!(
-            "subjectAltName=URI:{spiffe_id}\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n"
-        );
+        let extensions =
+            format!("subjectAltName={names}\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n");
         std::fs::write(&config, extensions).expect("a file");
         let request = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"];
         succeeds(&[&request[..], &["/CN=legacy", "-keyout", path_text(&key), "-out", path_text(&csr)]].concat());
@@ -108,19 +113,19 @@ impl Corporate {
 }
 
 /// Runs OpenSSL to its end.
-pub(super) fn openssl(arguments: &[&str]) -> Output {
+pub(crate) fn openssl(arguments: &[&str]) -> Output {
     let ran = Command::new("openssl").args(arguments).stdin(Stdio::null()).output();
     ran.expect("openssl starts; install it: tests/run e2e")
 }
 
 /// Runs OpenSSL, which must end well.
-pub(super) fn succeeds(arguments: &[&str]) {
+pub(crate) fn succeeds(arguments: &[&str]) {
     let output = openssl(arguments);
     assert!(output.status.success(), "openssl {arguments:?}: {:?}", Run::of(&output));
 }
 
 /// Returns whether OpenSSL, asked to be strict, believes a chain by the roots of a file.
-pub(super) fn believes(roots: &str, chain: &Path) -> bool {
+pub(crate) fn believes(roots: &str, chain: &Path) -> bool {
     let chain = path_text(chain);
     let verify = ["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", roots, "-untrusted", chain, chain];
     openssl(&verify).status.success()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use agent::config::{AgentConfig, RawAgentConfig};
 use platform::clock::SystemClock;
 use platform::paths::Environment;
+use platform::service_manager::HandedSockets;
 use platform::unix_http::UnixHttpClient;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -130,7 +131,7 @@ async fn start_agent(client: &UnixHttpClient, folder: &std::path::Path, number: 
         ..RawAgentConfig::default()
     };
     let config = AgentConfig::new(raw, &Environment::default()).expect("a configuration");
-    tokio::spawn(async move { agent::run::run(config, SystemClock::shared(), stop).await });
+    tokio::spawn(async move { agent::run::run(config, HandedSockets::default(), SystemClock::shared(), stop).await });
     // A loop of its own: what a task runs has to be Send, and an async closure that borrows cannot promise it.
     let end = Instant::now() + LIMIT;
     while client.get::<NodeView>(&format!("/v1/admin/nodes/{}", name(number))).await.is_err() {

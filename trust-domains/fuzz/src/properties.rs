@@ -10,6 +10,7 @@ use std::time::Duration;
 use trust_domains::bundle::TrustBundle;
 use trust_domains::duration::TextDuration;
 use trust_domains::entry::{EntryId, EntrySpec};
+use trust_domains::federation::{EndpointUrl, FederationLink, ParsedBundleMap};
 use trust_domains::join_link::{JoinLink, ServerAddress};
 use trust_domains::jwt_svid::{Expectation, UnverifiedJwtSvid, verify_jwt_svid};
 use trust_domains::node::NodeName;
@@ -80,6 +81,53 @@ pub fn bundle_json(data: &[u8]) {
             "{written}"
         );
     }
+}
+
+/// Federation links: what is written needs no quotes in a shell.
+pub fn federation_link(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    round_trips::<FederationLink>(text);
+    if let Ok(link) = text.parse::<FederationLink>() {
+        let written = link.to_string();
+        assert!(
+            written.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_:/".contains(&octet)),
+            "{written}"
+        );
+        assert!(written.len() <= FederationLink::MAX_LEN && link.profile().endpoint_id().is_none_or(|id| !id.path().is_empty()));
+    }
+}
+
+/// An endpoint's URL and, behind a line break, the `Location` of a redirect from it: both keep the rules of FED-12.
+pub fn endpoint_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (url, location) = text.split_once('\n').unwrap_or((text, text));
+    round_trips::<EndpointUrl>(url);
+    let Ok(url) = url.parse::<EndpointUrl>() else { return };
+    for url in [Some(url.clone()), url.redirected(location).ok()].into_iter().flatten() {
+        round_trips::<EndpointUrl>(url.as_str());
+        assert!(
+            url.as_str().parse::<EndpointUrl>().is_ok() && url.as_str().len() <= EndpointUrl::MAX_LEN,
+            "{url}"
+        );
+        assert!(
+            url.as_str().starts_with("https://") && !url.authority().contains('@') && !url.as_str().contains('#'),
+            "{url}"
+        );
+        assert!(url.port() != 0 && url.path().starts_with('/') && !url.host().to_string().is_empty(), "{url}");
+    }
+}
+
+/// Bundle Maps: no bundle in one has a refresh hint, and each stands under its own name.
+pub fn bundle_map(data: &[u8]) {
+    let Ok(ParsedBundleMap { map, .. }) = ParsedBundleMap::parse(data) else {
+        return;
+    };
+    for bundle in map.iter() {
+        assert!(bundle.refresh_hint().is_none() && map.get(bundle.trust_domain()) == Some(bundle));
+    }
+    let written = map.to_json();
+    let again = ParsedBundleMap::parse(written.as_bytes());
+    assert!(again.is_ok_and(|again| again.map == map && again.skipped.is_empty()), "{written}");
 }
 
 /// Certificates, alone.

@@ -230,6 +230,14 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Returns the document of a bundle as it stands in a Bundle Map (BUN-14).
+pub(crate) fn without_hint(bundle: &TrustBundle) -> impl Serialize + '_ {
+    Document {
+        spiffe_refresh_hint: None,
+        ..Document::of(bundle)
+    }
+}
+
 impl TrustBundle {
     /// Returns the bundle as a SPIFFE bundle document, without line breaks.
     #[must_use]

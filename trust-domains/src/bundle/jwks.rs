@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bundle::json::{USE_JWT, USE_WIT};
-use crate::bundle::parse::{MAX_BUNDLE_BYTES, MAX_BUNDLE_KEYS, ParseBundleError, RawDocument, TokenUse};
+use crate::bundle::parse::{MAX_BUNDLE_BYTES, ParseBundleError, TokenUse};
+use crate::bundle::raw::{RawDocument, RawKey};
 use crate::bundle::{PublicJwk, TrustBundle};
 
 /// `use` of a key that verifies signatures (RFC 7517 section 4.2), as key sets for OpenID Connect have it.
@@ -49,14 +50,8 @@ impl TrustBundle {
                 actual: document.len(),
             });
         }
-        let keys = RawDocument::read(document)?.into_keys().ok_or(ParseBundleError::KeysMissing)?;
-        if keys.len() > MAX_BUNDLE_KEYS {
-            return Err(ParseBundleError::TooManyKeys {
-                limit: MAX_BUNDLE_KEYS,
-                actual: keys.len(),
-            });
-        }
-        for jwk in keys.iter().filter_map(Value::as_object) {
+        let keys = RawDocument::read(document)?.take_keys()?;
+        for jwk in keys.iter().filter_map(|RawKey(key)| key.as_ref().ok()) {
             if jwk.get("use").is_none_or(is_meant) {
                 // One that is not understood, or has an ID that another has, does not cost the others (BUN-06).
                 let _skipped = self.take_token_key(tokens, jwk);

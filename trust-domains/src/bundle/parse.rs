@@ -1,17 +1,15 @@
 //! Reading a SPIFFE bundle document: strict on the document, forgiving on its entries (BUN-06, X509-21), and bounded.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::bundle::TrustBundle;
 use crate::bundle::authority::{AuthorityRefused, X509Authority};
 use crate::bundle::json::{PublicJwk, USE_JWT, USE_WIT, USE_X509};
+use crate::bundle::raw::{RawDocument, RawKey};
 use crate::problem::{Code, Coded};
 use crate::trust_domain::TrustDomain;
 
@@ -20,6 +18,9 @@ pub const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
 
 /// The most entries of one document. Domains have two or three of each kind; some nest dozens of upstream roots.
 pub const MAX_BUNDLE_KEYS: usize = 512;
+
+/// What a PEM text begins with (RFC 7468 section 2).
+const PEM_BEGIN: &str = "-----BEGIN ";
 
 /// A bundle document as read, with what was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub struct SkippedKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
+    /// `x5c` holds PEM, or base64 of PEM.
+    #[error("x5c holds PEM: it must be the base64 of the DER, without the lines around it")]
+    CertificateIsPem,
     /// `x5c` is missing or empty (X509-21).
     #[error("x5c is missing or empty")]
     CertificateMissing,
@@ -59,6 +63,12 @@ pub enum SkipReason {
     /// The same root, or a key with the same ID, came before.
     #[error("it is there twice")]
     Duplicate,
+    /// A member that is read is there twice: two readers could choose differently (RFC 7517 section 4).
+    #[error("{name} is there twice")]
+    DuplicateMember {
+        /// Which.
+        name: &'static str,
+    },
     /// A token key has no key ID.
     #[error("kid is missing")]
     KeyIdMissing,
@@ -86,6 +96,12 @@ pub enum SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseBundleError {
+    /// A member that is read is there twice: two readers could choose differently.
+    #[error("bundle document with {name} twice")]
+    DuplicateMember {
+        /// Which.
+        name: &'static str,
+    },
     /// `keys` is missing (BUN-05): an empty array is what means "nothing".
     #[error("bundle document without keys")]
     KeysMissing,
@@ -134,59 +150,6 @@ impl Coded for ParseBundleError {
     }
 }
 
-/// The members that we read; others are none of our business (BUN-02).
-#[derive(Default)]
-pub(super) struct RawDocument {
-    spiffe_sequence: Option<Value>,
-    spiffe_refresh_hint: Option<Value>,
-    keys: Option<Vec<Value>>,
-}
-
-impl RawDocument {
-    pub(super) fn read(document: &[u8]) -> Result<Self, ParseBundleError> {
-        serde_json::from_slice(document).map_err(|error| ParseBundleError::Malformed {
-            line: error.line(),
-            column: error.column(),
-        })
-    }
-
-    pub(super) fn into_keys(self) -> Option<Vec<Value>> {
-        self.keys
-    }
-}
-
-/// Written out, since a derived struct would take an array for an object.
-impl<'de> Deserialize<'de> for RawDocument {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor)
-    }
-}
-
-struct DocumentVisitor;
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = RawDocument;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a SPIFFE bundle document")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<RawDocument, A::Error> {
-        let mut document = RawDocument::default();
-        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-            match name.as_ref() {
-                // Two readers could choose differently between two lists of keys.
-                "keys" if document.keys.is_some() => return Err(A::Error::duplicate_field("keys")),
-                "keys" => document.keys = members.next_value()?,
-                "spiffe_sequence" => document.spiffe_sequence = members.next_value()?,
-                "spiffe_refresh_hint" => document.spiffe_refresh_hint = members.next_value()?,
-                _ => drop(members.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(document)
-    }
-}
-
 impl ParsedBundle {
     /// Reads a document, and tells which entries were passed over.
     ///
@@ -203,24 +166,19 @@ impl ParsedBundle {
         Self::of_document(trust_domain, RawDocument::read(document)?)
     }
 
-    pub(super) fn of_document(trust_domain: &TrustDomain, document: RawDocument) -> Result<Self, ParseBundleError> {
-        let keys = document.keys.ok_or(ParseBundleError::KeysMissing)?;
-        if keys.len() > MAX_BUNDLE_KEYS {
-            return Err(ParseBundleError::TooManyKeys {
-                limit: MAX_BUNDLE_KEYS,
-                actual: keys.len(),
-            });
-        }
+    pub(crate) fn of_document(trust_domain: &TrustDomain, mut document: RawDocument) -> Result<Self, ParseBundleError> {
+        let keys = document.take_keys()?;
         let mut bundle = TrustBundle::new(trust_domain.clone());
         bundle.sequence = document
             .spiffe_sequence
+            .filter(|value| !value.is_null())
             .map(|value| value.as_u64().ok_or(ParseBundleError::Sequence))
             .transpose()?;
         // Only a hint (BUN-04): one that is no whole number must not cost the partner its bundle.
         bundle.refresh_hint = document.spiffe_refresh_hint.and_then(|value| value.as_u64()).map(Duration::from_secs);
         let mut skipped = Vec::new();
         for (position, key) in keys.into_iter().enumerate() {
-            if let Err(reason) = bundle.take(&key) {
+            if let Err(reason) = bundle.take(key) {
                 skipped.push(SkippedKey { position, reason });
             }
         }
@@ -230,8 +188,8 @@ impl ParsedBundle {
 
 impl TrustBundle {
     /// Takes one entry of `keys`.
-    fn take(&mut self, key: &Value) -> Result<(), SkipReason> {
-        let jwk = key.as_object().ok_or(SkipReason::NotAnObject)?;
+    fn take(&mut self, RawKey(key): RawKey) -> Result<(), SkipReason> {
+        let jwk = &key?;
         let purpose = jwk.get("use").ok_or(SkipReason::UseMissing)?;
         if !jwk.get("kty").and_then(Value::as_str).is_some_and(PublicJwk::knows) {
             return Err(SkipReason::KeyTypeUnknown);
@@ -248,7 +206,13 @@ impl TrustBundle {
         let values = jwk.get("x5c").and_then(Value::as_array).ok_or(SkipReason::CertificateMissing)?;
         let first = values.first().ok_or(SkipReason::CertificateMissing)?;
         let text = first.as_str().ok_or(SkipReason::CertificateNotBase64)?;
+        if text.starts_with(PEM_BEGIN) {
+            return Err(SkipReason::CertificateIsPem);
+        }
         let der = STANDARD.decode(text).map_err(|_| SkipReason::CertificateNotBase64)?;
+        if der.starts_with(PEM_BEGIN.as_bytes()) {
+            return Err(SkipReason::CertificateIsPem);
+        }
         let root = X509Authority::parse(&der).map_err(|source| SkipReason::CertificateRefused { source })?;
         if self.x509_authorities.contains(&root) {
             return Err(SkipReason::Duplicate);

@@ -21,6 +21,8 @@ pub struct PartnerBundle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BundleSource {
+    /// It was fetched from the partner's bundle endpoint.
+    Federation,
     /// An operator set it by hand.
     Manual,
 }

@@ -12,6 +12,8 @@ use crate::trust_domain::TrustDomain;
 use crate::x509::testing::{NOW, TestCa, TestDomain};
 use crate::x509::{VerifyError, verify_svid};
 
+mod hostile;
+
 const X: &str = "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4";
 const Y: &str = "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM";
 
@@ -245,16 +247,7 @@ fn what_is_no_bundle_document_is_refused() {
     let parse = |text: &str| ParsedBundle::parse(&td(), text.as_bytes()).map(|_| ()).unwrap_err();
     assert_eq!(parse("{}"), ParseBundleError::KeysMissing, "BUN-05");
     assert_eq!(parse(r#"{"keys":null}"#), ParseBundleError::KeysMissing);
-    for text in [
-        "",
-        "null",
-        "[]",
-        "7",
-        r#"{"keys":{}}"#,
-        r#"{"keys":[]"#,
-        r#"{"keys":[]} x"#,
-        r#"{"keys":[],"keys":[]}"#,
-    ] {
+    for text in ["", "null", "[]", "7", r#"{"keys":{}}"#, r#"{"keys":[]"#, r#"{"keys":[]} x"#] {
         assert!(matches!(parse(text), ParseBundleError::Malformed { .. }), "{text}");
     }
     assert!(
@@ -264,8 +257,6 @@ fn what_is_no_bundle_document_is_refused() {
         ),
         "deep"
     );
-    let deep_key = format!(r#"{{"keys":[{}{}]}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    assert!(matches!(parse(&deep_key), ParseBundleError::Malformed { .. }), "a deep key");
     let many = json!({ "keys": vec![Value::Null; MAX_BUNDLE_KEYS + 1] }).to_string();
     assert_eq!(
         parse(&many),

@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bundle::TrustBundle;
 use crate::bundle::json::Document;
-use crate::bundle::parse::{ParsedBundle, RawDocument};
+use crate::bundle::parse::ParsedBundle;
+use crate::bundle::raw::RawDocument;
 use crate::trust_domain::TrustDomain;
 
 /// A trust bundle on the wire: `{"trust_domain": NAME, "bundle": SPIFFE bundle document}`.

@@ -89,18 +89,33 @@ impl CrlIssuer {
     /// Returns whether a root of the bundle signed its certificate. Whether it is valid now is not asked: a list is no credential.
     #[must_use]
     pub fn is_signed_by_root_of(&self, bundle: &TrustBundle) -> bool {
+        bundle.x509_authorities().iter().any(|root| self.is_signed_with(root.certificate()))
+    }
+
+    /// Returns whether another CA signed its certificate.
+    #[must_use]
+    pub fn is_signed_by(&self, above: &Self) -> bool {
+        self.is_signed_with(&above.0.certificate)
+    }
+
+    /// Returns the key identifier of the CA that its certificate names as its own.
+    #[must_use]
+    pub fn signed_by(&self) -> Option<AuthorityId> {
+        self.0.certificate.authority_key_id().and_then(AuthorityId::from_key_id)
+    }
+
+    fn is_signed_with(&self, above: &Certificate) -> bool {
+        if above.subject() != self.0.certificate.issuer() {
+            return false;
+        }
         let Ok((_, parsed)) = X509Certificate::from_der(&self.0.der) else {
             return false;
         };
-        let signature = &parsed.signature_value;
         let Some(algorithm) = super::der::algorithm_of_certificate(&self.0.der) else {
             return false;
         };
         let message = parsed.tbs_certificate.as_ref();
-        let roots = bundle.x509_authorities().iter();
-        roots
-            .filter(|root| root.certificate().subject() == self.0.certificate.issuer())
-            .any(|root| is_signed(root.certificate().spki(), algorithm, message, &signature.data))
+        is_signed(above.spki(), algorithm, message, &parsed.signature_value.data)
     }
 }
 

@@ -33,7 +33,17 @@ struct Inner {
     number: u64,
     this_update: Timestamp,
     next_update: Timestamp,
+    order: Order,
     layout: Layout,
+}
+
+/// In which order the entries of a list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// As their CA wrote them (RFC 5280 asks for no order).
+    Any,
+    /// By their serials, each once.
+    BySerial,
 }
 
 /// Where the parts of a list lie.
@@ -70,7 +80,18 @@ impl Crl {
     /// Whatever cannot be read without doubt is refused, and so are delta CRLs, indirect and partial ones, unordered ones, and those over
     /// [`MAX_CRL_BYTES`].
     pub fn parse(der: impl Into<Arc<[u8]>>) -> Result<Self, ParseCrlError> {
-        let der = der.into();
+        Self::read(der.into(), Order::BySerial)
+    }
+
+    /// Reads one list in DER whose CA is not ours: its entries may be in any order, so that looking one up takes longer.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), but for the order.
+    pub fn parse_in_any_order(der: impl Into<Arc<[u8]>>) -> Result<Self, ParseCrlError> {
+        Self::read(der.into(), Order::Any)
+    }
+
+    fn read(der: Arc<[u8]>, order: Order) -> Result<Self, ParseCrlError> {
         if der.len() > MAX_CRL_BYTES {
             return Err(ParseCrlError::TooLarge {
                 limit: MAX_CRL_BYTES,
@@ -107,7 +128,7 @@ impl Crl {
         let next_update = time(&mut inner)?;
         let (entries, entries_end) = if inner.peek() == Some(SEQUENCE) {
             let entries = inner.next()?;
-            (entry_offsets(inner.within(&entries))?, entries.whole.end)
+            (entry_offsets(inner.within(&entries), order)?, entries.whole.end)
         } else {
             (Vec::new(), 0)
         };
@@ -128,6 +149,7 @@ impl Crl {
             number: extensions.number,
             this_update,
             next_update,
+            order,
             layout,
         })))
     }
@@ -189,6 +211,9 @@ impl Crl {
     /// Returns whether it revokes the certificate with this serial.
     #[must_use]
     pub fn revokes(&self, serial: &Serial) -> bool {
+        if self.0.order == Order::Any {
+            return self.revoked().any(|revoked| revoked.serial == *serial);
+        }
         let found = self.0.layout.entries.binary_search_by(|start| {
             let listed = self.entry(*start).map(|entry| entry.serial);
             listed.map_or(std::cmp::Ordering::Less, |listed| listed.cmp(serial))
@@ -196,7 +221,7 @@ impl Crl {
         found.is_ok()
     }
 
-    /// Returns what it revokes, in the order of the serials.
+    /// Returns what it revokes, in the order of the list.
     pub fn revoked(&self) -> impl Iterator<Item = RevokedSerial> + '_ {
         self.0.layout.entries.iter().filter_map(|start| self.entry(*start))
     }
@@ -252,8 +277,8 @@ fn malformed(element: &Element) -> ParseCrlError {
     ParseCrlError::Malformed { offset: element.whole.start }
 }
 
-/// Reads the entries: each a serial above the one before, a time, and extensions of which none is critical.
-fn entry_offsets(mut entries: Reader<'_>) -> Result<Vec<u32>, ParseCrlError> {
+/// Reads the entries: each a serial (above the one before, where the order is theirs), a time, and extensions of which none is critical.
+fn entry_offsets(mut entries: Reader<'_>, order: Order) -> Result<Vec<u32>, ParseCrlError> {
     // RFC 5280 section 5.1.2.6: absent when nothing is revoked.
     if entries.is_at_end() {
         return Err(ParseCrlError::Missing { what: "revoked certificate" });
@@ -263,7 +288,7 @@ fn entry_offsets(mut entries: Reader<'_>) -> Result<Vec<u32>, ParseCrlError> {
         let entry = entries.expect(SEQUENCE)?;
         let mut fields = entries.within(&entry);
         let serial = serial(&mut fields)?;
-        if before.is_some_and(|before| before >= serial) {
+        if order == Order::BySerial && before.is_some_and(|before| before >= serial) {
             return Err(ParseCrlError::OutOfOrder { serial });
         }
         before = Some(serial);

@@ -10,6 +10,7 @@ mod der;
 mod error;
 mod issuer;
 mod list;
+mod partner;
 mod patch;
 mod set;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) mod testing;
 pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;
 pub use list::{Crl, RevokedSerial};
+pub use partner::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
 pub use set::CrlSet;
 

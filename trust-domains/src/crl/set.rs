@@ -31,9 +31,13 @@ impl Listed {
     }
 
     fn read(issued: &IssuedCrl) -> Result<Self, CrlSetRefused> {
-        let issuer = CrlIssuer::parse(issued.issuer.0.as_slice())?;
         let crl = Crl::parse(issued.crl.0.as_slice()).map_err(super::CrlRefused::from)?;
-        Self::verify(issuer, crl)
+        Self::verify(CrlIssuer::parse(issued.issuer.0.as_slice())?, crl)
+    }
+
+    fn read_of_partner(issued: &IssuedCrl) -> Result<Self, CrlSetRefused> {
+        let crl = Crl::parse_in_any_order(issued.crl.0.as_slice()).map_err(super::CrlRefused::from)?;
+        Self::verify(CrlIssuer::parse(issued.issuer.0.as_slice())?, crl)
     }
 
     fn wire(&self) -> IssuedCrl {
@@ -79,6 +83,18 @@ impl CrlSet {
         let mut set = Self::default();
         for issued in &whole.lists {
             set.insert(Listed::read(issued)?)?;
+        }
+        Ok(set)
+    }
+
+    /// Reads the whole set of a partner, whose CAs write the entries of their lists in any order.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for the order.
+    pub fn read_of_partner(whole: &CrlsWhole) -> Result<Self, CrlSetRefused> {
+        let mut set = Self::default();
+        for issued in &whole.lists {
+            set.insert(Listed::read_of_partner(issued)?)?;
         }
         Ok(set)
     }
@@ -201,13 +217,22 @@ impl CrlSet {
         self.lists().map(|(_, crl)| crl.number()).max().unwrap_or(0)
     }
 
-    /// Returns the lists that belong to a bundle: those of its roots, and those of CAs that its roots signed.
+    /// Returns the lists that belong to a bundle: those of its roots, those of CAs that its roots signed, and those of CAs that one of these signed.
     #[must_use]
     pub fn under(&self, bundle: &TrustBundle) -> Self {
-        let belongs = |issuer: &CrlIssuer| issuer.is_root_of(bundle) || issuer.is_signed_by_root_of(bundle);
-        let lists = self.lists.iter().filter(|(_, listed)| belongs(&listed.issuer));
-        Self {
-            lists: lists.map(|(id, listed)| (id.clone(), listed.clone())).collect(),
+        let of_root = |issuer: &CrlIssuer| issuer.is_root_of(bundle) || issuer.is_signed_by_root_of(bundle);
+        let (mut lists, mut left): (BTreeMap<_, _>, BTreeMap<_, _>) = self.lists.clone().into_iter().partition(|(_, listed)| of_root(&listed.issuer));
+        loop {
+            let signed = |issuer: &CrlIssuer| {
+                let above: Option<&Listed> = issuer.signed_by().and_then(|above| lists.get(&above));
+                above.is_some_and(|above| issuer.is_signed_by(&above.issuer))
+            };
+            let (mut more, others): (BTreeMap<_, _>, BTreeMap<_, _>) = left.into_iter().partition(|(_, listed)| signed(&listed.issuer));
+            left = others;
+            if more.is_empty() {
+                return Self { lists };
+            }
+            lists.append(&mut more);
         }
     }
 

@@ -47,8 +47,8 @@ impl ServerAddress {
         self.port
     }
 
-    /// Returns the form in a join link: no brackets, which a shell would take for a pattern; the last colon starts the port.
-    pub(super) fn in_link(&self) -> String {
+    /// Returns the form in a link: no brackets, which a shell would take for a pattern; the last colon starts the port.
+    pub(crate) fn in_link(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 }

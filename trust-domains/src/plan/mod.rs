@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod clock_evidence;
+pub mod fetching;
 pub mod rotation;
 pub mod tainted;
 pub mod upstream;

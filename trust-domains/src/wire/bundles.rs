@@ -47,6 +47,8 @@ pub struct BundleView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BundleOrigin {
+    /// It was fetched from the partner's bundle endpoint.
+    Federation,
     /// An operator set it by hand.
     Manual,
     /// It is the trust domain's own, by its authorities.
@@ -56,6 +58,7 @@ pub enum BundleOrigin {
 impl From<BundleSource> for BundleOrigin {
     fn from(source: BundleSource) -> Self {
         match source {
+            BundleSource::Federation => Self::Federation,
             BundleSource::Manual => Self::Manual,
         }
     }

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::encoding::Base64;
 use crate::crl::CrlPatch;
 use crate::plan::authority::AuthorityId;
+use crate::trust_domain::TrustDomain;
 
 /// A list, and the certificate of the CA that it is verified under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +46,16 @@ pub enum CrlsChange {
     Whole(CrlsWhole),
     /// No lists are delivered any more.
     Withdrawn,
+}
+
+/// The revocation lists of a partner trust domain, beside its bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerCrls {
+    /// Whose they are. They are of use with the bundle of that trust domain, and with no other.
+    pub trust_domain: TrustDomain,
+    /// All of them, each with its CA; none when no lists of the partner are delivered any more.
+    pub lists: CrlsWhole,
 }
 
 /// The lists that an agent holds, handed back to a server that knows of fewer (`POST /v1/node/crls`): it was restored from an old backup.

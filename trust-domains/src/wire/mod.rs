@@ -9,6 +9,7 @@ pub mod authorities;
 pub mod bundles;
 pub mod crls;
 pub mod encoding;
+pub mod federation;
 pub mod node;
 mod schema;
 pub mod tokens;

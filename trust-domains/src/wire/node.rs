@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::crls::{CrlsChange, CrlsWhole};
+use super::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use super::encoding::Base64;
 use crate::bundle::SpiffeBundle;
 use crate::class::CredentialClass;
@@ -183,6 +183,12 @@ pub enum SyncMessage {
         /// In the last part: the bundles of every partner that an entry of the node federates with, as far as there is one.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         federated: Vec<SpiffeBundle>,
+        /// In the last part: the revocation lists of those partners whose lists are delivered.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        federated_crls: Vec<PartnerCrls>,
+        /// In the last part: those of these partners with which every entry federates, whatever it names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given_to_all: Vec<TrustDomain>,
         /// In the last part: the issuing CAs and token keys whose credentials are to be replaced now.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tainted: Vec<AuthorityId>,
@@ -208,6 +214,12 @@ pub enum SyncMessage {
         /// When one of them or the node's need changed: all bundles of partners, as in a snapshot. A partner that is not among them is withdrawn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         federated: Option<Vec<SpiffeBundle>>,
+        /// The revocation lists of partners whose lists changed, whole. Those of the others stay as long as their bundles do.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        federated_crls: Vec<PartnerCrls>,
+        /// With `federated`: those of these partners with which every entry federates, whatever it names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given_to_all: Vec<TrustDomain>,
         /// When it changed, and at each resumption: all issuing CAs and token keys whose credentials are to be replaced now, each by
         /// its key identifier (the AKI of a leaf, the `kid` of a token). The commit is acknowledged when nothing that one of them signed is shown any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]

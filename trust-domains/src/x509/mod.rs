@@ -22,4 +22,6 @@ pub use rules::{LeafViolation, SigningViolation, check_leaf, leaf_violations, si
 pub use svid::{MAX_CHAIN_LEN, SvidError, X509Svid, split_der, to_pem};
 pub(crate) use svid::{PEM_LABEL, split_der_up_to};
 pub use upstream::{CrossCertificate, LEAST_LEFT, MAX_UPSTREAM_LEN, UpstreamChain, UpstreamRefused};
-pub use verify::{VerifiedPeer, VerifyError, check_unrevoked, verify_server_by_root_hash, verify_svid, verify_svid_of_any};
+pub use verify::{
+    VerifiedPeer, VerifyError, check_unrevoked, verify_identity, verify_identity_by_root_hash, verify_server_by_root_hash, verify_svid, verify_svid_of_any,
+};

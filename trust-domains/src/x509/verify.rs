@@ -93,20 +93,38 @@ fn verify_leaf(
     Ok(VerifiedPeer::new(spiffe_id, leaf))
 }
 
-/// Verifies a server's chain that carries its root, against the hashes of the roots in a join link.
+/// Verifies a chain, leaf first, as [`verify_svid`] does, and that it proves exactly the identity that was asked for.
 ///
-/// Returns the peer, who is then exactly `spiffe://TD/troth/server`, and the DER of the pinned root that vouches for it.
+/// # Errors
+///
+/// As [`verify_svid`]; [`VerifyError::NotTheServer`] for a peer that is proved to be someone else of the trust domain.
+pub fn verify_identity(chain: &[CertificateDer<'_>], expected: &SpiffeId, bundle: &TrustBundle, now: Timestamp) -> Result<VerifiedPeer, VerifyError> {
+    let peer = verify_svid(chain, bundle, now)?;
+    if peer.spiffe_id() == expected {
+        Ok(peer)
+    } else {
+        Err(VerifyError::NotTheServer {
+            expected: expected.clone(),
+            presented: peer.spiffe_id().clone(),
+        })
+    }
+}
+
+/// Verifies a server's chain that carries its root, against the hashes of the roots in a link.
+///
+/// Returns the peer, who is then exactly `expected`, and the DER of the pinned root that vouches for it.
 ///
 /// # Errors
 ///
 /// When no certificate above the leaf is pinned, the chain does not lead to a pinned one, or the peer is someone else.
-pub fn verify_server_by_root_hash(
+pub fn verify_identity_by_root_hash(
     chain: &[CertificateDer<'_>],
     roots: &[RootHash],
-    trust_domain: &TrustDomain,
+    expected: &SpiffeId,
     now: Timestamp,
 ) -> Result<(VerifiedPeer, CertificateDer<'static>), VerifyError> {
     parse_leaf(chain).map_err(|source| VerifyError::Svid { source })?;
+    let trust_domain = expected.trust_domain();
     let mut last = VerifyError::NoPinnedRoot { pinned: roots.len() };
     for root in chain.iter().skip(1).filter(|certificate| roots.contains(&RootHash::of_der(certificate))) {
         let verified = TrustBundle::new(trust_domain.clone())
@@ -114,25 +132,27 @@ pub fn verify_server_by_root_hash(
             .map_err(|_| VerifyError::NoAuthorities {
                 trust_domain: trust_domain.clone(),
             })
-            .and_then(|bundle| verify_svid(chain, &bundle, now));
+            .and_then(|bundle| verify_identity(chain, expected, &bundle, now));
         match verified {
-            Ok(peer) => return expect_server(peer, trust_domain).map(|peer| (peer, root.clone().into_owned())),
+            Ok(peer) => return Ok((peer, root.clone().into_owned())),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn expect_server(peer: VerifiedPeer, trust_domain: &TrustDomain) -> Result<VerifiedPeer, VerifyError> {
-    let expected = SpiffeId::server(trust_domain);
-    if *peer.spiffe_id() == expected {
-        Ok(peer)
-    } else {
-        Err(VerifyError::NotTheServer {
-            expected,
-            presented: peer.spiffe_id().clone(),
-        })
-    }
+/// Verifies the chain of a trust domain's own server, `spiffe://TD/troth/server`, as [`verify_identity_by_root_hash`] does.
+///
+/// # Errors
+///
+/// As [`verify_identity_by_root_hash`].
+pub fn verify_server_by_root_hash(
+    chain: &[CertificateDer<'_>],
+    roots: &[RootHash],
+    trust_domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<(VerifiedPeer, CertificateDer<'static>), VerifyError> {
+    verify_identity_by_root_hash(chain, roots, &SpiffeId::server(trust_domain), now)
 }
 
 fn check_validity(spiffe_id: &SpiffeId, leaf: &Certificate, now: Timestamp) -> Result<(), VerifyError> {

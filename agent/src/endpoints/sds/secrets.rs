@@ -64,7 +64,7 @@ impl Secrets {
         };
         let partners = view.federated.values().map(|bundle| Trusted {
             bundle: Arc::clone(bundle),
-            crls: Arc::default(),
+            crls: view.crls_of(bundle.trust_domain()),
         });
         secrets.add_roots(own, partners.collect());
         secrets
@@ -157,6 +157,7 @@ mod tests {
             svids: ids.iter().map(|id| held(&entry(id, 1), now).svid).collect(),
             bundle: Arc::new(bundle),
             federated: BTreeMap::new(),
+            federated_crls: BTreeMap::new(),
             crls: Arc::default(),
             revision: revision(1),
         }
@@ -246,6 +247,39 @@ mod tests {
         };
         let text = String::from_utf8(pem.to_vec()).unwrap();
         assert_eq!((text.matches("BEGIN CERTIFICATE").count(), text.matches("BEGIN X509 CRL").count()), (1, 1));
+    }
+
+    #[covers("FED-06")]
+    #[test]
+    fn a_partners_lists_are_in_its_own_part_of_the_bundle_and_in_no_other() {
+        let (one, set) = with_empty_list("one.example");
+        let two = with_empty_list("two.example").0;
+        let federated: BTreeMap<TrustDomain, Arc<TrustBundle>> = [one, two].map(|bundle| (bundle.trust_domain().clone(), Arc::new(bundle))).into();
+        let without = Secrets::of(&IdentityView {
+            federated: federated.clone(),
+            ..view(&[], bundle())
+        });
+        let with = Secrets::of(&IdentityView {
+            federated,
+            federated_crls: BTreeMap::from([("one.example".parse().unwrap(), Arc::new(RevocationLists::of(&set)))]),
+            ..view(&[], bundle())
+        });
+        for (name, changes) in [
+            ("ALL", true),
+            ("spiffe://one.example", true),
+            ("spiffe://two.example", false),
+            ("ROOTCA", false),
+        ] {
+            assert_eq!(with.catalog().version(name) != without.catalog().version(name), changes, "{name}");
+        }
+        let Contents::RootsByDomain(all) = &with.contents["ALL"] else {
+            panic!("by domain")
+        };
+        let lists: Vec<_> = all
+            .iter()
+            .map(|trusted| (trusted.bundle.trust_domain().as_str(), trusted.crls.ders().len()))
+            .collect();
+        assert_eq!(lists, [("td.example", 0), ("one.example", 1), ("two.example", 0)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn federating(entry: NodeEntry) -> NodeEntry {
 
 fn give(world: &World, counter: u64, bundles: Vec<TrustBundle>) {
     world.cache.apply(Update {
-        federated: Some(bundles),
+        federated: Some(bundles.into()),
         ..delta(counter, vec![], &[])
     });
 }

@@ -326,10 +326,10 @@ async fn wapi_22_wit_bundles_hold_wit_keys_alone_and_are_sent_again_only_when_th
     );
     let jwt_before = said(&mut jwt).await.unwrap();
 
-    let publish = |counter, bundle, federated| {
+    let publish = |counter, bundle, federated: Option<Vec<trust_domains::TrustBundle>>| {
         world.cache.apply(crate::svids::Update {
             bundle,
-            federated,
+            federated: federated.map(Into::into),
             ..delta(counter, vec![], &[])
         });
     };

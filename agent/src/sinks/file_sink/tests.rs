@@ -176,7 +176,7 @@ async fn each_partner_has_a_file_of_its_own_until_it_is_withdrawn() {
         ..entry("web", 1)
     };
     world.cache.apply(Update {
-        federated: Some(vec![partner.clone(), second.clone()]),
+        federated: Some(vec![partner.clone(), second.clone()].into()),
         ..snapshot(1, vec![federating])
     });
     world.issue();
@@ -187,7 +187,7 @@ async fn each_partner_has_a_file_of_its_own_until_it_is_withdrawn() {
 
     world.clock.advance(Duration::from_secs(1));
     world.cache.apply(Update {
-        federated: Some(vec![second.clone()]),
+        federated: Some(vec![second.clone()].into()),
         ..delta(2, vec![], &[])
     });
     world.status_where(|status| status.written_at > first.written_at).await;

@@ -138,7 +138,8 @@ impl World {
             upserted: vec![entry("web", 1)],
             removed: Removed::Others,
             bundle: Some(self.bundle(&[&self.root])),
-            federated: Some(Vec::new()),
+            federated: Some(Vec::new().into()),
+            federated_crls: Vec::new(),
             tainted: Some(Vec::new()),
             crls: Some(crls),
         });
@@ -151,6 +152,7 @@ impl World {
             removed: Removed::These(Vec::new()),
             bundle,
             federated: None,
+            federated_crls: Vec::new(),
             tainted: None,
             crls,
         });

@@ -1,5 +1,6 @@
 //! The stored form of the sealed cache.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -10,15 +11,17 @@ use trust_domains::bundle::SpiffeBundle;
 use trust_domains::clock::Reading;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
 use trust_domains::plan::rotation::{HeldCredential, Jitter};
-use trust_domains::wire::crls::CrlsWhole;
+use trust_domains::wire::crls::{CrlsWhole, PartnerCrls};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp};
+use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustDomain};
 use zeroize::Zeroizing;
 
 use super::Kept;
 use crate::node::{Record, SealedError, SealedRecords};
 use crate::svids::batch::SharedIssuers;
+use crate::svids::partner_lists;
+use crate::svids::partners::Federated;
 use crate::svids::slot::Held;
 use crate::svids::state::{Removed, Update};
 use crate::svids::view::IssuedSvid;
@@ -35,6 +38,8 @@ struct Written<'a> {
     bundle: SpiffeBundle,
     #[serde(skip_serializing_if = "Option::is_none")]
     federated: Option<Vec<SpiffeBundle>>,
+    federated_crls: Vec<PartnerCrls>,
+    given_to_all: &'a BTreeSet<TrustDomain>,
     lists: StoredLists,
     entries: &'a [Arc<NodeEntry>],
     issuers: Vec<Text<'a>>,
@@ -74,6 +79,10 @@ struct Stored {
     bundle: SpiffeBundle,
     /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
     federated: Option<Vec<SpiffeBundle>>,
+    /// The revocation lists of partners. Absent in what versions before them wrote: as for federation.
+    federated_crls: Option<Vec<PartnerCrls>>,
+    /// Absent in what versions wrote that did not know of such partners: as for federation.
+    given_to_all: Option<BTreeSet<TrustDomain>>,
     /// Absent in what versions before revocation wrote: as for federation.
     lists: Option<StoredLists>,
     entries: Vec<NodeEntry>,
@@ -160,6 +169,8 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
             .federated
             .as_ref()
             .map(|bundles| bundles.iter().map(|bundle| bundle.as_ref().into()).collect()),
+        federated_crls: kept.federated_crls.iter().map(of_partner).collect(),
+        given_to_all: &kept.given_to_all,
         lists: StoredLists {
             epoch: kept.lists.epoch,
             are_the_servers: kept.lists.are_the_servers,
@@ -174,6 +185,13 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
     let mut octets = Zeroizing::new(Vec::with_capacity(octets));
     serde_json::to_writer(&mut *octets, &written)?;
     Ok(octets)
+}
+
+fn of_partner((partner, set): &(TrustDomain, CrlSet)) -> PartnerCrls {
+    PartnerCrls {
+        trust_domain: partner.clone(),
+        lists: set.whole(),
+    }
 }
 
 fn position<'a>(issuers: &mut Vec<&'a Bytes>, issuer: &'a Bytes) -> usize {
@@ -214,14 +232,19 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         .map(|svid| restored(svid, &issuers, now))
         .collect::<Option<Vec<_>>>()
         .ok_or(SavedUnreadable::Incomplete)?;
-    let is_complete = stored.federated.is_some() && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
+    let has_partners = stored.federated.is_some() && stored.federated_crls.is_some() && stored.given_to_all.is_some();
+    let is_complete = has_partners && stored.lists.as_ref().is_some_and(|lists| lists.are_the_servers);
     let (lists_epoch, lists) = stored.lists.map_or((None, CrlsWhole::default()), |lists| (lists.epoch, lists.whole));
     let update = Update {
         revision: stored.revision,
         upserted: stored.entries,
         removed: Removed::Others,
         bundle: Some(stored.bundle.into_bundle()),
-        federated: Some(stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect()),
+        federated_crls: partner_lists::read(&stored.federated_crls.unwrap_or_default()),
+        federated: Some(Federated {
+            bundles: stored.federated.into_iter().flatten().map(SpiffeBundle::into_bundle).collect(),
+            given_to_all: stored.given_to_all.unwrap_or_default(),
+        }),
         crls: Some(CrlSet::read(&lists)?),
         // Not kept: without its server a node can replace nothing, and each stream begins with the list.
         tainted: None,

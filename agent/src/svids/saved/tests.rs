@@ -4,6 +4,7 @@ use trust_domains::{SpiffeId, Timestamp};
 
 use super::form::SavedUnreadable;
 use super::*;
+use crate::svids::partners::Federated;
 use crate::svids::state::Update;
 use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot, with_empty_list};
 use trust_domains::clock::{Clock, ManualClock};
@@ -114,8 +115,12 @@ async fn the_bundles_of_partners_outlive_a_restart() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
     let (before, partner) = (SvidCache::new(clock.shared()), bundle_of("partner.test"));
+    let everyones = bundle_of("everyones.test");
     before.apply(Update {
-        federated: Some(vec![partner.clone()]),
+        federated: Some(Federated {
+            bundles: vec![partner.clone(), everyones.clone()],
+            given_to_all: [everyones.trust_domain().clone()].into(),
+        }),
         ..snapshot(7, vec![federating()])
     });
     issue_all(&before, clock.now());
@@ -125,7 +130,26 @@ async fn the_bundles_of_partners_outlive_a_restart() {
     let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
     let view = cache.subscribe(proven).next().await.unwrap();
     assert_eq!(*view.federated[partner.trust_domain()], partner);
+    assert_eq!(*view.federated[everyones.trust_domain()], everyones);
     assert_eq!(cache.resume_after(), Some(revision(7)));
+}
+
+/// Writes the cache as a version did that did not know of a part of it.
+fn forget(part: &str, dir: &tempfile::TempDir) {
+    let mut stored: serde_json::Value = serde_json::from_slice(&records(dir).read(Record::Cache).unwrap().unwrap()).unwrap();
+    assert!(stored.as_object_mut().unwrap().remove(part).is_some());
+    records(dir).write(Record::Cache, stored.to_string().as_bytes()).unwrap();
+}
+
+#[test]
+fn a_cache_of_a_version_that_gave_no_partner_to_all_asks_for_a_snapshot() {
+    let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    save(&filled(&clock), &records(&dir));
+    forget("given_to_all", &dir);
+    let cache = SvidCache::new(clock.shared());
+    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
 }
 
 #[test]
@@ -133,9 +157,7 @@ fn a_cache_of_a_version_without_partners_serves_and_asks_for_a_snapshot() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
     save(&filled(&clock), &records(&dir));
-    let mut stored: serde_json::Value = serde_json::from_slice(&records(&dir).read(Record::Cache).unwrap().unwrap()).unwrap();
-    assert!(stored.as_object_mut().unwrap().remove("federated").is_some());
-    records(&dir).write(Record::Cache, stored.to_string().as_bytes()).unwrap();
+    forget("federated", &dir);
 
     let cache = SvidCache::new(clock.shared());
     cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());

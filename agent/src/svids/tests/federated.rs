@@ -2,8 +2,8 @@
 
 use trust_domains::TrustDomain;
 
-use super::super::Update;
 use super::super::testing::bundle_of;
+use super::super::{Federated, Update};
 use super::*;
 
 fn partners(view: &IdentityView) -> Vec<&str> {
@@ -12,7 +12,7 @@ fn partners(view: &IdentityView) -> Vec<&str> {
 
 fn with_bundles(counter: u64, upserted: Vec<NodeEntry>, bundles: &[&TrustBundle]) -> Update {
     Update {
-        federated: Some(bundles.iter().map(|&bundle| bundle.clone()).collect()),
+        federated: Some(bundles.iter().map(|&bundle| bundle.clone()).collect::<Vec<_>>().into()),
         ..delta(counter, upserted, &[])
     }
 }
@@ -29,7 +29,7 @@ fn world(bundles: &[&TrustBundle]) -> World {
     let world = World::new();
     let entries = vec![federating(entry("a", 1), &["one.test", "two.test"]), for_user("b", 2, 7)];
     world.cache.apply(Update {
-        federated: Some(bundles.iter().map(|&bundle| bundle.clone()).collect()),
+        federated: Some(bundles.iter().map(|&bundle| bundle.clone()).collect::<Vec<_>>().into()),
         ..snapshot(5, entries)
     });
     world.issue();
@@ -98,6 +98,37 @@ async fn an_entry_that_changes_its_partners_keeps_its_svid() {
         ["two.test"],
         "an entry that is gone takes its partners along"
     );
+}
+
+#[tokio::test]
+async fn a_partner_of_every_entry_reaches_every_subscriber_and_is_withdrawn_from_every_one() {
+    let (one, all) = (bundle_of("one.test"), bundle_of("all.test"));
+    let world = world(&[&one]);
+    let (mut naming, mut other) = (world.cache.subscribe(user(1_000)), world.cache.subscribe(user(7)));
+    naming.next().await.unwrap();
+    other.next().await.unwrap();
+    let given = |counter, bundles: &[&TrustBundle], to_all: &[&TrustBundle]| {
+        world.cache.apply(Update {
+            federated: Some(Federated {
+                bundles: bundles.iter().map(|&bundle| bundle.clone()).collect(),
+                given_to_all: to_all.iter().map(|bundle| bundle.trust_domain().clone()).collect(),
+            }),
+            ..delta(counter, vec![], &[])
+        });
+    };
+    given(6, &[&all, &one], &[&all]);
+    assert_eq!(partners(&naming.next().await.unwrap()), ["all.test", "one.test"]);
+    assert_eq!(partners(&other.next().await.unwrap()), ["all.test"], "whatever it names");
+    let replaced = bundle_of("all.test");
+    given(7, &[&replaced, &one], &[&all]);
+    assert_eq!(*other.next().await.unwrap().federated[all.trust_domain()], replaced);
+    naming.next().await.unwrap();
+    given(8, &[&replaced, &one], &[]);
+    assert!(other.next().await.unwrap().federated.is_empty(), "who does not name it loses it");
+    assert_eq!(partners(&naming.next().await.unwrap()), ["one.test"]);
+    given(9, &[&one], &[]);
+    assert!(is_quiet(&mut naming).await && is_quiet(&mut other).await);
+    assert_eq!((world.issue(), world.acknowledgeable()), (0, Some(9)), "bundles cost no SVID");
 }
 
 #[tokio::test]

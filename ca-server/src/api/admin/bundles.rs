@@ -30,7 +30,7 @@ pub(super) async fn list(State(api): Api, ApiQuery(query): ApiQuery<ListQuery>) 
     let mut items: Vec<BundleView> = after.is_none().then_some(own).into_iter().collect();
     let more = api.registry.view(|state| {
         let mut partners = state.partners.listed(behind).map(|held| {
-            let entries = state.partners.entries_of(held.partner.trust_domain());
+            let entries = state.entries_federating(held.partner.trust_domain());
             BundleView::of_partner(&held.partner, entries)
         });
         items.extend(partners.by_ref().take(limit - items.len()));

@@ -6,6 +6,7 @@ mod backup;
 mod bundles;
 mod caller;
 mod entries;
+mod federation;
 mod mint;
 mod nodes;
 mod page;
@@ -32,6 +33,7 @@ use super::admission::{Gate, admit};
 use crate::attestation::JoinTokens;
 use crate::authority::Authorities;
 use crate::decisions::DecisionLog;
+use crate::federation::Federation;
 use crate::issuance::Issuance;
 use crate::journal::Journal;
 use crate::limits::{ADMIN_CALLS, BULK_CALLS};
@@ -39,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry};
 use crate::rekey::Rekeying;
 use crate::revocation::Revocations;
+use crate::server::OwnEndpoint;
 use crate::store::SharedStore;
 
 /// What the admin API asks.
@@ -51,6 +54,8 @@ pub struct AdminApi {
     pub registry: Arc<Registry>,
     /// Changes them.
     pub editor: Arc<Editor>,
+    /// Relationships with partners.
+    pub federation: Arc<Federation>,
     /// The join tokens.
     pub tokens: Arc<JoinTokens>,
     /// The authorities.
@@ -73,6 +78,8 @@ pub struct AdminApi {
     pub health: HealthHandle,
     /// The address that join links name.
     pub advertised: Advertised,
+    /// What partners need to know of the bundle endpoint, if it is served.
+    pub own_endpoint: Option<Arc<OwnEndpoint>>,
     /// The clock.
     pub clock: SharedClock,
     /// Ends waits and streams.
@@ -104,6 +111,9 @@ impl std::ops::Deref for AdminState {
 
 type Api = axum::extract::State<Arc<AdminState>>;
 
+/// Where health is: what a server asks itself to know that it answers.
+pub const HEALTH_PATH: &str = "/v1/admin/health";
+
 /// Returns the routes under `/v1/admin`.
 pub fn router(api: AdminApi) -> Router {
     let state = Arc::new(AdminState {
@@ -129,6 +139,13 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/bundle", get(status::bundle))
         .route("/v1/admin/bundles", get(bundles::list))
         .route("/v1/admin/bundles/{trust_domain}", get(bundles::show).put(bundles::set).delete(bundles::delete))
+        .route("/v1/admin/federation", get(federation::list).post(federation::create))
+        .route("/v1/admin/federation/{trust_domain}", get(federation::show).put(federation::update))
+        .route("/v1/admin/federation/{trust_domain}", delete(federation::delete))
+        .route("/v1/admin/federation/{trust_domain}/refresh", post(federation::refresh))
+        .route("/v1/admin/federation-invite", get(federation::invite))
+        .route("/v1/admin/federation-accept", post(federation::accept))
+        .route("/v1/admin/federation-changes", get(federation::changes))
         .route("/v1/admin/authorities", get(authorities::list))
         .route("/v1/admin/authorities/prepare", post(authorities::prepare))
         .route("/v1/admin/authorities/replace", post(authorities::replace))
@@ -143,7 +160,7 @@ pub fn router(api: AdminApi) -> Router {
         .route("/v1/admin/audit", get(audit::read))
         .route("/v1/admin/rekey", post(rekey::rekey))
         .route("/v1/admin/backup", post(backup::make))
-        .route("/v1/admin/health", get(status::health))
+        .route(HEALTH_PATH, get(status::health))
         .layer(from_fn_with_state(Gate::new(ADMIN_CALLS), admit))
         .with_state(state)
 }

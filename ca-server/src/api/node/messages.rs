@@ -3,19 +3,30 @@
 use std::collections::BTreeMap;
 
 use trust_domains::plan::authority::AuthorityId;
-use trust_domains::wire::crls::{CrlsChange, CrlsWhole};
+use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
-use trust_domains::{EntryId, Revision, SpiffeBundle};
+use trust_domains::{EntryId, Revision, SpiffeBundle, TrustDomain};
 
 use crate::limits::ENTRIES_PER_MESSAGE;
 use crate::registry::{HeldEntry, Registry};
+
+/// What a stream is told of partners.
+#[derive(Debug, Default)]
+pub(super) struct ToldFederated {
+    /// All bundles.
+    pub(super) bundles: Vec<SpiffeBundle>,
+    /// Those of these partners that every entry has.
+    pub(super) to_all: Vec<TrustDomain>,
+    /// The revocation lists that it was not told yet; none for a partner whose lists are not given any more.
+    pub(super) crls: Vec<PartnerCrls>,
+}
 
 /// What a snapshot brings beside entries.
 pub(super) struct Whole {
     /// The bundle of the trust domain.
     pub(super) bundle: SpiffeBundle,
-    /// Those of the node's partners.
-    pub(super) federated: Vec<SpiffeBundle>,
+    /// Those of the node's partners, and the lists that go with them.
+    pub(super) federated: ToldFederated,
     /// The authorities whose credentials are to be replaced.
     pub(super) tainted: Vec<AuthorityId>,
     /// The revocation lists, if any are delivered.
@@ -40,7 +51,9 @@ pub(super) fn snapshot<'a>(registry: &'a Registry, revision: Revision, entries: 
             revision,
             entries,
             bundle: if last { bundle.take() } else { None },
-            federated: if last { std::mem::take(&mut federated) } else { Vec::new() },
+            federated: if last { std::mem::take(&mut federated.bundles) } else { Vec::new() },
+            federated_crls: if last { std::mem::take(&mut federated.crls) } else { Vec::new() },
+            given_to_all: if last { std::mem::take(&mut federated.to_all) } else { Vec::new() },
             tainted: if last { std::mem::take(&mut tainted) } else { Vec::new() },
             crls: if last { crls.take() } else { None },
             last,
@@ -54,7 +67,7 @@ pub(super) struct Trust {
     /// That of the trust domain.
     pub(super) own: Option<SpiffeBundle>,
     /// All of the node's partners.
-    pub(super) federated: Option<Vec<SpiffeBundle>>,
+    pub(super) federated: Option<ToldFederated>,
     /// All authorities whose credentials are to be replaced.
     pub(super) tainted: Option<Vec<AuthorityId>>,
     /// What became of the revocation lists: changes, one after the other.
@@ -84,6 +97,8 @@ pub(super) fn delta<'a>(
         removed: Vec::new(),
         bundle: None,
         federated: None,
+        federated_crls: Vec::new(),
+        given_to_all: Vec::new(),
         tainted: None,
         crls: Some(change),
     });
@@ -96,12 +111,18 @@ pub(super) fn delta<'a>(
             }
         }
         let last = part == parts;
+        let (federated, given_to_all, federated_crls) = match federated.take_if(|_| last) {
+            Some(told) => (Some(told.bundles), told.to_all, told.crls),
+            None => (None, Vec::new(), Vec::new()),
+        };
         SyncMessage::Delta {
             revision: if last { revision } else { shown_before },
             upserted,
             removed,
             bundle: if last { own.take() } else { None },
-            federated: if last { federated.take() } else { None },
+            federated,
+            federated_crls,
+            given_to_all,
             tainted: if last { tainted.take() } else { None },
             crls: if last { newest_crls.take() } else { None },
         }

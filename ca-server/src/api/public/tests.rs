@@ -16,6 +16,8 @@ fn api(issuer: Option<&str>) -> (watch::Sender<Arc<TrustBundle>>, PublicApi) {
     let (sender, bundle) = watch::channel(Arc::new(TrustBundle::new("example.org".parse().unwrap()).with_sequence(1)));
     let api = PublicApi {
         bundle,
+        registry: None,
+        url: None,
         issuer: issuer.map(|issuer| issuer.parse().unwrap()),
         refresh_hint: Duration::from_secs(300),
     };

@@ -19,6 +19,12 @@ pub enum BundleRefused {
     /// The bundle is gone, and the entries could not be changed.
     #[error("the bundle is deleted, and not every entry was changed: {0}")]
     Entries(#[from] EditError),
+    /// It is fetched: it would be there again with the next fetch.
+    #[error("there is a relationship with {trust_domain}, by which its bundle is fetched")]
+    Fetched {
+        /// The partner.
+        trust_domain: TrustDomain,
+    },
     /// Entries federate with the trust domain.
     #[error("{entries} {} with {trust_domain}", if *.entries == 1 { "entry federates" } else { "entries federate" })]
     InUse {
@@ -66,6 +72,7 @@ impl Coded for BundleRefused {
         match self {
             Self::Commit(error) => error.code(),
             Self::Entries(error) => error.code(),
+            Self::Fetched { .. } => Code::FederationExists,
             Self::InUse { .. } => Code::BundleInUse,
             Self::Journal(error) => error.code(),
             Self::NotFound { .. } => Code::BundleNotFound,
@@ -80,6 +87,7 @@ impl Coded for BundleRefused {
     fn hint(&self) -> String {
         match self {
             Self::Entries(_) => "run the same command again: it goes on from there".to_owned(),
+            Self::Fetched { trust_domain } => format!("stop the fetching, and the bundle goes with it: troth federation delete {trust_domain}"),
             Self::InUse { trust_domain, .. } => {
                 let command = format!("troth bundle delete --trust-domain {trust_domain}");
                 format!("take it out of them with: {command} --dissociate; or leave them as they are, without the bundle: {command} --force")

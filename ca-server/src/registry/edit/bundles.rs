@@ -11,7 +11,7 @@ use super::plan::Step;
 use super::{EditError, Editor};
 use crate::decisions::Cause;
 use crate::limits::PARTNER_BUNDLES;
-use crate::registry::{HeldBundle, HeldEntry, records};
+use crate::registry::{HeldBundle, HeldEntry, HeldRelationship, records};
 use crate::store::{Commit, Key};
 
 impl Editor {
@@ -32,14 +32,17 @@ impl Editor {
                 Replacement::Same => BundleResult::Unchanged,
             },
         };
-        let warnings = warnings(&offered, stored.as_ref(), result);
+        let mut warnings = warnings(&offered, stored.as_ref(), result);
+        if let Some(relationship) = self.relationship_with(&partner) {
+            warnings.push(override_warning(&relationship));
+        }
         let revision = match result {
             BundleResult::Unchanged => self.registry.revision(),
             BundleResult::Created | BundleResult::Updated => self.write_bundle(offered, stored.as_ref(), cause).await?,
         };
         let (view, nodes) = self.registry.view(|state| {
             let held = state.partners.find(&partner);
-            let view = held.map(|held| BundleView::of_partner(&held.partner, state.partners.entries_of(&partner)));
+            let view = held.map(|held| BundleView::of_partner(&held.partner, state.entries_federating(&partner)));
             (view, state.nodes_federating(&partner).into_iter().collect())
         });
         Ok(BundleSet {
@@ -54,7 +57,7 @@ impl Editor {
 
     async fn write_bundle(&self, offered: TrustBundle, stored: Option<&HeldBundle>, cause: &Cause) -> Result<trust_domains::Revision, BundleRefused> {
         let mut decision = cause.decision("bundle_set", offered.trust_domain());
-        decision.reason = Some(contents(&offered));
+        decision.reason = Some(contents("by hand", &offered));
         let key = Key::bundle(offered.trust_domain());
         let partner = PartnerBundle::new(offered, BundleSource::Manual, self.clock.now().wall, cause.actor.clone());
         let record = records::encode(&key, &partner)?;
@@ -69,7 +72,7 @@ impl Editor {
         Ok(revision)
     }
 
-    fn refuse_too_much(&self, octets: usize, stored: Option<&HeldBundle>) -> Result<(), BundleRefused> {
+    pub(super) fn refuse_too_much(&self, octets: usize, stored: Option<&HeldBundle>) -> Result<(), BundleRefused> {
         let others = self.registry.view(|state| state.partners.octets()) - stored.map_or(0, |stored| stored.octets);
         if others + octets > PARTNER_BUNDLES {
             return Err(BundleRefused::TooMuch {
@@ -88,6 +91,9 @@ impl Editor {
     pub async fn delete_bundle(&self, partner: &TrustDomain, entries: FederatedEntries, cause: &Cause) -> Result<BundleDeleted, BundleRefused> {
         self.refuse_own(partner)?;
         let _locked = self.bundles.lock().await;
+        if self.relationship_with(partner).is_some() {
+            return Err(BundleRefused::Fetched { trust_domain: partner.clone() });
+        }
         let (stored, federating, nodes) = self.registry.view(|state| {
             let nodes: Vec<SpiffeId> = state.nodes_federating(partner).into_iter().collect();
             (state.partners.find(partner).cloned(), state.partners.entries_of(partner), nodes)
@@ -120,7 +126,7 @@ impl Editor {
     }
 
     /// Takes a partner out of every entry, and returns how many there were.
-    async fn dissociate(&self, partner: &TrustDomain, cause: &Cause) -> Result<usize, EditError> {
+    pub(super) async fn dissociate(&self, partner: &TrustDomain, cause: &Cause) -> Result<usize, EditError> {
         let _locked = self.locks.lock_all().await;
         let federating: Vec<HeldEntry> = self.registry.view(|state| {
             let of_parent = |parent| {
@@ -159,24 +165,38 @@ impl Editor {
 
     /// Returns what the operator should know of the partners that a new or changed entry names: those whose bundle is not here yet.
     pub(super) fn partners_awaited<'a>(&self, partners: &'a [TrustDomain]) -> impl Iterator<Item = String> + use<'a> {
-        let awaited: Vec<&TrustDomain> = match partners {
+        let awaited: Vec<(&TrustDomain, bool)> = match partners {
             [] => Vec::new(),
-            _ => self
-                .registry
-                .view(|state| partners.iter().filter(|partner| state.partners.find(partner).is_none()).collect()),
+            _ => self.registry.view(|state| {
+                let missing = partners.iter().filter(|partner| state.partners.find(partner).is_none());
+                missing.map(|partner| (partner, state.relationships.find(partner).is_some())).collect()
+            }),
         };
-        awaited.into_iter().map(|partner| {
-            format!("there is no bundle of {partner} yet: its workloads are not trusted until there is one: troth bundle set --trust-domain {partner} FILE")
+        awaited.into_iter().map(|(partner, is_fetched)| {
+            let next = match is_fetched {
+                true => format!("look at how its fetch stands: troth federation show {partner}"),
+                false => format!("accept its link: troth federation accept LINK; or set its bundle: troth bundle set --trust-domain {partner} FILE"),
+            };
+            format!("there is no bundle of {partner} yet: its workloads are not trusted until there is one; {next}")
         })
     }
 }
 
-fn parse(partner: &TrustDomain, request: &SetBundle) -> Result<ParsedBundle, BundleRefused> {
+pub(super) fn parse(partner: &TrustDomain, request: &SetBundle) -> Result<ParsedBundle, BundleRefused> {
     let document = request.document.as_bytes();
     Ok(match request.format {
         BundleFormat::Pem => ParsedBundle::parse_pem(partner, document)?,
         BundleFormat::Spiffe => ParsedBundle::parse(partner, document)?,
     })
+}
+
+/// FED-05: what an operator sets by hand counts until the next fetch.
+fn override_warning(held: &HeldRelationship) -> String {
+    let partner = held.relationship.trust_domain();
+    format!(
+        "there is a relationship with {partner}: this bundle counts until the next fetch from {}, which replaces it; to keep it: troth federation delete {partner}, then set it again",
+        held.relationship.url()
+    )
 }
 
 fn told(skipped: SkippedKey) -> SkippedPart {
@@ -187,12 +207,12 @@ fn told(skipped: SkippedKey) -> SkippedPart {
 }
 
 /// Says what is in a bundle, for the journal.
-fn contents(bundle: &TrustBundle) -> String {
+pub(super) fn contents(source: &str, bundle: &TrustBundle) -> String {
     let sequence = bundle
         .sequence()
         .map_or_else(|| "no sequence".to_owned(), |sequence| format!("sequence {sequence}"));
     let (x509, jwt, wit) = (bundle.x509_authorities().len(), bundle.jwt_authorities().len(), bundle.wit_authorities().len());
-    format!("by hand, {sequence}: {x509} X.509, {jwt} JWT and {wit} WIT authorities")
+    format!("{source}, {sequence}: {x509} X.509, {jwt} JWT and {wit} WIT authorities")
 }
 
 /// Says what is probably a mistake of whoever sets the bundle.

@@ -6,16 +6,22 @@ mod bundles;
 mod create;
 mod drafts;
 mod error;
+mod fetched;
 mod find;
 mod locks;
 mod nodes;
 mod perform;
 pub mod plan;
+mod relationship_refused;
+mod relationships;
 
 pub use apply::Applied;
 pub use bundle_refused::BundleRefused;
 pub use create::Created;
 pub use error::{DraftRefused, EditError};
+pub use fetched::{AcceptRefused, AcceptedFetch, Taken};
+pub use relationship_refused::{RelationshipRefused, TakeRefused};
+pub use relationships::SavedRelationship;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

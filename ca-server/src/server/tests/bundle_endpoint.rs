@@ -103,7 +103,7 @@ async fn a_server_starts_without_its_web_certificate_and_says_so_until_it_is_the
     let health: Health = world.admin.get("/v1/admin/health").await.unwrap();
     assert_eq!(health.state, HealthState::Degraded, "from the first moment");
     let [problem] = health.problems.as_slice() else { panic!("{health:?}") };
-    assert!(problem.contains("web.pem") && problem.contains("serves nothing until"), "{problem}");
+    assert!(problem.contains("web.pem") && problem.contains("no certificate of the web until"), "{problem}");
     assert!(!problem.contains("the one before stays"), "there was none before: {problem}");
     let certificate = write(directory.path());
     answered(&world, &certificate, "/").await;

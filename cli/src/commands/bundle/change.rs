@@ -118,7 +118,7 @@ pub(super) async fn delete(args: DeleteArgs, global: &Global) -> Result<ExitCode
 }
 
 /// Returns the word of the API.
-fn word(entries: FederatedEntries) -> &'static str {
+pub(crate) fn word(entries: FederatedEntries) -> &'static str {
     match entries {
         FederatedEntries::Dissociate => "dissociate",
         FederatedEntries::Keep => "keep",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use trust_domains::wire::admin::{ApplyAction, ApplyEntries, ApplyOutcome, ApplyStep};
 
-use super::create::read_drafts;
+use super::file::{SpireArgs, read_drafts};
 use super::wait::{WaitArgs, wait};
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  troth entry apply entries.json --dry-run\n  troth entry apply entries.json --prune --wait")]
 pub(crate) struct ApplyArgs {
-    /// The JSON file of entries; - for standard input.
+    /// The JSON file of entries, ours or those of a SPIRE server; - for standard input.
     file: PathBuf,
     /// Deletes entries that are not in the file.
     #[arg(long)]
@@ -25,6 +25,8 @@ pub(crate) struct ApplyArgs {
     /// Prints the plan and changes nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    spire: SpireArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -35,7 +37,7 @@ pub(crate) struct ApplyArgs {
 pub(crate) async fn run(args: ApplyArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.place, global)?;
     let mut request = ApplyEntries {
-        entries: read_drafts(&args.file)?,
+        entries: read_drafts(&args.file, &args.spire, &client, global).await?,
         prune: args.prune,
         dry_run: true,
     };

@@ -1,37 +1,34 @@
 //! `troth entry create` and `troth entry update`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Deserialize;
 use serde_json::Value;
 use trust_domains::class::CredentialClass;
 use trust_domains::duration::TextDuration;
-use trust_domains::problem::Code;
 use trust_domains::timestamp::Timestamp;
 use trust_domains::wire::admin::{CreateEntries, EntriesCreated, EntryChange, EntryDraft, EntryResult, EntryView};
-use trust_domains::{SpiffeBundle, SpiffeId, TrustDomain};
+use trust_domains::{SpiffeId, TrustDomain};
 
+use super::file::{SpireArgs, read_drafts};
+use super::partners::warn_without_bundle;
 use super::wait::{WaitArgs, wait};
 use super::{entry_path, text};
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
-use crate::commands::bundle::bundle_path;
 use crate::failure::{Failure, usage};
-use crate::input::read_text;
 use crate::output::List;
 
 /// The path of the server's ID: as a parent it makes an entry a node alias.
 const SERVER_PATH: &str = "/troth/server";
 
-/// The largest entry file: 200,000 entries of 600 bytes.
-const MAX_FILE: u64 = 120 * 1024 * 1024;
-
 /// Makes entries.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  troth entry create --spiffe-id /web --selector unix:user:www-data --wait\n  troth entry create --file entries.json")]
+#[command(
+    after_help = "Examples:\n  troth entry create --spiffe-id /web --selector unix:user:www-data --wait\n  troth entry create --file entries.json\n  spire-server entry show -output json | troth entry create --file - --leave-out"
+)]
 pub(crate) struct CreateArgs {
     /// The identity to give: a SPIFFE ID, or its path.
     #[arg(long, value_name = "ID", required_unless_present = "file")]
@@ -44,9 +41,12 @@ pub(crate) struct CreateArgs {
     /// Makes a node alias: nodes that have all its selectors (x509pop:...) have its SPIFFE ID, which is then a --parent of other entries, and no workload's.
     #[arg(long, conflicts_with_all = ["parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at", "dns", "subject_cn", "claims"])]
     node: bool,
-    /// Makes all entries of this JSON file (what `entry list --output json` prints, or a list of entries); - for standard input.
+    /// Makes all entries of this JSON file (what `entry list --output json` prints, a list of entries, or the entries of a SPIRE server); - for standard
+    /// input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["spiffe_id", "selectors", "parent", "class", "x509_ttl", "jwt_ttl", "hint", "federates_with", "expires_at", "node", "dns", "subject_cn"])]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    spire: SpireArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -143,8 +143,11 @@ fn seconds(duration: Option<&TextDuration>) -> Option<u64> {
 pub(crate) async fn create(args: CreateArgs, global: &Global) -> Result<ExitCode, Failure> {
     let client = AdminClient::find(&args.place, global)?;
     let entries = match &args.file {
-        Some(path) => read_drafts(path)?,
-        None => vec![draft(&args)?],
+        Some(path) => read_drafts(path, &args.spire, &client, global).await?,
+        None => {
+            args.spire.refuse_without_file()?;
+            vec![draft(&args)?]
+        }
     };
     let created: EntriesCreated = client.post("/v1/admin/entries", &CreateEntries { entries }).await?;
     for warning in &created.warnings {
@@ -227,49 +230,6 @@ pub(crate) async fn update(args: UpdateArgs, global: &Global) -> Result<ExitCode
     }
     global.output().result(&entry, text::entry)?;
     wait(&client, &args.wait, entry.revision, vec![concerned(&entry)], global).await
-}
-
-/// Warns when the server holds no bundle of a partner: nothing is refused, and nothing of it is trusted yet.
-async fn warn_without_bundle(client: &AdminClient, partner: &TrustDomain, global: &Global) -> Result<(), Failure> {
-    match client.get::<SpiffeBundle>(&bundle_path(partner)).await {
-        Ok(_) => Ok(()),
-        Err(failure) if failure.code() == Code::BundleNotFound => {
-            global
-                .output()
-                .warn(&format!("there is no bundle of {partner} yet: troth bundle set --trust-domain {partner} FILE"));
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-/// What an entry file may be: the document of `entry list`, a plain list, or one entry.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Document {
-    List { items: Vec<Value> },
-    Plain(Vec<Value>),
-    One(serde_json::Map<String, Value>),
-}
-
-/// Reads an entry file, naming the entry that is wrong.
-pub(crate) fn read_drafts(path: &Path) -> Result<Vec<EntryDraft>, Failure> {
-    let text = read_text(path, MAX_FILE)?;
-    let document: Document = serde_json::from_str(&text).map_err(|error| unreadable(path, &error.to_string()))?;
-    let values = match document {
-        Document::List { items } => items,
-        Document::Plain(items) => items,
-        Document::One(entry) => vec![Value::Object(entry)],
-    };
-    values
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| serde_json::from_value(value).map_err(|error| unreadable(path, &format!("entry {}: {error}", index + 1))))
-        .collect()
-}
-
-fn unreadable(path: &Path, reason: &str) -> Failure {
-    usage(format!("{} is no list of entries: {reason}", path.display())).with_hint("write it as `troth entry list --output json` prints it")
 }
 
 #[cfg(test)]

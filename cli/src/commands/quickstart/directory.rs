@@ -24,12 +24,16 @@ pub(crate) struct Mark {
     pub(crate) trust_domain: TrustDomain,
     /// The server's port on loopback: the agent keeps the address, so it is kept too.
     pub(crate) port: u16,
+    /// The port of its bundle endpoint, since it federates: the partner keeps the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bundle_port: Option<u16>,
 }
 
-/// The directory of one quickstart.
+/// The directory of one trust domain of a quickstart. That of the partner is in that of the first.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
+    is_partner: bool,
 }
 
 impl Directory {
@@ -41,13 +45,27 @@ impl Directory {
                 .quickstart()
                 .map_err(|error| Failure::of(&error).with_hint("name a directory: troth quickstart --dir DIR"))?,
         };
-        let directory = Self { root };
+        Self::checked(root, false)
+    }
+
+    /// Returns the directory of the partner of a federated quickstart.
+    pub(crate) fn partner(&self) -> Result<Self, Failure> {
+        Self::checked(self.root.join("partner"), true)
+    }
+
+    fn checked(root: PathBuf, is_partner: bool) -> Result<Self, Failure> {
+        let directory = Self { root, is_partner };
         let longest = directory.agent_data().join("agent-admin.sock.00000000");
         if longest.as_os_str().len() > SOCKET_PATH_MAX {
             return Err(usage(format!("{} is too long for a socket path", directory.root.display()))
                 .with_hint("name a shorter directory: troth quickstart --dir /tmp/troth"));
         }
         Ok(directory)
+    }
+
+    /// Returns what a part is called where both trust domains have one.
+    pub(crate) fn part(&self, part: &str) -> String {
+        if self.is_partner { format!("partner's {part}") } else { part.to_owned() }
     }
 
     /// Makes the directory, private to this user, and holds it: two quickstarts never share one.
@@ -114,6 +132,11 @@ impl Directory {
         }
         if let Some(folder) = program.parent() {
             text.push_str(&format!("export PATH={}:\"$PATH\"\n", shell_quoted(&folder.display().to_string())));
+        }
+        let partner = self.partner()?;
+        if partner.mark()?.is_some() {
+            let dir = shell_quoted(&partner.root.display().to_string());
+            text.push_str(&format!("# the partner's: eval \"$(troth quickstart --dir {dir} --env)\"\n"));
         }
         Ok(text)
     }

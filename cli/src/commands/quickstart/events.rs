@@ -6,6 +6,7 @@ use serde::Serialize;
 use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use super::directory::Directory;
+use crate::failure::Failure;
 use crate::output::{Format, Output, table};
 
 /// The identity as it was last delivered.
@@ -27,11 +28,27 @@ pub(crate) struct Delivery {
     pub(crate) rotations: u64,
 }
 
+/// A call of one workload by one of another trust domain, over mutual TLS.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Called {
+    /// Who called.
+    pub(crate) caller: SpiffeId,
+    /// Who was called.
+    pub(crate) service: SpiffeId,
+    /// Whether each believed the other.
+    pub(crate) accepted: bool,
+    /// Who did not believe the other, and why.
+    pub(crate) refused_by: Option<SpiffeId>,
+    /// Why.
+    pub(crate) reason: Option<String>,
+}
+
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event<'a> {
-    Step { text: &'a str },
+    Called(&'a Called),
     Delivered(&'a Delivery),
+    Step { text: &'a str },
 }
 
 /// Where and how events are shown.
@@ -57,6 +74,13 @@ impl Show {
         let _ = self.output.line(&Event::Step { text }, |_| text.to_owned());
     }
 
+    /// One call between trust domains.
+    pub(crate) fn called(&mut self, called: &Called) {
+        let _ = self.output.line(&Event::Called(called), |_| called_line(called));
+        // The next table is drawn below this line, not over it.
+        self.drawn = 0;
+    }
+
     /// One verified delivery.
     pub(crate) fn delivered(&mut self, delivery: &Delivery) {
         if self.live {
@@ -67,14 +91,20 @@ impl Show {
     }
 
     /// How to go on.
-    pub(crate) fn farewell(&self, directory: &Directory) {
+    pub(crate) fn farewell(&self, directory: &Directory) -> Result<(), Failure> {
         let dir = directory.root().display();
+        let partner = directory.partner()?;
+        let partner = partner
+            .mark()?
+            .map(|_| format!("\nthe partner:  eval \"$(troth quickstart --dir {} --env)\"", partner.root().display()));
         self.output.note(&format!(
             "\nall of it is in {dir}\n\
              to go on:    troth quickstart --rotations 0\n\
              in a shell:  eval \"$(troth quickstart --env)\", then for example: troth svid fetch x509\n\
-             to remove:   troth quickstart --remove"
+             to remove:   troth quickstart --remove{}",
+            partner.unwrap_or_default()
         ));
+        Ok(())
     }
 
     fn redraw(&mut self, delivery: &Delivery) {
@@ -96,6 +126,14 @@ impl Show {
         let _ = write!(out, "{text}");
         let _ = out.flush();
         self.drawn = text.lines().count();
+    }
+}
+
+fn called_line(called: &Called) -> String {
+    let Called { caller, service, .. } = called;
+    match (&called.refused_by, &called.reason) {
+        (Some(by), Some(reason)) => format!("refused: {caller} -> {service}, by {by}: {reason}"),
+        _ => format!("mutual TLS: {caller} -> {service}, each verified the other"),
     }
 }
 

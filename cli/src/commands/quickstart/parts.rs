@@ -17,7 +17,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// One running part.
 struct Part {
-    name: &'static str,
+    name: String,
     log: PathBuf,
     child: Child,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Starts a part with its log; `input` is given to its standard input.
-    pub(crate) async fn start(&mut self, name: &'static str, log: &Path, arguments: &[&str], input: Option<&str>) -> Result<(), Failure> {
+    pub(crate) async fn start(&mut self, name: &str, log: &Path, arguments: &[&str], input: Option<&str>) -> Result<(), Failure> {
         let output = open_log(log)?;
         let mut command = troth()?;
         command.args(arguments).stdout(output.try_clone()?).stderr(output).kill_on_drop(true);
@@ -40,7 +40,7 @@ impl Parts {
             tokio::io::AsyncWriteExt::write_all(&mut pipe, input.as_bytes()).await?;
         }
         self.running.push(Part {
-            name,
+            name: name.to_owned(),
             log: log.to_owned(),
             child,
         });
@@ -52,7 +52,7 @@ impl Parts {
         for part in &mut self.running {
             if let Some(status) = part.child.try_wait()? {
                 let last = last_line(&part.log);
-                return Err(failed(part.name, &part.log, &format!("it ended with {status}: {last}")));
+                return Err(failed(&part.name, &part.log, &format!("it ended with {status}: {last}")));
             }
         }
         Ok(())

@@ -24,39 +24,66 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often a part that starts is asked.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// Brings everything up and returns the trust domain, which an earlier run may have chosen.
-pub(super) async fn bring_up(directory: &Directory, trust_domain: TrustDomain, parts: &mut Parts, show: &mut Show) -> Result<TrustDomain, Failure> {
-    let mark = prepare(directory, trust_domain, show).await?;
-    let server_data = text(&directory.server_data());
-    let address = format!("127.0.0.1:{}", mark.port);
-    let log = directory.log("server");
-    parts
-        .start(
-            "server",
-            &log,
-            &[
-                "server",
-                "run",
-                "--data-dir",
-                &server_data,
-                "--listen",
-                &address,
-                "--telemetry-listen",
-                "off",
-                "--die-with-parent",
-            ],
-            None,
-        )
-        .await?;
-    ready("server", &log, &["health", "server", "--data-dir", &server_data], parts).await?;
-    show.step(&format!("the server of {} answers on {address}", mark.trust_domain));
+/// Whether a trust domain is shown by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// By itself.
+    Alone,
+    /// With a bundle endpoint, so that a partner fetches its bundle.
+    Federated,
+}
+
+/// Brings everything of one trust domain up and returns its name, which an earlier run may have chosen.
+pub(super) async fn bring_up(
+    directory: &Directory,
+    trust_domain: TrustDomain,
+    reach: Reach,
+    parts: &mut Parts,
+    show: &mut Show,
+) -> Result<TrustDomain, Failure> {
+    let mark = prepare(directory, trust_domain, reach, show).await?;
+    start_server(directory, &mark, reach, parts, show).await?;
     start_agent(directory, &mark, parts, show).await?;
     make_entry(directory, &mark, show).await?;
     Ok(mark.trust_domain)
 }
 
+async fn start_server(directory: &Directory, mark: &Mark, reach: Reach, parts: &mut Parts, show: &mut Show) -> Result<(), Failure> {
+    let data = text(&directory.server_data());
+    let address = loopback(mark.port);
+    let bundles = mark.bundle_port.filter(|_| reach == Reach::Federated).map(loopback);
+    let mut arguments = vec!["server", "run", "--data-dir", &data, "--listen", &address];
+    arguments.extend(["--telemetry-listen", "off", "--die-with-parent"]);
+    if let Some(bundles) = &bundles {
+        arguments.extend(["--bundle-listen", bundles, "--bundle-profile", "https_spiffe", "--federation-allow-loopback"]);
+    }
+    let (name, log) = (directory.part("server"), directory.log("server"));
+    parts.start(&name, &log, &arguments, None).await?;
+    ready(&name, &log, &["health", "server", "--data-dir", &data], parts).await?;
+    let endpoint = bundles.map(|bundles| format!(", its bundle endpoint on {bundles}")).unwrap_or_default();
+    show.step(&format!("the server of {} answers on {address}{endpoint}", mark.trust_domain));
+    Ok(())
+}
+
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// Makes the trust domain, or goes on with the one that is there; a port that was taken since is replaced.
-async fn prepare(directory: &Directory, trust_domain: TrustDomain, show: &mut Show) -> Result<Mark, Failure> {
+async fn prepare(directory: &Directory, trust_domain: TrustDomain, reach: Reach, show: &mut Show) -> Result<Mark, Failure> {
+    let mark = prepare_alone(directory, trust_domain, show).await?;
+    if reach == Reach::Alone || mark.bundle_port.is_some_and(is_free) {
+        return Ok(mark);
+    }
+    let mark = Mark {
+        bundle_port: Some(free_port()?),
+        ..mark
+    };
+    directory.set_mark(&mark)?;
+    Ok(mark)
+}
+
+async fn prepare_alone(directory: &Directory, trust_domain: TrustDomain, show: &mut Show) -> Result<Mark, Failure> {
     let server_data = text(&directory.server_data());
     match directory.mark()? {
         Some(mark) if is_free(mark.port) => {
@@ -86,6 +113,7 @@ async fn prepare(directory: &Directory, trust_domain: TrustDomain, show: &mut Sh
             let mark = Mark {
                 trust_domain,
                 port: free_port()?,
+                bundle_port: None,
             };
             directory.set_mark(&mark)?;
             show.step(&format!("made the trust domain {} in {}", mark.trust_domain, directory.root().display()));
@@ -149,10 +177,10 @@ async fn start_agent(directory: &Directory, mark: &Mark, parts: &mut Parts, show
     if link.is_some() {
         arguments.extend(["--join", "-"]);
     }
-    let log = directory.log("agent");
-    parts.start("agent", &log, &arguments, link.as_deref()).await?;
-    ready("agent", &log, &["health", "agent", "--data-dir", &data], parts).await?;
-    show.step(&format!("the agent of node {NODE} serves {socket}"));
+    let (name, log) = (directory.part("agent"), directory.log("agent"));
+    parts.start(&name, &log, &arguments, link.as_deref()).await?;
+    ready(&name, &log, &["health", "agent", "--data-dir", &data], parts).await?;
+    show.step(&format!("the agent of node {NODE} of {} serves {socket}", mark.trust_domain));
     Ok(())
 }
 

@@ -17,8 +17,15 @@ const UPDATE_WITHIN: Duration = Duration::from_secs(45);
 /// How long the file sink may be behind the stream.
 const FILES_WITHIN: Duration = Duration::from_secs(5);
 
-/// Watches until `wanted` rotations were verified, or for ever when it is 0.
-pub(super) async fn rotations(directory: &Directory, trust_domain: &TrustDomain, wanted: u64, parts: &mut Parts, show: &mut Show) -> Result<(), Failure> {
+/// Watches until `wanted` rotations were verified, or for ever when it is 0; `after_each` is done after each of them.
+pub(super) async fn rotations(
+    directory: &Directory,
+    trust_domain: &TrustDomain,
+    wanted: u64,
+    parts: &mut Parts,
+    show: &mut Show,
+    mut after_each: impl AsyncFnMut(&mut Show) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let demo = SpiffeId::expand(trust_domain, "/demo").map_err(|error| Failure::of(&error))?;
     let mut client = WorkloadClient::connect(&directory.workload_socket()).await?;
     let mut updates = client.watch_x509().await?;
@@ -30,6 +37,9 @@ pub(super) async fn rotations(directory: &Directory, trust_domain: &TrustDomain,
         let delivery = verified(&received, &demo, last.as_ref())?;
         files_follow(directory, &delivery).await?;
         show.delivered(&delivery);
+        if last.as_ref().is_some_and(|last| last.rotations < delivery.rotations) {
+            after_each(show).await?;
+        }
         let done = wanted > 0 && delivery.rotations >= wanted;
         last = Some(delivery);
         if done {

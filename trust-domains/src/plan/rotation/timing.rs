@@ -31,7 +31,7 @@ impl Jitter {
         Self(f64::from(u32::from_le_bytes(octets)) / f64::from(u32::MAX))
     }
 
-    pub(super) fn of(self, whole: Duration) -> Duration {
+    pub(in crate::plan) fn of(self, whole: Duration) -> Duration {
         whole.mul_f64(self.0)
     }
 }

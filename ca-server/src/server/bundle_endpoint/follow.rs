@@ -1,14 +1,14 @@
-//! The bundle endpoint: its certificate files, followed as they change.
+//! The certificate files of the bundle endpoint, followed as they change.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use platform::telemetry::HealthHandle;
-use platform::web::{CertificateFiles, FileIdentity, FileIdentityError, Look};
+use platform::web::{FileIdentity, FileIdentityError, Look};
 use trust_domains::problem::{Coded as _, with_causes};
 
-use crate::config::BundleEndpoint;
+use super::own::OwnEndpoint;
 
 /// How often the files are looked at: a renewed certificate is shown within seconds.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -16,31 +16,36 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How many looks in a row must fail before it is told, while an earlier certificate is shown: certificate and key are two files, and are not replaced at one moment.
 const PATIENCE: u32 = 2;
 
-/// The part of health that this is.
+/// The part of health that says whether the files are good. Bad ones keep no server from starting: identities come first.
 const PROBLEM: &str = "bundle_certificate";
 
-/// Returns what the endpoint shows. A certificate that cannot be read keeps no server from starting: identities come first.
-pub(super) fn identity(endpoint: &BundleEndpoint) -> Arc<FileIdentity> {
-    FileIdentity::new(CertificateFiles {
-        certificate: endpoint.certificate.clone(),
-        key: endpoint.key.clone(),
-    })
+/// The part of health that says whether partners will believe the endpoint under its URL.
+const DOUBT: &str = "bundle_url";
+
+/// Says once that the endpoint is served, and as what.
+pub(super) fn tell_served(address: SocketAddr, own: Option<&OwnEndpoint>) {
+    match own {
+        Some(own) => tracing::info!(%address, url = %own.url, profile = %own.profile.name(), "the bundle endpoint is served"),
+        None => tracing::info!(%address, "the bundle endpoint is served"),
+    }
 }
 
 /// The certificate as it is followed.
 pub(super) struct Following {
     identity: Arc<FileIdentity>,
     address: SocketAddr,
+    own: Option<Arc<OwnEndpoint>>,
     health: HealthHandle,
     failed: u32,
 }
 
 impl Following {
     /// Looks at the files for the first time, before anything is said to be served; what keeps it from that is in health from the first moment.
-    pub(super) fn start(identity: Arc<FileIdentity>, address: SocketAddr, health: HealthHandle) -> Self {
+    pub(super) fn start(identity: Arc<FileIdentity>, address: SocketAddr, own: Option<Arc<OwnEndpoint>>, health: HealthHandle) -> Self {
         let mut following = Self {
             identity,
             address,
+            own,
             health,
             failed: 0,
         };
@@ -61,16 +66,32 @@ impl Following {
         match self.identity.look() {
             Ok(look) => {
                 match (served_before, look) {
-                    (false, _) => tracing::info!(address = %self.address, "the bundle endpoint is served"),
+                    (false, _) => tell_served(self.address, self.own.as_deref()),
                     (true, Look::Changed) => tracing::info!("the bundle endpoint shows a new certificate"),
                     (true, Look::Same) => {}
                 }
                 self.health.clear(PROBLEM);
                 self.failed = 0;
+                self.tell_doubt();
             }
             Err(error) => {
                 self.failed = self.failed.saturating_add(1);
                 self.tell(&error, served_before);
+            }
+        }
+    }
+
+    /// Says in health what a partner that was told the URL would stumble over.
+    fn tell_doubt(&self) {
+        // Of a URL that nobody configured, nobody may have heard: relying parties of OpenID Connect know another.
+        match self.own.as_ref().filter(|own| own.is_configured).and_then(|own| own.doubt()) {
+            Some(doubt) => {
+                if self.health.set_problem(DOUBT, doubt.to_string()) {
+                    tracing::warn!(address = %self.address, %doubt, "partners will not believe the bundle endpoint");
+                }
+            }
+            None => {
+                self.health.clear(DOUBT);
             }
         }
     }
@@ -81,7 +102,7 @@ impl Following {
         }
         let consequence = match served_before {
             true => "the bundle endpoint's new certificate is not taken, the one before stays",
-            false => "the bundle endpoint serves nothing until its certificate files are good",
+            false => "the bundle endpoint shows no certificate of the web until its files are good",
         };
         let text = format!("{consequence}: {}; {}", with_causes(error), error.hint());
         if self.health.set_problem(PROBLEM, text) {

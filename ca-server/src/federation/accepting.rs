@@ -1,0 +1,175 @@
+//! Links: making one for partners, and accepting theirs.
+//!
+//! What a link says is believed only as far as it pins: the endpoint is believed because its chain ends in a root that the link names (`https_spiffe`), or by
+//! Web PKI (`https_web`), and the bundle that it sends because it holds such a root.
+
+use platform::random;
+use trust_domains::TrustDomain;
+use trust_domains::bundle::MAX_BUNDLE_BYTES;
+use trust_domains::federation::{EndpointProfile, EndpointUrl, FederationLink, FetchStatus, Relationship, RelationshipSpec};
+use trust_domains::join_link::RootHash;
+use trust_domains::plan::rotation::Jitter;
+use trust_domains::wire::federation::{AcceptLink, Accepted, AcceptedBundle, Invite, RelationshipFacts, RelationshipView};
+
+use super::Federation;
+use super::attempt::read;
+use super::error::{FederationRefused, FetchFailed};
+use super::fetch::{Content, EndpointTrust, FetchTarget};
+use super::poller::Start;
+use crate::decisions::Cause;
+use crate::registry::edit::{AcceptedFetch, RelationshipRefused};
+
+impl Federation {
+    /// Returns what partners need to federate with this trust domain.
+    ///
+    /// # Errors
+    /// There is no endpoint, or its URL or the roots do not fit into a link.
+    pub fn invite(&self, endpoint: Option<(&EndpointUrl, &EndpointProfile)>, roots: Vec<RootHash>) -> Result<Invite, FederationRefused> {
+        let (url, profile) = endpoint.ok_or(FederationRefused::NoEndpoint)?;
+        let link = FederationLink::new(self.trust_domain.clone(), url.clone(), profile.clone(), roots)?;
+        Ok(Invite::from(link))
+    }
+
+    /// Accepts a partner's link, or says what that would be: the bundle is fetched in either case.
+    ///
+    /// # Errors
+    /// The link is this trust domain's own, the bundle cannot be fetched or holds no root that the link names, a relationship says something else and shall stay,
+    /// or it cannot be recorded or committed.
+    pub async fn accept(&self, request: AcceptLink, cause: &Cause) -> Result<Accepted, FederationRefused> {
+        let AcceptLink {
+            link,
+            replace,
+            dry_run,
+            all_entries,
+        } = request;
+        let partner = link.trust_domain().clone();
+        if partner == self.trust_domain {
+            return Err(RelationshipRefused::Own { trust_domain: partner }.into());
+        }
+        let existing = self.show(&partner);
+        let spec = RelationshipSpec {
+            trust_domain: partner.clone(),
+            url: link.url().clone(),
+            profile: link.profile().clone(),
+            redirects: existing.as_ref().is_none_or(|existing| existing.redirects),
+            all_entries,
+            crl_url: existing.as_ref().and_then(|existing| existing.crl_url.clone()),
+            bootstrap: None,
+        };
+        let bundle = self.fetch_by_link(&link, spec.redirects).await.map_err(|source| FederationRefused::Fetch {
+            trust_domain: partner.clone(),
+            source,
+        })?;
+        let shown = AcceptedBundle::of(&bundle, link.roots());
+        let mut accepted = AcceptedFetch {
+            spec,
+            bundle,
+            pins: link.roots().to_vec(),
+            replace,
+        };
+        if dry_run {
+            // What would take `replace` is shown without it too: beside what there is.
+            let differs =
+                |existing: &RelationshipView| existing.url != accepted.spec.url || existing.all_entries != all_entries || !is_by(existing, link.profile());
+            accepted.replace |= existing.as_ref().is_some_and(differs);
+            let result = self.editor.judge_accepted(&accepted)?;
+            let relationship = self.would_be(&accepted, cause)?;
+            return Ok(Accepted {
+                existing,
+                relationship,
+                bundle: shown,
+                result,
+                dry_run,
+                warnings: Vec::new(),
+            });
+        }
+        let saved = self.editor.accept(accepted, cause).await?;
+        self.note_accepted(&partner);
+        let saved = self.saved(&partner, saved)?;
+        Ok(Accepted {
+            existing,
+            relationship: saved.relationship,
+            bundle: shown,
+            result: saved.result,
+            dry_run,
+            warnings: saved.warnings,
+        })
+    }
+
+    async fn fetch_by_link(&self, link: &FederationLink, redirects: bool) -> Result<trust_domains::TrustBundle, FetchFailed> {
+        let target = FetchTarget {
+            url: link.url().clone(),
+            trust: self.trust_of_link(link)?,
+            redirects: self.redirects && redirects,
+            etag: None,
+            limit: MAX_BUNDLE_BYTES,
+        };
+        // A semaphore of this room is never closed.
+        let _slot = self.slots.acquire().await;
+        match self.fetcher.fetch(&target).await?.content {
+            Content::Document(document) => Ok(read(link.trust_domain(), document).await?),
+            Content::NotModified => Err(FetchFailed::NoDocument),
+        }
+    }
+
+    fn trust_of_link(&self, link: &FederationLink) -> Result<EndpointTrust, FetchFailed> {
+        let EndpointProfile::HttpsSpiffe { endpoint_id } = link.profile() else {
+            return Ok(EndpointTrust::Web);
+        };
+        let id = endpoint_id.clone();
+        if link.profile().is_self_serving(link.trust_domain()) {
+            return Ok(EndpointTrust::Pinned {
+                id,
+                roots: link.roots().to_vec(),
+            });
+        }
+        // FED-21: the endpoint's own trust domain is believed by itself, or not at all.
+        let trust_domain = id.trust_domain();
+        match self.bundle_of(&trust_domain) {
+            Some(bundle) => Ok(EndpointTrust::Spiffe { id, bundle }),
+            None => Err(FetchFailed::SourceMissing { endpoint_id: id, trust_domain }),
+        }
+    }
+
+    fn would_be(&self, accepted: &AcceptedFetch, cause: &Cause) -> Result<RelationshipView, RelationshipRefused> {
+        let partner = &accepted.spec.trust_domain;
+        let (held, entries, everyones) = self.registry.view(|state| {
+            let held = state.relationships.find(partner).cloned();
+            (held, state.partners.entries_of(partner), state.entries.len())
+        });
+        let relationship = match held {
+            Some(held) => held.relationship.with_spec(accepted.spec.clone()),
+            None => Relationship::new(accepted.spec.clone(), self.clock.now().wall, cause.actor.clone()),
+        }?;
+        let facts = RelationshipFacts {
+            fetching: FetchStatus {
+                sequence: accepted.bundle.sequence(),
+                ..FetchStatus::never(None)
+            },
+            entries: if accepted.spec.all_entries { everyones } else { entries },
+            has_bundle: true,
+            holds_ours: None,
+        };
+        Ok(RelationshipView::of(&relationship, facts))
+    }
+
+    /// The bundle came with the acceptance: it is not fetched a second time.
+    fn note_accepted(&self, partner: &TrustDomain) {
+        self.follow(Start::OfRelationship);
+        let held = self.registry.view(|state| state.partners.find(partner).cloned());
+        let hint = held.and_then(|held| held.partner.bundle().refresh_hint());
+        let (now, jitter) = (self.clock.now(), Jitter::new(random::fraction().unwrap_or(0.0)));
+        self.with_partners(|partners| {
+            let number = partners.changes.next();
+            if let Some(known) = partners.known.get_mut(partner) {
+                known.changed = number;
+                known.settle(now, None, hint, jitter);
+                known.recorded.note_taken(now);
+            }
+        });
+    }
+}
+
+fn is_by(existing: &RelationshipView, profile: &EndpointProfile) -> bool {
+    existing.profile == profile.name() && existing.endpoint_id.as_ref() == profile.endpoint_id()
+}

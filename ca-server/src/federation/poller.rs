@@ -1,0 +1,229 @@
+//! The loop: who is due, and what an operator must look at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::random;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trust_domains::TrustDomain;
+use trust_domains::clock::Reading;
+use trust_domains::federation::PartnerState;
+use trust_domains::plan::fetching::LONGEST_INTERVAL;
+use trust_domains::problem::Code;
+
+use super::Federation;
+use super::attempt::Occasion;
+use super::partner::Partner;
+use super::room::Partners;
+
+/// How often it is looked who is due: a look at two thousand partners takes microseconds.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is counted how partners stand, though nothing was heard of one: they become stale by themselves.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// Within which time after a start the partners are fetched whose bundles are held: a thousand at once would compete with the nodes that come back.
+const SPREAD_AT_START: Duration = Duration::from_secs(30);
+
+/// How many failures in a row tell an operator to look, where the first may be the partner's own work in progress.
+const PATIENCE: u32 = 3;
+
+/// How many partners a problem names.
+const NAMED: usize = 5;
+
+/// The part of health that this is.
+const PROBLEM: &str = "federation";
+
+impl Federation {
+    /// Fetches from partners when they are due, until shutdown.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut relationships = self.registry.relationships();
+        let mut fetches = JoinSet::new();
+        let mut reported = None;
+        self.follow(Start::OfProcess);
+        loop {
+            if relationships.has_changed().unwrap_or(false) {
+                relationships.mark_unchanged();
+                self.follow(Start::OfRelationship);
+            }
+            for partner in self.take_due() {
+                let room = Arc::clone(&self);
+                fetches.spawn(async move { room.fetch_in_turn(Fetching { room: &room, partner }).await });
+            }
+            while fetches.try_join_next().is_some() {}
+            self.report(&mut reported);
+            self.remember_sometimes().await;
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                changed = relationships.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    relationships.mark_changed();
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+        // Those under way end here: what they would have brought is fetched again.
+        fetches.shutdown().await;
+        self.remember().await;
+    }
+
+    /// Takes in which relationships there are.
+    pub(super) fn follow(&self, start: Start) {
+        let now = self.clock.now();
+        let held: Vec<(TrustDomain, u64, bool)> = self.registry.view(|state| {
+            let one = |held: &crate::registry::HeldRelationship| {
+                let name = held.relationship.trust_domain();
+                (name.clone(), held.modified, state.partners.find(name).is_some())
+            };
+            state.relationships.listed(None).map(one).collect()
+        });
+        self.with_partners(|partners| {
+            partners.forget_others(&held);
+            for (name, modified, has_bundle) in held {
+                if partners.known.get(&name).is_some_and(|known| known.modified == modified) {
+                    continue;
+                }
+                let number = partners.changes.next();
+                let remembered = partners.remembered.of(&name);
+                let known = partners
+                    .known
+                    .entry(name)
+                    .or_insert_with(|| Partner::new(modified, start.due(now, has_bundle), remembered));
+                known.changed = number;
+                if known.modified != modified {
+                    known.change(modified, now);
+                }
+            }
+        });
+    }
+
+    /// Returns who is due, each now under way.
+    fn take_due(&self) -> Vec<TrustDomain> {
+        let now = self.clock.now().since_boot;
+        let mut partners = self.lock();
+        let due = partners.known.iter_mut().filter(|(_, known)| !known.fetching && known.due <= now);
+        due.map(|(name, known)| {
+            known.fetching = true;
+            name.clone()
+        })
+        .collect()
+    }
+
+    async fn fetch_in_turn(&self, fetching: Fetching<'_>) {
+        let is_failing = self.lock().known.get(&fetching.partner).is_some_and(|known| known.failures > 0);
+        // A semaphore of this room is never closed.
+        let _of_failing = match is_failing {
+            true => Some(self.slots_of_failing.acquire().await),
+            false => None,
+        };
+        let _slot = self.slots.acquire().await;
+        self.fetch_once(&fetching.partner, &Occasion::Due).await;
+    }
+
+    /// Counts partners by their states, and says in health where an operator must act; only after something changed, or time passed.
+    fn report(&self, reported: &mut Option<(u64, Instant)>) {
+        let newest = *self.newest.borrow();
+        let is_fresh = |(of, at): &(u64, Instant)| at.elapsed() < if *of == newest { REPORT_EVERY } else { LOOK_EVERY };
+        if reported.as_ref().is_some_and(is_fresh) {
+            return;
+        }
+        *reported = Some((newest, Instant::now()));
+        let states = self.states(self.clock.now());
+        for state in PartnerState::ALL {
+            self.metrics.partners(state.as_str(), states.iter().filter(|(of, _)| *of == state).count());
+        }
+        let wanting: Vec<&String> = states.iter().filter_map(|(_, problem)| problem.as_ref()).collect();
+        if wanting.is_empty() {
+            self.health.clear(PROBLEM);
+            return;
+        }
+        let named: Vec<&str> = wanting.iter().take(NAMED).map(|text| text.as_str()).collect();
+        let others = match wanting.len() - named.len() {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let text = format!(
+            "the bundles of {} partners are not fetched, and somebody must look: {}{others}; troth federation list",
+            wanting.len(),
+            named.join(", ")
+        );
+        if self.health.set_problem(PROBLEM, text) {
+            tracing::warn!(partners = wanting.len(), "partners need attention");
+        }
+    }
+
+    fn states(&self, now: Reading) -> Vec<(PartnerState, Option<String>)> {
+        let bundles = self.held_bundles();
+        let partners = self.lock();
+        let state = |(name, known): (&TrustDomain, &Partner)| {
+            let status = known.status(now, bundles.get(name).map(|held| &**held));
+            let problem = known.last_error().filter(|problem| wants_somebody(known, problem.code(), now));
+            (status.status, problem.map(|problem| format!("{name} ({})", problem.code)))
+        };
+        partners.known.iter().map(state).collect()
+    }
+}
+
+/// Says whether an operator here must act: most failures are the partner's, and end with it.
+fn wants_somebody(known: &Partner, code: Code, now: Reading) -> bool {
+    match code {
+        // What was configured here cannot work.
+        Code::EndpointAddressRefused | Code::EndpointRedirectRefused | Code::FederationSourceMissing => true,
+        // Somebody answers in the partner's place, or the partner began anew: only the partner can say which.
+        Code::EndpointUntrusted | Code::BundleOutdated => known.failures >= PATIENCE,
+        _ => known.failures >= PATIENCE && known.age(now).is_none_or(|age| age >= LONGEST_INTERVAL),
+    }
+}
+
+/// What a relationship that is new to this process starts with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    /// The process: what is held is good for a moment.
+    OfProcess,
+    /// The relationship.
+    OfRelationship,
+}
+
+impl Start {
+    fn due(self, now: Reading, has_bundle: bool) -> Duration {
+        match self {
+            Self::OfProcess if has_bundle => now.since_boot + SPREAD_AT_START.mul_f64(random::fraction().unwrap_or(0.0)),
+            Self::OfProcess | Self::OfRelationship => now.since_boot,
+        }
+    }
+}
+
+/// A partner whose fetch is under way, until this is dropped: however it ends, the next one is not kept from starting.
+struct Fetching<'a> {
+    room: &'a Federation,
+    partner: TrustDomain,
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        if let Some(known) = self.room.lock().known.get_mut(&self.partner) {
+            known.fetching = false;
+        }
+    }
+}
+
+impl Partners {
+    /// Forgets who is no partner any more.
+    fn forget_others(&mut self, held: &[(TrustDomain, u64, bool)]) {
+        let gone: Vec<TrustDomain> = self
+            .known
+            .keys()
+            .filter(|name| held.binary_search_by(|(held, _, _)| held.cmp(name)).is_err())
+            .cloned()
+            .collect();
+        for name in gone {
+            self.known.remove(&name);
+            self.remembered.forget(&name);
+            self.changes.delete(name);
+        }
+    }
+}

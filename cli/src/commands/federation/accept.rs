@@ -1,0 +1,109 @@
+//! `troth federation accept`: shown first, then asked, then believed.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use clap::Args;
+use trust_domains::federation::FederationLink;
+use trust_domains::problem::Code;
+use trust_domains::wire::bundles::BundleResult;
+use trust_domains::wire::federation::{AcceptLink, Accepted};
+
+use super::text;
+use crate::admin::{AdminClient, ServerPlace};
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::input::read_text;
+
+/// Accepts a partner's link.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  troth federation accept troth://ca.partner.example:8444/federation/partner.example/https_spiffe/3b1f.../partner.example:troth:server\n  ssh partner troth federation invite | troth federation accept - --yes\n\nOne way: it makes us believe the partner's workloads. For the other way give the partner the link of: troth federation invite"
+)]
+pub(crate) struct AcceptArgs {
+    /// The link that the partner's `troth federation invite` printed; - reads it from standard input.
+    link: String,
+    /// Does not ask; needed where there is no terminal to ask on.
+    #[arg(long)]
+    yes: bool,
+    /// Replaces a relationship with the same trust domain that says something else; both are shown.
+    #[arg(long)]
+    replace: bool,
+    /// Shows what would be believed, and changes nothing.
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Gives the partner's bundle to every entry, not only to those with --federates-with.
+    #[arg(long)]
+    all_entries: bool,
+    #[command(flatten)]
+    place: ServerPlace,
+}
+
+/// Asks the server what the link comes to, shows it, asks, and accepts it.
+pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure> {
+    let (output, link) = (global.output(), link(&args.link)?);
+    let client = AdminClient::find(&args.place, global)?;
+    // Shown as if it were replaced, so that both can be compared before anybody decides.
+    let mut request = AcceptLink {
+        link,
+        replace: true,
+        dry_run: true,
+        all_entries: args.all_entries,
+    };
+    let planned: Accepted = client.post(ACCEPT, &request).await?;
+    if args.dry_run {
+        return output.result(&planned, text::acceptance);
+    }
+    output.note(&text::acceptance(&planned));
+    if planned.result == BundleResult::Updated && !args.replace {
+        return Err(differs(&planned));
+    }
+    if planned.result != BundleResult::Unchanged {
+        confirm(&planned, args.yes)?;
+    }
+    (request.replace, request.dry_run) = (args.replace, false);
+    let accepted: Accepted = client.post(ACCEPT, &request).await?;
+    accepted.warnings.iter().for_each(|warning| output.warn(warning));
+    output.result(&accepted, text::accepted)?;
+    output.note(&text::other_direction(&accepted.relationship));
+    Ok(())
+}
+
+/// Where the admin API accepts links.
+const ACCEPT: &str = "/v1/admin/federation-accept";
+
+fn link(said: &str) -> Result<FederationLink, Failure> {
+    let text = match said {
+        "-" => read_text(Path::new("-"), FederationLink::MAX_LEN as u64)?,
+        said => said.to_owned(),
+    };
+    text.parse().map_err(|error| Failure::of(&error))
+}
+
+fn differs(planned: &Accepted) -> Failure {
+    let partner = &planned.relationship.trust_domain;
+    Failure::new(
+        Code::FederationExists,
+        format!("there is a relationship with {partner} that says something else"),
+    )
+    .with_hint("compare both above; to replace it, the same command with --replace")
+}
+
+/// Asks whether to go on; where nobody can answer, `--yes` has to be the answer.
+fn confirm(planned: &Accepted, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let (input, mut output) = (std::io::stdin(), std::io::stderr());
+    if !input.is_terminal() || !output.is_terminal() {
+        return Err(Failure::new(Code::Unconfirmed, "nobody can be asked here, and nothing was changed").with_hint("compare what is shown, then give --yes"));
+    }
+    write!(output, "believe the workloads of {}? [y/N] ", planned.relationship.trust_domain)?;
+    output.flush()?;
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Code::Unconfirmed, "nothing was changed").with_hint("answer y, or give --yes")),
+    }
+}

@@ -1,0 +1,274 @@
+//! Relationships as text for people.
+
+use std::time::Duration;
+
+use trust_domains::Timestamp;
+use trust_domains::duration::format_duration;
+use trust_domains::federation::PartnerState;
+use trust_domains::wire::bundles::BundleResult;
+use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, RelationshipDeleted, RelationshipSaved, RelationshipView};
+
+use crate::output::{fields, table};
+
+/// Relationships, one a line, each in both directions.
+pub(super) fn list(items: &[RelationshipView]) -> String {
+    let rows: Vec<[String; 8]> = items
+        .iter()
+        .map(|item| {
+            [
+                item.trust_domain.to_string(),
+                item.profile.to_string(),
+                status(item),
+                time_or_dash(item.fetching.last_success),
+                time_or_dash(item.fetching.next_fetch),
+                or_dash(item.fetching.sequence.map(|sequence| sequence.to_string())),
+                entries(item),
+                holds_ours_word(item).to_owned(),
+            ]
+        })
+        .collect();
+    table(
+        [
+            "TRUST DOMAIN",
+            "PROFILE",
+            "STATUS",
+            "LAST SUCCESS",
+            "NEXT FETCH",
+            "SEQUENCE",
+            "ENTRIES",
+            "HOLDS OURS",
+        ],
+        &rows,
+    )
+}
+
+/// One relationship in full.
+pub(super) fn relationship(item: &RelationshipView) -> String {
+    let mut text = format!("{}  (what we believe of {})\n", item.trust_domain, item.trust_domain);
+    text.push_str(&fields(&pairs(item)));
+    text.push_str(&other_direction(item));
+    text
+}
+
+/// One relationship on one line, with the error of its last fetch.
+pub(super) fn change(item: &RelationshipView) -> String {
+    let mut line = format!("{}  {}", item.trust_domain, status(item));
+    if let Some(sequence) = item.fetching.sequence {
+        line.push_str(&format!("  sequence {sequence}"));
+    }
+    if let Some(next) = item.fetching.next_fetch {
+        line.push_str(&format!("  next fetch {next}"));
+    }
+    if let Some(error) = &item.fetching.last_error {
+        line.push_str(&format!("  {} ({})", error.detail, error.code));
+    }
+    line
+}
+
+fn pairs(item: &RelationshipView) -> Vec<(&'static str, String)> {
+    let mut pairs = endpoint(item);
+    pairs.push(("status", status(item)));
+    pairs.push(("last success", time_or_dash(item.fetching.last_success)));
+    pairs.push(("next fetch", time_or_dash(item.fetching.next_fetch)));
+    if let Some(error) = &item.fetching.last_error {
+        pairs.push(("last error", format!("{} ({})", error.detail, error.code)));
+    }
+    pairs.push(("sequence", or_dash(item.fetching.sequence.map(|sequence| sequence.to_string()))));
+    pairs.push((
+        "bundle",
+        if item.has_bundle {
+            "held".to_owned()
+        } else {
+            "none: nothing of it is believed".to_owned()
+        },
+    ));
+    pairs.push(("entries", entries(item)));
+    pairs.push(("set up", format!("{} by {}", item.created_at, item.created_by)));
+    pairs
+}
+
+/// What is configured: where the bundle is, and how the endpoint proves itself.
+fn endpoint(item: &RelationshipView) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![("URL", item.url.to_string()), ("profile", item.profile.to_string())];
+    if let Some(id) = &item.endpoint_id {
+        pairs.push(("endpoint ID", id.to_string()));
+    }
+    if !item.redirects {
+        pairs.push(("redirects", "not followed".to_owned()));
+    }
+    if let Some(url) = &item.crl_url {
+        pairs.push(("CRL URL", url.to_string()));
+    }
+    pairs
+}
+
+/// The direction that no command of ours can set up: whether the partner holds our bundle.
+pub(super) fn other_direction(item: &RelationshipView) -> String {
+    let partner = &item.trust_domain;
+    let told = match item.holds_ours {
+        Some(true) => return format!("the other way: {partner} holds our newest bundle, so its workloads can believe ours"),
+        Some(false) => format!("{partner} does not hold our newest bundle"),
+        None => format!("{partner} does not tell whether it holds our bundle"),
+    };
+    format!("the other way: {told}; for its workloads to believe ours its operators accept the link of: troth federation invite")
+}
+
+/// What a link makes us believe, beside what there is already.
+pub(super) fn acceptance(planned: &Accepted) -> String {
+    let item = &planned.relationship;
+    let mut text = String::new();
+    if let (Some(existing), BundleResult::Updated) = (&planned.existing, planned.result) {
+        text.push_str(&format!("now, with {}:\n", existing.trust_domain));
+        text.push_str(&indented(&fields(&configured(existing))));
+    }
+    let (heading, end) = match planned.result {
+        BundleResult::Created => ("this link makes us believe the workloads of", ""),
+        BundleResult::Unchanged => ("we believe already the workloads of", ", as this link says"),
+        BundleResult::Updated => ("with this link instead we believe the workloads of", ""),
+    };
+    text.push_str(&format!("{heading} {}{end}:\n", item.trust_domain));
+    text.push_str(&indented(&fields(&configured(item))));
+    text.push_str("by this bundle, fetched from there:\n");
+    text.push_str(&indented(&bundle(&planned.bundle)));
+    text
+}
+
+fn configured(item: &RelationshipView) -> Vec<(&'static str, String)> {
+    let mut pairs = endpoint(item);
+    pairs.push((
+        "given to",
+        if item.all_entries {
+            "every entry".to_owned()
+        } else {
+            format!("entries with --federates-with {}", item.trust_domain)
+        },
+    ));
+    pairs
+}
+
+fn bundle(bundle: &AcceptedBundle) -> String {
+    let mut text = String::new();
+    for root in &bundle.roots {
+        let pinned = if root.pinned { "named by the link" } else { "not named by the link" };
+        text.push_str(&format!("root {} ({pinned})\n", root.sha256));
+        text.push_str(&format!("     {}, ends {}\n", root.subject, root.not_after));
+    }
+    let or_none = |sequence: Option<u64>| sequence.map_or_else(|| "no sequence number".to_owned(), |sequence| format!("sequence {sequence}"));
+    let hint = bundle.refresh_hint_s.map_or_else(
+        || "no refresh hint".to_owned(),
+        |hint| format!("fetched every {}", format_duration(Duration::from_secs(hint))),
+    );
+    text.push_str(&format!(
+        "JWT keys: {}, WIT keys: {}, {}, {hint}\n",
+        bundle.jwt_authorities,
+        bundle.wit_authorities,
+        or_none(bundle.sequence)
+    ));
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// What accepting a link came to.
+pub(super) fn accepted(accepted: &Accepted) -> String {
+    let item = &accepted.relationship;
+    format!(
+        "{}: we believe the workloads of {}; {}",
+        result_word(accepted.result),
+        item.trust_domain,
+        reach(item)
+    )
+}
+
+/// What saving a relationship came to.
+pub(super) fn saved(saved: &RelationshipSaved) -> String {
+    let item = &saved.relationship;
+    let state = match item.fetching.status {
+        PartnerState::NeverFetched => "its bundle is fetched now: troth federation show ".to_owned() + item.trust_domain.as_str(),
+        _ => format!("its bundle: {}", status(item)),
+    };
+    format!("{}: {} at {}; {state}; {}", result_word(saved.result), item.trust_domain, item.url, reach(item))
+}
+
+fn reach(item: &RelationshipView) -> String {
+    match (item.all_entries, item.entries) {
+        (true, _) => "every entry has its bundle".to_owned(),
+        (false, 0) => format!("no entry federates with it yet: troth entry update ID --federates-with {}", item.trust_domain),
+        (false, entries) => format!("entries that federate with it: {entries}"),
+    }
+}
+
+/// What deleting a relationship came to.
+pub(super) fn deleted(deleted: &RelationshipDeleted) -> String {
+    let partner = &deleted.trust_domain;
+    let mut text = format!("deleted the relationship with {partner}");
+    text.push_str(if deleted.bundle_deleted {
+        "; its bundle is withdrawn from every workload"
+    } else {
+        "; no bundle of it was held"
+    });
+    if deleted.dissociated > 0 {
+        text.push_str(&format!("; it was taken out of {} entries", deleted.dissociated));
+    }
+    let left = deleted.entries.saturating_sub(deleted.dissociated);
+    if left > 0 {
+        text.push_str(&format!("; {left} entries still name it"));
+    }
+    text
+}
+
+/// What to do with an invitation.
+pub(super) fn invited(invite: &Invite) -> String {
+    let mut pairs = vec![
+        ("trust domain", invite.trust_domain.to_string()),
+        ("URL", invite.url.to_string()),
+        ("profile", invite.profile.to_string()),
+    ];
+    if let Some(id) = &invite.endpoint_id {
+        pairs.push(("endpoint ID", id.to_string()));
+    }
+    for root in &invite.root_sha256 {
+        pairs.push(("root SHA-256", root.to_string()));
+    }
+    format!(
+        "{}one way: whoever accepts this link believes our workloads, and we believe none of theirs; they run: troth federation accept LINK",
+        fields(&pairs)
+    )
+}
+
+fn status(item: &RelationshipView) -> String {
+    match &item.fetching.last_error {
+        Some(error) => format!("{} ({})", item.fetching.status, error.code),
+        None => item.fetching.status.to_string(),
+    }
+}
+
+fn entries(item: &RelationshipView) -> String {
+    if item.all_entries { "all".to_owned() } else { item.entries.to_string() }
+}
+
+fn holds_ours_word(item: &RelationshipView) -> &'static str {
+    match item.holds_ours {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "unknown",
+    }
+}
+
+fn result_word(result: BundleResult) -> &'static str {
+    match result {
+        BundleResult::Created => "created",
+        BundleResult::Unchanged => "unchanged",
+        BundleResult::Updated => "updated",
+    }
+}
+
+fn time_or_dash(time: Option<Timestamp>) -> String {
+    or_dash(time.map(|time| time.to_string()))
+}
+
+fn or_dash(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".to_owned())
+}
