@@ -33,7 +33,7 @@ pub(crate) enum SvidCommand {
     Revoke(revoke::RevokeArgs),
     /// Lists what is revoked and has not ended.
     Revocations(revoke::RevocationsArgs),
-    /// Checks a certificate file against every rule of the X509-SVID standard.
+    /// Checks a file of certificates or revocation lists against every rule of the standards.
     Lint(lint::LintArgs),
 }
 

@@ -120,7 +120,7 @@ impl CrlIssuer {
 }
 
 /// Checks a signature with whichever algorithm it names and the key is for.
-fn is_signed(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn is_signed(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let spki = SubjectPublicKeyInfoDer::from(spki);
     let Ok(key) = RawPublicKeyEntity::try_from(&spki) else {
         return false;

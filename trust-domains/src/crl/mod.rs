@@ -9,6 +9,7 @@
 mod der;
 mod error;
 mod issuer;
+mod lint;
 mod list;
 mod partner;
 mod patch;
@@ -18,6 +19,7 @@ pub(crate) mod testing;
 
 pub use error::{CrlRefused, CrlSetRefused, ParseCrlError, PatchRefused};
 pub use issuer::CrlIssuer;
+pub use lint::{CrlFinding, lint};
 pub use list::{Crl, RevokedSerial};
 pub use partner::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
