@@ -204,31 +204,45 @@ impl ServerConfig {
         let authority_policy = lives.and_then(|(((issuing, node), class), skew)| mistakes.check("issuing_ttl", policy(issuing, node, class, skew)));
         // Somebody outside fetches the keys: they hear of a new one at their next refresh.
         let is_fetched = raw.bundle_listen.is_some() || raw.jwt_issuer.is_some();
-        let (longest, ack_deadline, hint) = (max_class?.longest_life(), ack_deadline?, refresh_hint.filter(|_| is_fetched));
-        let policy_of = |kind, key_ttl| TokenPolicy::new(key_ttl, longest, ack_deadline, hint).map_err(|refused| token_key_too_short(kind, refused));
-        let jwt_policy = mistakes.check("jwt_key_ttl", policy_of(TokenKind::Jwt, jwt_key_ttl?));
-        let wit_policy = match features?.wit {
-            true => Some(mistakes.check("wit_key_ttl", policy_of(TokenKind::Wit, wit_key_ttl?))?),
-            false => None,
+        let hint = refresh_hint.filter(|_| is_fetched);
+        // What needs several values is checked wherever those can be read: a mistake in one of the others hides nothing.
+        let mut token_policy = |kind, key: &str, key_ttl: Option<Duration>| {
+            let (key_ttl, (class, ack_deadline)) = key_ttl.zip(max_class.zip(ack_deadline))?;
+            let policy = TokenPolicy::new(key_ttl, class.longest_life(), ack_deadline, hint);
+            mistakes.check(key, policy.map_err(|refused| token_key_too_short(kind, refused)))
         };
-        let root_policy = RootPolicy::new(root_ttl?, issuing_ttl?, ack_deadline, hint).map_err(root_too_short);
-        let root_policy = mistakes.check("root_ttl", root_policy);
-        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
-        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let jwt_policy = token_policy(TokenKind::Jwt, "jwt_key_ttl", jwt_key_ttl);
+        let wants_wit = features.as_ref().is_some_and(|features| features.wit);
+        let wit_policy = wants_wit.then(|| token_policy(TokenKind::Wit, "wit_key_ttl", wit_key_ttl));
+        let root_lives = root_ttl.zip(issuing_ttl).zip(ack_deadline);
+        let root_policy = root_lives.and_then(|((root, issuing), ack_deadline)| {
+            let policy = RootPolicy::new(root, issuing, ack_deadline, hint);
+            mistakes.check("root_ttl", policy.map_err(root_too_short))
+        });
 
         let usage = parse(mistakes, "crl", raw.crl.as_deref(), CrlUse::default);
         let max_bytes = parse(mistakes, "crl_max_bytes", raw.crl_max_bytes.as_deref(), CrlBytes::default);
 
-        let data_dir = DataDir::new(data_dir?);
+        let data_dir = data_dir.map(DataDir::new);
         let key_file = raw.key_file.as_deref().map(Path::new);
-        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, || data_dir.default_key_file());
+        // Without a data directory nothing comes of it; the key source is looked at all the same.
+        let default_key_file = || data_dir.as_ref().map_or_else(|| PathBuf::from("/"), DataDir::default_key_file);
+        let key_source = KeySourceSpec::configured(raw.key_source.as_deref(), key_file, default_key_file);
         let key_source = mistakes.check("key_source", key_source);
         let key_source = key_source.and_then(|source| mistakes.check("key_source", source.absolute()));
         let signing_keys = raw.signing_keys.as_deref().map(|text| mistakes.check("signing_keys", text.parse()));
+
+        let authority_policy = authority_policy?.with_root(root_policy?).with_emergency_ack_deadline(emergency_ack_deadline?);
+        let authority_policy = authority_policy.with_jwt(jwt_policy?.with_algorithm(jwt_algorithm.map_or(Some(None), |algorithm| algorithm.map(Some))?));
+        let authority_policy = match wit_policy {
+            Some(wit) => authority_policy.with_wit(wit?),
+            None => authority_policy,
+        };
+        features?;
         Some(Self {
             key_source: key_source?,
             signing_keys: signing_keys.map_or(Some(None), |place| place.map(Some))?,
-            data_dir,
+            data_dir: data_dir?,
             listen: listen?.0,
             advertise: advertise.map_or(Some(None), |address| address.map(Some))?,
             store: store?,
@@ -251,7 +265,7 @@ impl ServerConfig {
                 max_bytes: max_bytes?.get(),
                 renewal_grace: renewal_grace?,
             },
-            authority_policy: wit_policy.map_or(authority_policy, |wit| authority_policy.with_wit(wit)),
+            authority_policy,
         })
     }
 

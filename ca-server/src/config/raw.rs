@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, number_as_text, read_draft};
 use platform::sealing::KeySourceSpec;
 use serde::Deserialize;
 use trust_domains::class::CredentialClass;
@@ -113,6 +113,7 @@ pub struct RawServerConfig {
     pub crl: Option<String>,
     /// The most bytes of all revocation lists together, from 4096 to 8388608. Default: 2097152, since gRPC clients accept messages of 4 MB. A set that is
     /// longer is not sent.
+    #[serde(deserialize_with = "number_as_text")]
     pub crl_max_bytes: Option<String>,
     /// The file with the authorities whose certificates admit nodes (`x509pop`), in PEM. Default: none. It is read again at each attestation.
     pub x509pop_ca: Option<String>,
@@ -172,7 +173,7 @@ impl RawServerConfig {
         KnownKey::text::<ProxyUrl>("federation_proxy"),
         KnownKey::new("redirects", KeyValue::Bool),
         KnownKey::text::<CrlUse>("crl"),
-        KnownKey::text::<CrlBytes>("crl_max_bytes"),
+        KnownKey::new("crl_max_bytes", KeyValue::Number(as_text::<CrlBytes>)),
         KnownKey::text::<PathBuf>("x509pop_ca"),
         KnownKey::text::<PathBuf>("x509pop_crl"),
         KnownKey::text::<NodeNameTemplate>("x509pop_name"),

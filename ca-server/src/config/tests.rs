@@ -233,8 +233,45 @@ fn a_key_source_is_named_once_and_one_in_a_flag_stands_for_the_key_file_of_the_f
     assert!(!pin.to_string().contains("1234"), "{pin}");
 }
 
+#[test]
+fn what_needs_several_values_is_checked_though_others_cannot_be_read() {
+    let told = |text: &str| {
+        let error = made(text).unwrap_err();
+        error.mistakes.iter().map(|mistake| mistake.key.clone()).collect::<Vec<_>>()
+    };
+    // Two that do not go together, and one that cannot be read and has nothing to do with them.
+    assert_eq!(
+        raw_mistakes(r#"{"clock_skew": "2h", "jwt_key_ttl": "1d", "root_ttl": "2d"}"#),
+        ["clock_skew", "jwt_key_ttl", "root_ttl"]
+    );
+    assert_eq!(told("bundle_listen = \"127.0.0.1:8444\"\nbundle_key = \"k\"\njwt_key_ttl = \"1d\"").len(), 2);
+    assert_eq!(
+        raw_mistakes(r#"{"enable": ["wit"], "node_ttl": "1s", "wit_key_ttl": "1h"}"#),
+        ["node_ttl", "wit_key_ttl"]
+    );
+    assert_eq!(
+        raw_mistakes(r#"{"max_class": "eternal", "root_ttl": "2d", "crl": "never"}"#),
+        ["max_class", "root_ttl", "crl"]
+    );
+}
+
+/// Returns the keys of the mistakes of the second check alone, as flags are checked.
+fn raw_mistakes(text: &str) -> Vec<String> {
+    let raw: RawServerConfig = serde_json::from_str(text).unwrap();
+    let error = ServerConfig::new(raw, &environment()).unwrap_err();
+    error.mistakes.into_iter().map(|mistake| mistake.key).collect()
+}
+
+#[test]
+fn a_number_of_bytes_may_stand_without_quotes() {
+    for text in ["crl_max_bytes = 4096", "crl_max_bytes = \"4096\""] {
+        assert_eq!(made(text).unwrap().crl_settings().max_bytes, 4_096, "{text}");
+    }
+    assert!(made("crl_max_bytes = 4095").unwrap_err().to_string().contains("4096 to 8388608"));
+}
+
 fn toml_accepts(key: &str) {
-    let error = read_toml_text::<RawServerConfig>(&format!("{key} = 7"), RawServerConfig::KNOWN_KEYS).unwrap_err();
+    let error = read_toml_text::<RawServerConfig>(&format!("{key} = {{}}"), RawServerConfig::KNOWN_KEYS).unwrap_err();
     assert!(error.to_string().contains("expected "), "{error}");
 }
 

@@ -29,6 +29,8 @@ pub enum KeyValue {
         /// The most.
         most: i64,
     },
+    /// A number that a function accepts as a text: bare, or in quotes as flags and variables have it. [`number_as_text`](super::number_as_text) reads both.
+    Number(fn(&str) -> Result<(), String>),
     /// A table with keys of its own.
     Table(&'static [KnownKey]),
     /// Any number of such tables: `[[sink]]`.

@@ -6,11 +6,13 @@
 mod draft;
 mod known;
 mod mistakes;
+mod number;
 mod read;
 
 pub use draft::Draft;
 pub use known::{KeyValue, KnownKey, as_text, nearest};
 pub use mistakes::{ConfigMistakes, Mistake, Mistakes};
+pub use number::number_as_text;
 pub use read::{read_draft, read_draft_text, read_toml, read_toml_if_present, read_toml_text};
 
 /// Returns the value that counts: that of the flag or environment variable, else the file's, else the default.

@@ -160,6 +160,11 @@ impl Reader<'_> {
                     self.tell(at, key, &format!("the number is not between {least} and {most}"));
                 }
             }
+            (KeyValue::Number(accepts), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::Number(accepts), DeValue::Integer(integer)) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix()).map(|number| number.to_string());
+                self.check_text(at, key, number.as_deref().unwrap_or(integer.as_str()), *accepts);
+            }
             (KeyValue::Table(known), DeValue::Table(table)) => self.check_table(table, known, &format!("{key}."), at),
             (KeyValue::Tables(known), DeValue::Array(tables)) => {
                 for (index, table) in tables.iter().enumerate() {
@@ -204,7 +209,7 @@ fn not_known(name: &str, known: &[KnownKey]) -> String {
 fn described(expected: &KeyValue) -> &'static str {
     match expected {
         KeyValue::Bool => "true or false",
-        KeyValue::Integer { .. } => "a whole number",
+        KeyValue::Integer { .. } | KeyValue::Number(_) => "a whole number",
         KeyValue::Table(_) => "a table",
         KeyValue::Tables(_) => "tables ([[..]])",
         KeyValue::Text(_) => "a text in quotes",
@@ -246,6 +251,8 @@ mod tests {
         node_ttl: Option<TextDuration>,
         streams: Option<u32>,
         cache: Option<bool>,
+        #[serde(default, deserialize_with = "crate::config::number_as_text")]
+        bytes: Option<String>,
         enable: Option<Vec<String>>,
         #[serde(default)]
         sink: Vec<RawSink>,
@@ -268,6 +275,7 @@ mod tests {
         KnownKey::text::<TextDuration>("node_ttl"),
         KnownKey::new("streams", KeyValue::Integer { least: 1, most: 10_000 }),
         KnownKey::new("cache", KeyValue::Bool),
+        KnownKey::new("bytes", KeyValue::Number(as_bytes)),
         KnownKey::new("enable", KeyValue::Texts(as_word)),
         KnownKey::new("sink", KeyValue::Tables(SINK)),
     ];
@@ -278,6 +286,24 @@ mod tests {
         } else {
             Err(format!("{text:?} is not known; known is wit"))
         }
+    }
+
+    fn as_bytes(text: &str) -> Result<(), String> {
+        match text.parse::<u32>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{text:?}: {error}")),
+        }
+    }
+
+    #[test]
+    fn a_number_that_a_flag_has_as_a_text_is_read_bare_and_in_quotes() {
+        for text in ["bytes = 4096", "bytes = '4096'", "bytes = 0x1000", "bytes = 4_096"] {
+            let raw: Raw = read_toml_text(text, KNOWN).unwrap();
+            assert_eq!(raw.bytes.as_deref(), Some("4096"), "{text}");
+        }
+        assert_eq!(mistakes("bytes = true"), ["line 1: bytes: expected a whole number, found a boolean"]);
+        assert!(mistakes("bytes = -1")[0].starts_with("line 1: bytes: \"-1\""));
+        assert!(mistakes("bytes = 'many'")[0].starts_with("line 1: bytes: \"many\""));
     }
 
     fn mistakes(text: &str) -> Vec<String> {
@@ -311,7 +337,7 @@ mod tests {
             "line 3: streams: the number is not between 1 and 10000",
             "line 4: cache: expected true or false, found a string",
             "line 5: enable[1]: \"tiw\" is not known; known is wit",
-            "line 6: zebra: is not known; known are data_dir, node_ttl, streams, cache, enable, sink",
+            "line 6: zebra: is not known; known are data_dir, node_ttl, streams, cache, bytes, enable, sink",
             "line 9: sink[0].spiffe_id: expected a text in quotes, found an integer",
             "line 8: sink[0].directory: is missing",
             "line 10: sink[0].directroy: is not known; did you mean directory?",
