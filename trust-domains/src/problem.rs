@@ -252,10 +252,19 @@ impl Problem {
 
 /// Says what happened. The causes are added only where the caller can mend them: those of a failure inside stay in the log.
 fn detail_of(error: &(impl Coded + ?Sized)) -> String {
-    if error.code().facts().status < 500 {
-        with_causes(error)
-    } else {
-        error.to_string()
+    if error.code().facts().status >= 500 {
+        return error.to_string();
+    }
+    whole_detail(error)
+}
+
+/// Says what happened with all causes. A cause that is a problem itself ends with its code, which is shown beside the detail: it is said there alone.
+#[must_use]
+pub fn whole_detail(error: &(impl Coded + ?Sized)) -> String {
+    let text = with_causes(error);
+    match text.strip_suffix(&format!(" ({})", error.code())) {
+        Some(detail) => detail.to_owned(),
+        None => text,
     }
 }
 
@@ -322,6 +331,21 @@ mod tests {
         assert_eq!(with_causes(&Upper(Lowest)), "cannot write: the pipe broke");
         assert_eq!(with_causes(&Passing(Lowest)), "the pipe broke");
         assert_eq!(with_causes(&Repeating(Lowest)), "cannot go on: the pipe broke");
+    }
+
+    #[test]
+    fn a_code_is_said_once_though_the_cause_is_a_problem_itself() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the node could not join")]
+        struct Outer(#[source] Problem);
+        impl Coded for Outer {
+            fn code(&self) -> Code {
+                self.0.code()
+            }
+        }
+        let problem = Problem::of(&Outer(Problem::new(Code::TokenUsed, "the token was used")));
+        assert_eq!(problem.detail, "the node could not join: the token was used");
+        assert_eq!(problem.to_string(), "the node could not join: the token was used (token_used)");
     }
 
     #[test]

@@ -298,14 +298,38 @@ pub enum PopRefused {
         actual: usize,
     },
     /// No path leads to an authority, or it may not be used now, or so.
-    #[error("the certificate is not one of the configured authorities' for clients, valid now and not revoked")]
-    Path(#[from] webpki::Error),
+    #[error("the certificate does not prove a machine of the configured authorities: {}", reason(.0))]
+    Path(webpki::Error),
     /// The signature is not of its key.
     #[error("the signature does not prove that the caller holds the certificate's key")]
     Possession,
     /// It cannot be read.
     #[error("the certificate cannot be read")]
     Unreadable(#[from] ParseCertificateError),
+}
+
+impl From<webpki::Error> for PopRefused {
+    fn from(error: webpki::Error) -> Self {
+        Self::Path(error)
+    }
+}
+
+/// Says in words what webpki says in names of its own.
+fn reason(error: &webpki::Error) -> String {
+    use webpki::Error as E;
+    let at = |time: &UnixTime| Timestamp::from_unix(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    match error {
+        E::CertExpired { not_after, .. } => format!("it, or one above it, ended at {}", at(not_after)),
+        E::CertNotValidYet { not_before, .. } => format!("it, or one above it, begins at {}", at(not_before)),
+        E::CertRevoked => "it, or one above it, is revoked".to_owned(),
+        E::CrlExpired { next_update, .. } => format!("the revocation list of its issuer ended at {}", at(next_update)),
+        E::InvalidSignatureForPublicKey => "a signature of the path is not that of the certificate above".to_owned(),
+        E::NameConstraintViolation => "an authority of the path does not permit its names".to_owned(),
+        E::RequiredEkuNotFoundContext(_) => "its extended key usage lacks clientAuth".to_owned(),
+        E::UnknownIssuer => "no path leads from it to one of them".to_owned(),
+        E::UnknownRevocationStatus => "its issuer has no revocation list".to_owned(),
+        _ => "a certificate of the path breaks a rule of RFC 5280".to_owned(),
+    }
 }
 
 impl Coded for PopRefused {

@@ -137,7 +137,17 @@ fn certificates_that_are_no_clients_of_a_named_authority_now_are_refused() {
         refused(|params| params.not_before = (NOW + Duration::from_secs(1)).to_offset_date_time()),
         PopRefused::Path(webpki::Error::CertNotValidYet { .. })
     ));
+    let ended = refused(|params| params.not_after = (NOW - Duration::from_secs(1)).to_offset_date_time());
+    assert!(
+        ended
+            .to_string()
+            .ends_with(&format!("it, or one above it, ended at {}", NOW - Duration::from_secs(1))),
+        "{ended}"
+    );
     let (foreign, _) = other.machine(|_| {});
+    let stranger = ca.authorities().verify(std::slice::from_ref(&foreign), NOW).unwrap_err();
+    assert!(stranger.to_string().ends_with("no path leads from it to one of them"), "{stranger}");
+    assert!(std::error::Error::source(&stranger).is_none(), "webpki's own names are not shown");
     assert!(matches!(ca.authorities().verify(&[foreign], NOW), Err(PopRefused::Path(_))));
     assert!(matches!(ca.authorities().verify(&[], NOW), Err(PopRefused::Length { actual: 0, .. })));
     let no_usages = ca
