@@ -11,6 +11,12 @@ use trust_domains::{EntryId, Revision};
 
 use super::view::IssuedSvid;
 
+/// How far before its issue an SVID begins, unless the server is told otherwise (`--clock-skew`): one that was issued further ahead than this begins later than now.
+const BACKDATED: Duration = Duration::from_secs(60);
+
+/// The end of an SVID is near in the last part of this many of its life.
+const NEAR_END: u32 = 10;
+
 /// An SVID with its times.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -112,6 +118,21 @@ impl Slot {
     pub(super) fn servable(&self, now: Reading) -> Option<&Arc<IssuedSvid>> {
         let held = self.held.as_ref().filter(|held| !held.times.has_ended(now))?;
         matches!(self.demand(now), Demand::Current | Demand::EntryChanged | Demand::IssuerTainted).then_some(&held.svid)
+    }
+
+    /// Returns whether what is held is to be kept rather than one that begins in the future: this machine's clock or the server's is wrong, and peers whose clocks
+    /// agree with this one would refuse the other. Not when an end is near or something must be replaced: then one that peers may believe is better than none.
+    pub(super) fn outshines(&self, next: &Held, now: Reading) -> bool {
+        let begins_later = next.svid.issued_at > now.wall + BACKDATED;
+        let Some(held) = self.held.as_ref().filter(|_| begins_later && self.demand(now) == Demand::Current) else {
+            return false;
+        };
+        let margin = Duration::from_secs(self.entry.x509_ttl_s) / NEAR_END;
+        let soon = Reading {
+            wall: now.wall + margin,
+            since_boot: now.since_boot.saturating_add(margin),
+        };
+        !held.times.has_ended(soon)
     }
 
     /// Returns whether an SVID is on its way and no attempt has failed: a subscriber may wait for it.

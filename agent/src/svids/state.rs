@@ -245,6 +245,17 @@ impl State {
                 .saturating_add(retry_delay(slot.failures + 1, Duration::from_secs(asked.x509_ttl_s), jitter));
             match outcome {
                 Outcome::Issued(_) if !slot.kept => continue,
+                Outcome::Issued(held) if slot.outshines(&held, now) => {
+                    let (begins, spiffe_id) = (held.svid.issued_at, &slot.entry.spiffe_id);
+                    tracing::warn!(%spiffe_id, issued_at = %begins, now = %now.wall, "the server's clock is ahead of this machine's, or this one is behind: the SVID that is valid by it is kept for now");
+                    slot.fail(
+                        format!(
+                            "the SVID that came was issued at {begins}, and it is {} here: compare the clocks of server and node",
+                            now.wall
+                        ),
+                        retry_at,
+                    );
+                }
                 Outcome::Issued(held) => {
                     let stale = differs(&asked, &slot.entry) && (held.entry_revision != slot.entry.revision || held.svid.hint != slot.entry.hint);
                     // What was revoked while it was on its way is replaced again.

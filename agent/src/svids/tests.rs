@@ -1,5 +1,6 @@
 //! The cache as its subscribers see it.
 
+mod clocks;
 mod federated;
 mod taint;
 
