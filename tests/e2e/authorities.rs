@@ -5,6 +5,7 @@ mod constrained;
 mod delivered;
 mod emergency;
 mod interrupted;
+mod java_states;
 mod orders;
 mod planned;
 mod thief;

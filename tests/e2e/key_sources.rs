@@ -151,6 +151,30 @@ fn the_keys_of_the_authorities_live_in_a_token_through_issuing_a_restart_and_its
 }
 
 #[test]
+fn a_key_whose_authority_is_forgotten_is_destroyed_in_its_token() {
+    const LABEL: &str = "troth forgotten.test jwt";
+    let hsm = SoftHsm::new();
+    let mut domain = Domain::init_among("forgotten.test", &["--signing-keys", &hsm.uri(None)], vec![hsm.environment()]);
+    domain.start_server();
+    let keys = || hsm.labels().iter().filter(|label| *label == LABEL).count();
+    let in_use = keys();
+    let _ = domain.told(&["authority", "prepare", "--kind", "jwt", "--because", "a drill"]);
+    let prepared = until("a prepared key", || {
+        let list = domain.told(&["authority", "list"]);
+        let mut items = list["items"].as_array()?.iter();
+        let prepared = items.find(|item| item["kind"] == "jwt" && item["state"] == "prepared")?;
+        prepared["id"].as_str().map(str::to_owned)
+    });
+    assert_eq!(keys(), in_use + 1, "it is made in the token");
+    let _ = domain
+        .operator(&["authority", "revoke", &prepared, "--because", "a drill", "--wait", "60s"])
+        .exits(0);
+    until("the key to be gone from the token", || (keys() == in_use).then_some(()));
+    assert!(!domain.told(&["authority", "list"]).to_string().contains(&prepared));
+    assert!(mints(&domain), "the key in use is there");
+}
+
+#[test]
 fn two_servers_keep_their_keys_in_one_token() {
     let hsm = SoftHsm::new();
     let sign = hsm.uri(None);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tests::command::run;
 use tests::domain::{Agent, Domain, path_text};
+use tests::softhsm::SoftHsm;
 use tests::wait::until;
 use tests::workload::{Watch, fetch_as, ids, ids_of};
 
@@ -136,4 +137,39 @@ fn a_fleet_goes_on_from_an_old_backup_and_what_was_not_in_it_is_said() {
     until("the refusal of the old link", || {
         stranger.process().log().contains("token_unknown").then_some(())
     });
+}
+
+#[test]
+fn keys_in_a_token_are_named_as_not_included_and_the_restored_server_needs_that_token() {
+    let hsm = SoftHsm::new();
+    let mut domain = Domain::init_recoverable_among("token-restored.test", &["--signing-keys", &hsm.uri(None)], vec![hsm.environment()]);
+    domain.start_server();
+    let (mut agent, mut watch) = member(&domain, ("n1", 4_954));
+    let to = domain.folder().join("token.backup");
+    let made = domain.told(&["server", "backup", "--to", path_text(&to)]);
+    let named = |document: &Value| {
+        let keys = document["keys_not_included"].as_array().cloned().unwrap_or_default();
+        let text = serde_json::json!(keys).to_string();
+        ["x509-root", "x509-issuing", "jwt"].iter().all(|kind| text.contains(kind))
+    };
+    assert!(named(&made), "{made}");
+    let root = domain.told(&["bundle", "show"])["keys"][0]["x5c"].clone();
+
+    hsm.remove();
+    let report = lose_and_restore(&mut domain, &to);
+    assert!(named(&report), "{report}");
+    domain.launch_server();
+    assert_eq!(domain.server().ended().code(), Some(1));
+    let said = domain.server().log();
+    assert!(said.contains("pkcs11_unavailable"), "without its token: {said}");
+
+    hsm.put_back();
+    domain.start_server();
+    agent.ready();
+    assert_eq!(domain.told(&["bundle", "show"])["keys"][0]["x5c"], root, "the root is the one in the token");
+    let _ = domain.told(&["entry", "update", "spiffe://token-restored.test/n1", "--hint", "after", "--wait"]);
+    let told = watch.until(|update| update["svids"][0]["hint"] == "after");
+    assert_eq!(ids_of(&told), ["spiffe://token-restored.test/n1"]);
+    let _ = domain.operator(&["svid", "mint", "jwt", "--spiffe-id", "/probe", "--audience", "a"]).exits(0);
+    assert!(agent.process().is_running());
 }

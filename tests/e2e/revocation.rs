@@ -4,6 +4,7 @@ mod envoy;
 mod gate;
 mod nginx;
 mod orders;
+mod over_limit;
 mod postgresql;
 mod verifiers;
 

@@ -66,9 +66,16 @@ impl Domain {
     /// Makes a trust domain whose backups open with the recovery key in [`recovery_key_file`](Self::recovery_key_file); its server does not run.
     #[must_use]
     pub fn init_recoverable(name: &str) -> Self {
+        Self::init_recoverable_among(name, &[], Vec::new())
+    }
+
+    /// The same with more options and with these in the environment.
+    #[must_use]
+    pub fn init_recoverable_among(name: &str, options: &[&str], environment: Vec<(String, PathBuf)>) -> Self {
         let folder = open_directory();
         let recovery = folder.path().join("recovery.key");
-        Self::init_in(folder, name, &["--recovery-key-file", path_text(&recovery)], Vec::new())
+        let options = [&["--recovery-key-file", path_text(&recovery)], options].concat();
+        Self::init_in(folder, name, &options, environment)
     }
 
     fn init_in(folder: TempDir, name: &str, options: &[&str], environment: Vec<(String, PathBuf)>) -> Self {

@@ -20,7 +20,7 @@ struct Args {
     /// Seconds that each issuing measurement lasts.
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
-    /// Agents of the emergency that `taint` measures.
+    /// Agents of the emergency that `taint` measures, and of the revocations of `revoke-fleet`.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     agents: usize,
     /// Prints one JSON document instead of a table.

@@ -5,12 +5,14 @@
 
 mod bulk;
 mod delivery;
+mod fleet;
 mod issuing;
 mod memory;
 mod meter;
 mod node;
 mod report;
 mod revoke;
+mod revoke_fleet;
 mod sds;
 mod subject;
 mod taint;

@@ -23,10 +23,10 @@ use crate::domain::Domain;
 const LIVE: [(usize, &str); 3] = [(100, "P12, 100 revoked"), (10_000, "P12, 10,000 revoked"), (100_000, "P12, 100,000 revoked")];
 
 /// Revocations that are measured, one after the other.
-const REVOCATIONS: usize = 30;
+pub(super) const REVOCATIONS: usize = 30;
 
 /// The server signs once a second at most: what comes sooner waits, and would be measured as slow.
-const APART: Duration = Duration::from_millis(1_100);
+pub(super) const APART: Duration = Duration::from_millis(1_100);
 
 /// For the lists of 100,000 serials.
 const LIMIT: [&str; 2] = ["--crl-max-bytes", "8388608"];
@@ -128,7 +128,7 @@ async fn until_revoked(stream: &mut JsonLines, held: &mut CrlSet, serial: &Seria
     }
 }
 
-async fn issue(node: &Node, entry: &EntryId, count: usize) -> BTreeSet<Serial> {
+pub(super) async fn issue(node: &Node, entry: &EntryId, count: usize) -> BTreeSet<Serial> {
     let mut serials = BTreeSet::new();
     // The same keys again and again: a certificate is revoked by its serial.
     let batch = batch_for(&vec![entry.clone(); MAX_ISSUE_BATCH.min(count)]);
@@ -140,7 +140,7 @@ async fn issue(node: &Node, entry: &EntryId, count: usize) -> BTreeSet<Serial> {
     serials
 }
 
-async fn revoke(admin: &UnixHttpClient, target: RevokeTarget) -> Revoked {
+pub(super) async fn revoke(admin: &UnixHttpClient, target: RevokeTarget) -> Revoked {
     let request = RevokeRequest { target, because: None };
     admin.post("/v1/admin/revocations", &request).await.expect("a revocation")
 }

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, revoke, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,8 @@ pub enum Subject {
     P8,
     /// From a revocation to the list on a node's stream.
     Revoke,
+    /// From a revocation to the list on a workload's stream of every agent.
+    RevokeFleet,
     /// Secret discovery: a rotation on 200 streams.
     Sds,
     /// An emergency: what a tainted issuing CA signed is replaced on a thousand agents.
@@ -39,13 +41,13 @@ pub enum Subject {
 pub struct Effort {
     /// Seconds of each issuing measurement.
     pub seconds: u64,
-    /// Agents of the emergency.
+    /// Agents of the emergency, and of the revocations to a fleet.
     pub agents: usize,
 }
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 11] = [
+    const EACH: [Self; 12] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -55,6 +57,7 @@ impl Subject {
         Self::P7,
         Self::P8,
         Self::Revoke,
+        Self::RevokeFleet,
         Self::Sds,
         Self::Taint,
     ];
@@ -79,6 +82,7 @@ impl Subject {
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
             Self::Revoke => revoke::revocations(),
+            Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],
             Self::Taint => vec![taint::replacement(effort)],
         }

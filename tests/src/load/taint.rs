@@ -3,54 +3,43 @@
 //! The agents are whole: they join, follow the stream, renew their own SVID, ask for the others and acknowledge, in this process. They hold their SVIDs ahead
 //! and nobody watches them, so that what is measured is the replacement and not this program's reading of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use agent::config::{AgentConfig, RawAgentConfig};
-use platform::clock::SystemClock;
-use platform::paths::Environment;
-use platform::service_manager::HandedSockets;
 use platform::unix_http::UnixHttpClient;
-use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use trust_domains::plan::authority::{AuthorityKind, Phase};
-use trust_domains::wire::admin::{NodeView, Page, TokenCreated, TokenRequest};
-use trust_domains::wire::authorities::{AuthorityView, ReplaceRequest, ReplacementView, StepKind, StepState};
+use tokio::time::Instant;
+use trust_domains::plan::authority::AuthorityKind;
+use trust_domains::wire::admin::Page;
+use trust_domains::wire::authorities::{ReplaceRequest, ReplacementView, StepKind, StepState};
 
+use super::fleet::{Fleet, signed};
 use super::meter::{cpu_of, millis};
-use super::node::{admin, create};
+use super::node::admin;
 use super::report::{Figure, Value};
 use super::subject::Effort;
-use crate::admin::{draft, runtime};
-use crate::domain::{Domain, path_text};
+use crate::admin::runtime;
+use crate::domain::Domain;
 use crate::wait::until_within;
+
+/// The user of the entries: nobody watches them.
+const NOBODY: u32 = 1;
 
 /// SVIDs of each agent.
 const SVIDS: usize = 10;
 
-/// Agents that join at the same time: strangers wait for each other at the server.
-const JOINING: usize = 16;
-
 /// Longer than anything here takes: nobody is left behind because of a slow machine.
 const DEADLINE: &str = "10m";
 
-/// The longest wait for the agents to be ready, and for the replacement.
+/// The longest wait for the replacement.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// How often the steps are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How often the SVIDs are counted: an answer holds every authority.
-const COUNT_EVERY: Duration = Duration::from_millis(200);
-
 /// Measures it.
 pub(super) fn replacement(effort: Effort) -> Figure {
     let agents = effort.agents;
     let (mut domain, runtime) = (Domain::start_with("load.test", &["--emergency-ack-deadline", DEADLINE]), runtime());
-    let fleet = Fleet::start(&domain, &runtime, agents);
+    let fleet = Fleet::start(&domain, &runtime, agents, SVIDS, NOBODY);
     let client = admin(&domain);
     let before = cpu_of(domain.server());
     let begun = Instant::now();
@@ -74,86 +63,6 @@ pub(super) fn replacement(effort: Effort) -> Figure {
             Value::plain("server CPU an SVID", millis(cpu) * 1e3 / svids as f64, "us"),
         ],
     }
-}
-
-/// Agents that run until this is dropped.
-struct Fleet {
-    stop: CancellationToken,
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Fleet {
-    /// Joins agents with their entries, and waits until each has acknowledged all that there is.
-    fn start(domain: &Domain, runtime: &Runtime, agents: usize) -> Self {
-        let stop = CancellationToken::new();
-        let client = admin(domain);
-        runtime.block_on(async {
-            let gate = Arc::new(Semaphore::new(JOINING));
-            let mut joining = JoinSet::new();
-            for number in 0..agents {
-                let (client, gate, stop, folder) = (client.clone(), Arc::clone(&gate), stop.clone(), domain.folder().to_owned());
-                joining.spawn(async move {
-                    let _turn = gate.acquire().await.expect("an open gate");
-                    start_agent(&client, &folder, number, stop).await;
-                });
-            }
-            joining.join_all().await;
-            let drafts = (0..agents * SVIDS).map(|number| draft(format!("/workload/{number}"), &name(number / SVIDS), 1));
-            create(&client, drafts.collect()).await;
-            until_shown(&client, agents).await;
-        });
-        Self { stop }
-    }
-}
-
-fn name(number: usize) -> String {
-    format!("n{number}")
-}
-
-/// Starts an agent in this process, and waits until the server knows it.
-async fn start_agent(client: &UnixHttpClient, folder: &std::path::Path, number: usize, stop: CancellationToken) {
-    let request = TokenRequest {
-        ttl_s: 600,
-        node_id: Some(name(number).parse().expect("a node's name")),
-    };
-    let token: TokenCreated = client.post("/v1/admin/tokens", &request).await.expect("a join token");
-    let raw = RawAgentConfig {
-        data_dir: Some(path_text(&folder.join(name(number))).to_owned()),
-        workload_socket: Some(path_text(&folder.join(format!("{number}.sock"))).to_owned()),
-        telemetry_listen: Some("off".to_owned()),
-        no_cache: Some(true),
-        join: Some(token.link.to_link()),
-        ..RawAgentConfig::default()
-    };
-    let config = AgentConfig::new(raw, &Environment::default()).expect("a configuration");
-    tokio::spawn(async move { agent::run::run(config, HandedSockets::default(), SystemClock::shared(), stop).await });
-    // A loop of its own: what a task runs has to be Send, and an async closure that borrows cannot promise it.
-    let end = Instant::now() + LIMIT;
-    while client.get::<NodeView>(&format!("/v1/admin/nodes/{}", name(number))).await.is_err() {
-        assert!(Instant::now() < end, "agent {number} did not join");
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Waits until every agent is connected and shows all of its entries.
-async fn until_shown(client: &UnixHttpClient, agents: usize) {
-    let all = (agents * (SVIDS + 1)) as u64;
-    until_within(LIMIT, COUNT_EVERY, "SVIDs for all agents", async || (signed(client).await >= all).then_some(())).await;
-}
-
-/// Returns how much the active issuing CA has signed.
-async fn signed(client: &UnixHttpClient) -> u64 {
-    let list: Page<AuthorityView> = client.get("/v1/admin/authorities").await.expect("the authorities");
-    let active = list
-        .items
-        .iter()
-        .find(|authority| authority.kind == AuthorityKind::X509Issuing && authority.state == Phase::Active);
-    active.and_then(|authority| authority.signed).unwrap_or_default()
 }
 
 /// When what was seen.

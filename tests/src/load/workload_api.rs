@@ -7,6 +7,8 @@ use agent::workload_api::client;
 use agent::workload_api::messages::{X509svidRequest, X509svidResponse};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
+use trust_domains::Serial;
+use trust_domains::crl::Crl;
 
 use super::meter::{Times, cpu_of, micros, millis};
 use super::node::{admin, create};
@@ -33,6 +35,18 @@ impl Stream {
     pub(super) async fn next(&mut self) -> Result<Vec<String>, Refused> {
         let update = tokio::time::timeout(PATIENCE, self.0.message()).await.expect("an update in time")?;
         Ok(update.expect("an open stream").svids.into_iter().map(|svid| svid.spiffe_id).collect())
+    }
+
+    /// Waits for an update whose revocation lists name a serial.
+    pub(super) async fn until_revoked(&mut self, serial: &Serial) -> Result<(), Refused> {
+        loop {
+            let update = tokio::time::timeout(PATIENCE, self.0.message()).await.expect("an update in time")?;
+            let lists = update.expect("an open stream").crl;
+            let mut lists = lists.into_iter().map(|der| Crl::parse(der.to_vec()).expect("a list"));
+            if lists.any(|list| list.revokes(serial)) {
+                return Ok(());
+            }
+        }
     }
 }
 

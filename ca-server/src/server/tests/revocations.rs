@@ -2,9 +2,11 @@
 
 use platform::client::CallError;
 use platform::tls::Connection;
+use trust_domains::clock::Clock as _;
 use trust_domains::crl::CrlSet;
 use trust_domains::plan::authority::{AuthorityId, Phase};
 use trust_domains::problem::{Code, Coded};
+use trust_domains::revocation::RevocationTarget;
 use trust_domains::wire::admin::{Health, NodeView, Page, RevocationView, RevokeRequest, RevokeTarget, Revoked};
 use trust_domains::wire::authorities::AuthorityView;
 use trust_domains::wire::crls::{CrlsChange, HandedBack, IssuedCrl};
@@ -382,6 +384,49 @@ async fn an_issuing_ca_with_a_list_over_the_limit_is_revoked_by_its_root_which_s
         .map(|one| one.state)
         .collect();
     assert!(phases.contains(&Phase::Revoked) && phases.contains(&Phase::Active), "{phases:?}");
+}
+
+#[tokio::test]
+async fn what_has_ended_leaves_the_lists_and_a_rule_the_store_and_one_of_a_serial_stays_for_the_renewal_grace() {
+    let world = World::new().await;
+    let node = world.node("a").await;
+    let (web, db) = (world.entry("/web", "a").await, world.entry("/db", "a").await);
+    let connection = node.connect(&world).await;
+    let mut follower = Follower::open(&connection).await;
+    let ((one, ca), (two, _)) = (issued(&connection, &web.id).await, issued(&connection, &db.id).await);
+    revoke(&world, RevokeTarget::Entry(web.id.to_string())).await.unwrap();
+    revoke(&world, RevokeTarget::Serial(two)).await.unwrap();
+    follower.until_revoked(&two, &ca).await;
+    assert!(follower.held().revokes(&ca, &one));
+    let number = follower.held().highest_number();
+
+    let ended = rules(&world).await.iter().map(|rule| rule.until).max().unwrap();
+    let (directory, clock) = world.stopped().await;
+    clock.advance(clock.now().wall.duration_until(ended) + std::time::Duration::from_secs(120));
+    let world = World::started(directory, clock).await;
+    let mut follower = Follower::open(&node.connect(&world).await).await;
+    while follower.held().revokes(&ca, &two) || follower.held().revokes(&ca, &one) {
+        follower.changed().await;
+    }
+    assert!(follower.held().highest_number() > number, "that is a newer list");
+    assert!(
+        follower.held().list_of(&ca).is_some_and(trust_domains::crl::Crl::is_empty),
+        "the list stays: a set has one for each CA"
+    );
+    let kept = async {
+        loop {
+            let rules = rules(&world).await;
+            if rules.len() < 2 {
+                return rules;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let kept = tokio::time::timeout(RELIEF, kept).await.expect("the rule of the entry goes");
+    assert!(
+        matches!(&*kept, [rule] if matches!(rule.target, RevocationTarget::Serial { .. })),
+        "a node's SVID could be meant, which may be renewed for days after its end: {kept:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 import io.spiffe.bundle.jwtbundle.JwtBundleSet;
+import io.spiffe.bundle.x509bundle.X509Bundle;
 import io.spiffe.exception.JwtSvidException;
 import io.spiffe.spiffeid.SpiffeId;
 import io.spiffe.svid.jwtsvid.JwtSvid;
@@ -8,7 +9,15 @@ import io.spiffe.workloadapi.DefaultWorkloadApiClient;
 import io.spiffe.workloadapi.Watcher;
 import io.spiffe.workloadapi.WorkloadApiClient;
 import io.spiffe.workloadapi.X509Context;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.cert.X509Certificate;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -19,6 +28,7 @@ import java.util.concurrent.TimeUnit;
  *
  * <pre>
  * x509 SOCKET SPIFFE_ID GENERATIONS   fetches X509-SVIDs, verifies them, and watches so many further generations
+ * verify CHAIN SPIFFE_ID ROOTS        verifies a chain in a file, leaf first, by the roots in another
  * jwt SOCKET SPIFFE_ID AUDIENCE       fetches a JWT-SVID, has it validated by the agent, and verifies it with the keys from the agent
  * </pre>
  *
@@ -32,7 +42,11 @@ public final class Client {
 
     public static void main(String[] arguments) throws Exception {
         if (arguments.length != 4) {
-            throw new IllegalArgumentException("usage: x509|jwt SOCKET SPIFFE_ID GENERATIONS|AUDIENCE");
+            throw new IllegalArgumentException("usage: x509|jwt|verify SOCKET|CHAIN SPIFFE_ID GENERATIONS|AUDIENCE|ROOTS");
+        }
+        if (arguments[0].equals("verify")) {
+            verifyFiles(Path.of(arguments[1]), SpiffeId.parse(arguments[2]), Path.of(arguments[3]));
+            System.exit(0);
         }
         var options = DefaultWorkloadApiClient.ClientOptions.builder().spiffeSocketPath("unix:" + arguments[1]).build();
         SpiffeId id = SpiffeId.parse(arguments[2]);
@@ -78,6 +92,19 @@ public final class Client {
         X509SvidValidator.verifyChain(svid.getChain(), context.getX509BundleSet());
         require(svid.getSpiffeId().equals(id), svid.getSpiffeId() + " is not " + id);
         return String.format("%032x", svid.getLeaf().getSerialNumber());
+    }
+
+    /** Ends with the library's exception where the chain is not believed. */
+    private static void verifyFiles(Path chain, SpiffeId id, Path roots) throws Exception {
+        List<X509Certificate> certificates = new ArrayList<>();
+        try (InputStream stream = Files.newInputStream(chain)) {
+            for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(stream)) {
+                certificates.add((X509Certificate) certificate);
+            }
+        }
+        X509SvidValidator.verifySpiffeId(certificates.get(0), () -> Set.of(id));
+        X509SvidValidator.verifyChain(certificates, X509Bundle.load(id.getTrustDomain(), roots));
+        System.out.println("{\"believed\":\"" + id + "\"}");
     }
 
     private static void verify(WorkloadApiClient client, SpiffeId id, String audience) throws Exception {
