@@ -22,6 +22,8 @@ pub struct AgentMetrics {
     wit_issued: Counter,
     wit_failed: Counter,
     wit_svids: Gauge,
+    partner_bundles: Gauge,
+    partners_missing: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -43,6 +45,10 @@ pub struct Levels {
     pub jwt_svids: usize,
     /// Valid WIT-SVIDs held.
     pub wit_svids: usize,
+    /// Partners that entries name and whose bundle is held.
+    pub partner_bundles: usize,
+    /// Partners that entries name and whose bundle is not.
+    pub partners_missing: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -75,6 +81,14 @@ impl AgentMetrics {
             wit_issued: metrics.make("agent_wit_svids_issued", "WIT-SVIDs obtained from the server"),
             wit_failed: metrics.make("agent_wit_svid_requests_failed", "WIT-SVIDs asked for and not obtained"),
             wit_svids: metrics.make("agent_wit_svids", "Valid WIT-SVIDs held"),
+            partner_bundles: metrics.make(
+                "agent_partner_bundles",
+                "Partners that entries of this node federate with and whose bundle is held",
+            ),
+            partners_missing: metrics.make(
+                "agent_partners_missing",
+                "Partners that entries of this node federate with and whose bundle is not here",
+            ),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -120,6 +134,8 @@ impl AgentMetrics {
         self.broker_streams.set(signed(levels.broker_streams));
         self.jwt_svids.set(signed(levels.jwt_svids));
         self.wit_svids.set(signed(levels.wit_svids));
+        self.partner_bundles.set(signed(levels.partner_bundles));
+        self.partners_missing.set(signed(levels.partners_missing));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }

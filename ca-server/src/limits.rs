@@ -29,8 +29,13 @@ pub const RELATIONSHIPS: usize = trust_domains::federation::MAX_MAPPED_BUNDLES;
 /// Fetches from partners at once: each takes up to 2.3 MiB while its document comes.
 pub const FETCHES: usize = 64;
 
-/// Of these for partners whose last fetch failed: however many of them take all the time that a fetch may have, the others are fetched on time.
-pub const FETCHES_OF_FAILING: usize = 16;
+/// Of these for partners whose last fetch failed, or from whom none succeeded yet: however many of them take all the time that a fetch may have, the others are
+/// fetched on time.
+pub const FETCHES_OF_UNPROVEN: usize = 16;
+
+/// The most octets of the revocation lists of all partners together. A node may need all of them, beside the bundles, in one line of its stream, of which an
+/// agent reads 16 MiB; a workload's message has room for 2 MiB of both.
+pub const PARTNER_CRLS: usize = 2 * 1024 * 1024;
 
 /// Bulk calls at once: one of the largest takes some hundred MiB while it is checked and answered.
 pub const BULK_CALLS: usize = 2;

@@ -48,6 +48,7 @@ pub struct Metrics {
     crl_signing: Histogram,
     partners: Family<Standing, Gauge>,
     partner_fetches: Family<FetchOutcome, Counter>,
+    partner_crl_fetches: Family<FetchOutcome, Counter>,
 }
 
 /// From a short list to one of 100,000 serials on a slow machine, in seconds.
@@ -99,6 +100,11 @@ impl Metrics {
             "Fetches of partners' bundles, by what came of them: taken, same, or the stable code of the failure",
             &counters.partner_fetches,
         );
+        metrics.register(
+            "server_partner_crl_fetches",
+            "Fetches of partners' revocation lists, by what came of them: taken, same, or the stable code of the failure",
+            &counters.partner_crl_fetches,
+        );
         counters
     }
 
@@ -110,6 +116,11 @@ impl Metrics {
     /// Counts a fetch from a partner by what came of it.
     pub fn partner_fetched(&self, outcome: &'static str) {
         self.partner_fetches.get_or_create(&FetchOutcome { outcome }).inc();
+    }
+
+    /// Counts a fetch of a partner's revocation lists by what came of it.
+    pub fn partner_crls_fetched(&self, outcome: &'static str) {
+        self.partner_crl_fetches.get_or_create(&FetchOutcome { outcome }).inc();
     }
 
     /// Counts issued certificates.
@@ -198,6 +209,7 @@ impl Default for Metrics {
             crl_signing: Histogram::new(SIGNING_BUCKETS),
             partners: Family::default(),
             partner_fetches: Family::default(),
+            partner_crl_fetches: Family::default(),
         }
     }
 }

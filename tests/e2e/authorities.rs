@@ -8,7 +8,7 @@ mod interrupted;
 mod java_states;
 mod orders;
 mod planned;
-mod thief;
+pub(crate) mod thief;
 mod tokens;
 
 use std::process::{Child, Command, Stdio};

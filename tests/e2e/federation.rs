@@ -1,6 +1,14 @@
 //! Two trust domains that trust each other by hand, and workloads of one that call those of the other.
 
+mod away;
+mod compromised;
+mod envoys;
+mod hostile;
+mod impersonation;
 mod impostor;
+mod load;
+mod rotations;
+mod three;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

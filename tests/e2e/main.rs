@@ -6,6 +6,7 @@ mod authorities;
 mod bad_input;
 mod broker;
 mod broker_abuse;
+mod bundle_endpoint;
 mod certificate_names;
 mod changes;
 mod disk_full;

@@ -54,8 +54,13 @@ async fn serve(source: X509Source, trust_domain: &str, admitted: &str) -> Socket
 
 /// Starts such a service that believes the trust domains of a policy.
 pub(super) async fn serve_under(source: X509Source, policy: TrustDomainPolicy, admitted: &str) -> SocketAddr {
+    serve_admitting(source, policy, &[admitted.to_owned()]).await
+}
+
+/// Starts such a service that admits several SPIFFE IDs.
+pub(super) async fn serve_admitting(source: X509Source, policy: TrustDomainPolicy, admitted: &[String]) -> SocketAddr {
     let config = mtls_server(source)
-        .authorize(authorizer::exact([admitted]).expect("an ID"))
+        .authorize(authorizer::exact(admitted.iter().map(String::as_str)).expect("IDs"))
         .trust_domain_policy(policy)
         .build()
         .expect("a server configuration");

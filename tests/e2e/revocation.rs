@@ -1,10 +1,15 @@
 //! Revoked certificates in front of verifiers and servers that are not ours, with the files and secrets that an agent delivers.
 
 mod envoy;
-mod gate;
-mod nginx;
+pub(crate) mod gate;
+mod hostile;
+pub(crate) mod nginx;
 mod orders;
 mod over_limit;
+<<<<<<< HEAD
+=======
+mod partner;
+>>>>>>> issue6
 mod postgresql;
 mod verifiers;
 
@@ -21,14 +26,14 @@ const WEB_UID: u32 = 5_001;
 const CLIENT_UID: u32 = 5_002;
 
 /// A trust domain with a service and a client on one node, both delivered as files.
-struct World {
-    domain: Domain,
+pub(crate) struct World {
+    pub(crate) domain: Domain,
     agent: Agent,
 }
 
 impl World {
     /// Starts one; the files of the service are this user's. `options` are those of the server.
-    fn start(owner: &str, options: &[&str]) -> Self {
+    pub(crate) fn start(owner: &str, options: &[&str]) -> Self {
         let domain = Domain::start_with(TRUST_DOMAIN, options);
         let sink = |name: &str, owner: &str| {
             let directory = domain.folder().join(name);
@@ -48,7 +53,7 @@ impl World {
     }
 
     /// Returns the directory of the service's files, or the client's.
-    fn sink(&self, name: &str) -> PathBuf {
+    pub(crate) fn sink(&self, name: &str) -> PathBuf {
         self.domain.folder().join(name)
     }
 
@@ -107,7 +112,7 @@ impl World {
 }
 
 /// A copy of somebody's files: whoever has them is that somebody, until they end or are revoked.
-struct Copied {
+pub(crate) struct Copied {
     folder: PathBuf,
 }
 

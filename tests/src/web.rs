@@ -7,8 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use crate::domain::{Domain, path_text};
 use crate::ports::free_port;
 
-/// The hosts that the certificate is for, beside loopback: an issuer's and a service's.
-const HOSTS: [&str; 3] = ["127.0.0.1", "id.example.org", "api.example.org"];
+/// The hosts that the certificate is for: loopback, by address and by name, an issuer's and a service's.
+const HOSTS: [&str; 4] = ["127.0.0.1", "localhost", "id.example.org", "api.example.org"];
 
 /// A web CA in a directory, and the files of the certificate that it issued for `id.example.org` and others.
 #[derive(Debug)]

@@ -16,7 +16,10 @@ impl Admin {
     pub(super) async fn explain(&self, pid: i32) -> Result<Explanation, AttestError> {
         let caller = Caller::of_pid(pid)?;
         let attested = self.attestor.attest(&caller, |_| WantedFacts::ALL).await?;
-        let entries: Vec<EntryMatch> = self.cache.entries().iter().map(|entry| compare(entry, &attested)).collect();
+        let mut entries: Vec<EntryMatch> = self.cache.entries().iter().map(|entry| compare(entry, &attested)).collect();
+        for entry in entries.iter_mut().filter(|entry| entry.matches) {
+            entry.partners = self.cache.partners_of(&entry.id);
+        }
         let entitled = entries.iter().filter(|entry| entry.matches).filter_map(|entry| self.cache.report(&entry.id));
         let identities: Vec<IdentityNow> = entitled.map(|report| identity_now(&report)).collect();
         let node = self.standing.identity.borrow().as_ref().map(|identity| identity.spiffe_id.clone());
@@ -52,6 +55,7 @@ fn compare(entry: &NodeEntry, attested: &Attested) -> EntryMatch {
         matched,
         missing,
         unknown,
+        partners: Vec::new(),
     }
 }
 

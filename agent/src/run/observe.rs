@@ -76,7 +76,10 @@ impl Observer {
 
     fn observe(&self) {
         let streams = self.endpoints.open_streams();
+        let partners = self.cache.partner_counts();
         self.metrics.set(Levels {
+            partner_bundles: partners.held,
+            partners_missing: partners.missing,
             entries: self.cache.entry_count(),
             svids: self.cache.svid_count(),
             jwt_svids: self.tokens.held(),

@@ -7,6 +7,7 @@ mod cache;
 mod index;
 mod issuing;
 mod lists;
+mod partner_facts;
 pub(crate) mod partner_lists;
 mod partners;
 mod pem;

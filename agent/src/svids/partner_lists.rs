@@ -13,6 +13,7 @@ use trust_domains::wire::crls::PartnerCrls;
 use trust_domains::{EntryId, Timestamp, TrustBundle, TrustDomain};
 
 use super::lists::RevocationLists;
+use super::partner_facts;
 use super::partners::{Federated, PartnerBundles, PartnersChanged};
 use super::state::State;
 
@@ -119,10 +120,14 @@ pub(crate) fn read(told: &[PartnerCrls]) -> Vec<(TrustDomain, CrlSet)> {
 impl State {
     /// Puts the bundles and the lists of partners in place. Only views of entries that federate with a partner of which one of both changed are told.
     pub(super) fn replace_partners(&mut self, federated: Option<Federated>, mut lists: Vec<(TrustDomain, CrlSet)>, are_all: bool, now: Reading) {
+        let numbers = federated.as_ref().map(partner_facts::numbers);
         let PartnersChanged {
             bundles: mut changed,
             everyone,
         } = federated.map(|federated| self.partners.replace(federated)).unwrap_or_default();
+        if let Some(numbers) = numbers {
+            self.partner_facts.note(numbers, |partner| changed.contains(partner), now.wall);
+        }
         if !changed.is_empty() || everyone {
             self.trust_sender.send_replace(());
         }

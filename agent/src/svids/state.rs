@@ -18,6 +18,7 @@ use trust_domains::{EntryId, Revision, TrustBundle, TrustDomain};
 
 use super::index::SelectorIndex;
 use super::lists::{Lists, Presented};
+use super::partner_facts::PartnerFacts;
 use super::partner_lists::PartnerLists;
 use super::partners::{Federated, PartnerBundles};
 use super::recency::Recency;
@@ -76,6 +77,7 @@ pub(crate) struct State {
     pub(super) bundle: Option<Arc<TrustBundle>>,
     pub(super) partners: PartnerBundles,
     pub(super) partner_lists: PartnerLists,
+    pub(super) partner_facts: PartnerFacts,
     pub(super) lists: Lists,
     /// What is held came from a sealed cache without everything that this version keeps: the next stream starts with a snapshot.
     pub(super) incomplete: bool,
@@ -109,6 +111,7 @@ impl State {
             bundle: None,
             partners: PartnerBundles::default(),
             partner_lists: PartnerLists::default(),
+            partner_facts: PartnerFacts::default(),
             lists: Lists::default(),
             incomplete: false,
             withdrawn: None,
@@ -324,6 +327,7 @@ impl State {
         (self.shown, self.bundle) = (None, None);
         self.partners = PartnerBundles::default();
         self.partner_lists = PartnerLists::default();
+        self.partner_facts = PartnerFacts::default();
         self.lists = Lists::default();
         self.incomplete = false;
         self.settlement.forget();

@@ -6,6 +6,7 @@ use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::Problem;
 use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use trust_domains::wire::node::{NodeEntry, SyncMessage};
+use trust_domains::wire::standings::PartnerStanding;
 use trust_domains::{Revision, SpiffeBundle, TrustDomain};
 
 use crate::svids::{Federated, Removed, Update, partner_lists};
@@ -18,8 +19,8 @@ pub(crate) const MOST_ENTRIES: usize = 200_000;
 pub(crate) enum Step {
     /// Change the cache.
     Apply(Update),
-    /// Nothing up to this commit concerns this node.
-    Advance(Revision),
+    /// Nothing up to this commit concerns this node; and how the server stands with the node's partners, when that changed.
+    Advance(Revision, Option<Vec<PartnerStanding>>),
     /// The stream ends.
     End(Problem),
     /// Wait for the rest.
@@ -165,9 +166,9 @@ impl Assembly {
             }
             // Between the parts of a snapshot a heartbeat says no more than that the server lives.
             SyncMessage::Heartbeat { .. } if self.partial.is_some() => Ok(Step::More),
-            SyncMessage::Heartbeat { revision } => {
+            SyncMessage::Heartbeat { revision, partners } => {
                 self.follow(revision)?;
-                Ok(Step::Advance(revision))
+                Ok(Step::Advance(revision, partners))
             }
             SyncMessage::End { problem } => Ok(Step::End(problem)),
         }
@@ -292,7 +293,13 @@ mod tests {
     fn a_snapshot_is_applied_with_its_last_part_and_whole() {
         let mut assembly = assembly(None);
         assert!(matches!(assembly.take(part(7, "a", false)), Ok(Step::More)));
-        assert!(matches!(assembly.take(SyncMessage::Heartbeat { revision: revision(9) }), Ok(Step::More)));
+        assert!(matches!(
+            assembly.take(SyncMessage::Heartbeat {
+                revision: revision(9),
+                partners: None
+            }),
+            Ok(Step::More)
+        ));
         let Ok(Step::Apply(update)) = assembly.take(part(7, "b", true)) else {
             panic!("not whole")
         };

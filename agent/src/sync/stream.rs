@@ -146,7 +146,12 @@ impl Sync {
                 self.cache.apply(update);
                 self.hand_back();
             }
-            Step::Advance(revision) => self.cache.advance(revision),
+            Step::Advance(revision, standings) => {
+                if let Some(standings) = standings {
+                    self.cache.note_standings(standings);
+                }
+                self.cache.advance(revision);
+            }
             Step::End(problem) => return Err(self.client.refused(identity, Unanswered::Refused(Box::new(problem)).into()).into()),
             Step::More => {}
         }

@@ -18,6 +18,7 @@ use super::issuer::Issuer;
 use super::key::KeyError;
 use super::key_store::{KeyStore, Vault};
 use super::loading::{LoadAuthoritiesError, read_set, stored_time};
+use super::partners_seen::PartnersSeen;
 use super::set::AuthoritySet;
 use super::token_key::TokenKey;
 use super::unavailable::IssuerUnavailable;
@@ -49,6 +50,7 @@ pub struct Authorities {
     pub(super) clock: SharedClock,
     pub(super) settings: AuthoritySettings,
     pub(super) witness: Arc<dyn BundleWitness>,
+    pub(super) partners_seen: PartnersSeen,
     pub(super) guard: ClockGuard,
     pub(super) set: ArcSwap<AuthoritySet>,
     /// The upstream authority whose files the configuration names, by its key, once they could be read.
@@ -95,6 +97,7 @@ impl Authorities {
             clock,
             settings,
             witness,
+            partners_seen: PartnersSeen::default(),
             guard,
             set: ArcSwap::from_pointee(set),
             configured_upstream: ArcSwapOption::empty(),
@@ -106,6 +109,12 @@ impl Authorities {
             wake: Notify::new(),
             wake_upstream: Notify::new(),
         }))
+    }
+
+    /// Returns what partners were seen to hold, for whoever sees it.
+    #[must_use]
+    pub fn partners_seen(&self) -> PartnersSeen {
+        self.partners_seen.clone()
     }
 
     /// Returns the trust domain.

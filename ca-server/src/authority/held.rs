@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trust_domains::bundle::AuthorityRefused;
-use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, Missing, Phase, Publication};
+use trust_domains::join_link::RootHash;
+use trust_domains::plan::authority::{Asked, AuthorityId, AuthorityKind, AuthorityState, BundleKey, Missing, Phase, Publication};
 use trust_domains::public_key::KeyHash;
-use trust_domains::{Timestamp, TrustBundle};
+use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 
 use super::issuer::{Issuer, IssuerError};
 use super::key::KeyError;
 use super::key_store::KeyStore;
+use super::partners_seen::PartnersSeen;
 use super::record::{AuthorityRecord, FORMAT, Header, Notes, OLDEST_FORMAT, TOKEN_FORMAT, TokenKeyRecord};
 use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
@@ -302,7 +304,7 @@ impl Held {
 
     /// Returns what the plan sees of it. Nodes are asked about only where somebody waits for them: to know one that comes, or to give up one that an order
     /// takes away.
-    pub(super) fn state(&self, witness: &dyn BundleWitness, now: Timestamp, is_going: bool) -> AuthorityState {
+    pub(super) fn state(&self, witness: &dyn BundleWitness, partners: &PartnersSeen, now: Timestamp, is_going: bool) -> AuthorityState {
         let is_waited_for = match self.phase() {
             Phase::Prepared => true,
             Phase::Revoked | Phase::Tainted => is_going,
@@ -317,8 +319,14 @@ impl Held {
         let publication = self.published().map(|(at, refreshes)| Publication {
             at,
             refreshes,
-            missing: ask(&|| witness.missing(shown_since, now)),
-            missing_connected: ask(&|| witness.missing_connected(shown_since, now)),
+            missing: ask(&|| witness.missing(shown_since, now).with_partners(self.behind(partners, at).into_iter().collect())),
+            // An emergency waits for partners with the last of its steps only: until then they are to know nothing.
+            missing_connected: ask(&|| match self.phase() {
+                Phase::Revoked => witness
+                    .missing_connected(shown_since, now)
+                    .with_partners(self.behind(partners, at).into_iter().collect()),
+                _ => witness.missing_connected(shown_since, now),
+            }),
         });
         AuthorityState {
             id: self.id().clone(),
@@ -331,6 +339,16 @@ impl Held {
             publication,
             asked: self.notes().asked,
         }
+    }
+
+    /// Returns the partners that show that they are behind with it as it is since a moment; what is not in the bundle concerns no partner.
+    pub(super) fn behind(&self, partners: &PartnersSeen, since: Timestamp) -> Vec<TrustDomain> {
+        let key = match self.kind() {
+            AuthorityKind::X509Issuing => None,
+            AuthorityKind::Jwt | AuthorityKind::Wit => Some(BundleKey::token(self.id())),
+            AuthorityKind::X509Root => self.ca().map(|(_, issuer)| BundleKey::Root(RootHash::of_der(issuer.certificate()))),
+        };
+        key.map(|key| partners.behind(&key, self.phase(), since)).unwrap_or_default()
     }
 
     /// Returns whether the bundle holds it: from its preparation on, so that it is known before it signs; a tainted one until what it signed is replaced.

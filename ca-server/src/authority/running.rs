@@ -87,7 +87,7 @@ impl Authorities {
 
     /// Returns the authorities as the plan sees them.
     pub(super) fn states(&self, now: Timestamp) -> Vec<AuthorityState> {
-        self.set().states(self.witness.as_ref(), now)
+        self.set().states(self.witness.as_ref(), &self.partners_seen, now)
     }
 
     /// Returns everything that the plan looks at.

@@ -11,6 +11,7 @@ use trust_domains::{Timestamp, TrustBundle, TrustDomain};
 use super::held::{Held, ReadAuthorityError, authority_key};
 use super::issuer::Issuer;
 use super::order_record::OrderRecord;
+use super::partners_seen::PartnersSeen;
 use super::stored_key::StoredKey;
 use super::token_key::TokenKey;
 use super::upstream::{Cross, CrossSet};
@@ -83,9 +84,9 @@ impl AuthoritySet {
     }
 
     /// Returns what the plan looks at.
-    pub(super) fn states(&self, witness: &dyn BundleWitness, now: Timestamp) -> Vec<AuthorityState> {
+    pub(super) fn states(&self, witness: &dyn BundleWitness, partners: &PartnersSeen, now: Timestamp) -> Vec<AuthorityState> {
         let going: HashSet<_> = self.running().flat_map(|order| &order.replaces).collect();
-        self.held().map(|held| held.state(witness, now, going.contains(held.id()))).collect()
+        self.held().map(|held| held.state(witness, partners, now, going.contains(held.id()))).collect()
     }
 
     pub(super) fn find(&self, id: &AuthorityId) -> Option<&Held> {

@@ -252,8 +252,12 @@ impl Authorities {
         let Some(record) = set.running().find(|running| running.id == *id) else {
             return Ok(());
         };
-        let outcome = (!left_behind.is_empty()).then(|| format!("{left_behind} did not acknowledge it"));
-        let text = outcome.clone().unwrap_or_else(|| "every node acknowledged it".to_owned());
+        let outcome = (!left_behind.has_no_node()).then(|| format!("{} did not acknowledge it", left_behind.nodes()));
+        let mut text = outcome.clone().unwrap_or_else(|| "every node acknowledged it".to_owned());
+        // No fault of the replacement: partners fetch when they fetch, and the authority shows who has.
+        if !left_behind.partners().is_empty() {
+            text.push_str(&format!("; {} may hold it still", left_behind.partners()));
+        }
         self.decide_about("replacement_finished", &record.id, text).await?;
         let mut commit = Commit::new("replacement_finished");
         let finished = record.finished(self.clock.now().wall, outcome);

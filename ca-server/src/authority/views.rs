@@ -1,8 +1,10 @@
 //! The authorities and the orders about them, as an operator sees them.
 
-use trust_domains::TrustDomain;
+use std::collections::BTreeSet;
+
 use trust_domains::plan::authority::{AuthoritiesState, AuthorityId, AuthorityKind, Extent, Order, OrderId, Phase, steps};
 use trust_domains::wire::authorities::{Acknowledged, AuthorityView, ReplaceRequest, ReplacementStep, ReplacementView, StepState};
+use trust_domains::{Timestamp, TrustDomain};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -57,12 +59,36 @@ impl Authorities {
         })
     }
 
-    /// Nobody tells us what partners fetched: they are behind until they had the time to.
+    /// Partners that show what they hold of ours are behind by that; those that do not, until they had the time to fetch.
     fn partners_behind(&self, held: &Held, partners: &[TrustDomain]) -> Vec<TrustDomain> {
+        let Some((at, _)) = held.published().filter(|_| held.kind() != AuthorityKind::X509Issuing) else {
+            return Vec::new();
+        };
         let waits = trust_domains::plan::authority::REFRESHES_BEFORE_USE * self.settings.refresh_hint;
-        match held.published() {
-            Some((at, _)) if held.kind() != AuthorityKind::X509Issuing && self.now() < at + waits => partners.to_vec(),
-            _ => Vec::new(),
+        let silent = partners.iter().filter(|partner| !self.partners_seen.tells(partner)).cloned();
+        let mut behind = self.held_back(held, at);
+        behind.extend(silent.filter(|_| self.now() < at + waits));
+        behind.sort_unstable();
+        behind
+    }
+
+    /// Returns the partners that show that they are behind with what an order took out of the bundle.
+    fn withdrawn_behind(&self, order: &Order) -> Vec<TrustDomain> {
+        let set = self.set();
+        let revoked = order
+            .replaces
+            .iter()
+            .filter_map(|id| set.find(id))
+            .filter(|held| held.phase() == Phase::Revoked);
+        let behind = revoked.filter_map(|held| Some(self.held_back(held, held.published()?.0)));
+        behind.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What has ended is believed by nobody, whoever still shows it.
+    fn held_back(&self, held: &Held, at: Timestamp) -> Vec<TrustDomain> {
+        match self.now() < held.not_after() {
+            true => held.behind(&self.partners_seen, at),
+            false => Vec::new(),
         }
     }
 
@@ -102,6 +128,7 @@ impl Authorities {
             },
             finished_at: record.finished_at,
             outcome: record.outcome.clone(),
+            partners_behind: self.withdrawn_behind(&order),
         }
     }
 
@@ -128,6 +155,7 @@ impl Authorities {
             steps,
             finished_at: None,
             outcome: None,
+            partners_behind: Vec::new(),
         })
     }
 

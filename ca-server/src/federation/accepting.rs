@@ -3,21 +3,17 @@
 //! What a link says is believed only as far as it pins: the endpoint is believed because its chain ends in a root that the link names (`https_spiffe`), or by
 //! Web PKI (`https_web`), and the bundle that it sends because it holds such a root.
 
-use platform::random;
-use trust_domains::TrustDomain;
-use trust_domains::bundle::MAX_BUNDLE_BYTES;
+use trust_domains::bundle::{MAX_BUNDLE_BYTES, ParsedBundle};
 use trust_domains::federation::{EndpointProfile, EndpointUrl, FederationLink, FetchStatus, Relationship, RelationshipSpec};
 use trust_domains::join_link::RootHash;
-use trust_domains::plan::rotation::Jitter;
 use trust_domains::wire::federation::{AcceptLink, Accepted, AcceptedBundle, Invite, RelationshipFacts, RelationshipView};
 
 use super::Federation;
 use super::attempt::read;
 use super::error::{FederationRefused, FetchFailed};
 use super::fetch::{Content, EndpointTrust, FetchTarget};
-use super::poller::Start;
 use crate::decisions::Cause;
-use crate::registry::edit::{AcceptedFetch, RelationshipRefused};
+use crate::registry::edit::{AcceptedFetch, RelationshipRefused, passed_over};
 
 impl Federation {
     /// Returns what partners need to federate with this trust domain.
@@ -47,6 +43,8 @@ impl Federation {
             return Err(RelationshipRefused::Own { trust_domain: partner }.into());
         }
         let existing = self.show(&partner);
+        // What no link says stays as it was.
+        let all_entries = all_entries || existing.as_ref().is_some_and(|existing| existing.all_entries);
         let spec = RelationshipSpec {
             trust_domain: partner.clone(),
             url: link.url().clone(),
@@ -56,14 +54,15 @@ impl Federation {
             crl_url: existing.as_ref().and_then(|existing| existing.crl_url.clone()),
             bootstrap: None,
         };
-        let bundle = self.fetch_by_link(&link, spec.redirects).await.map_err(|source| FederationRefused::Fetch {
+        let parsed = self.fetch_by_link(&link, spec.redirects).await.map_err(|source| FederationRefused::Fetch {
             trust_domain: partner.clone(),
             source,
         })?;
-        let shown = AcceptedBundle::of(&bundle, link.roots());
+        let shown = AcceptedBundle::of(&parsed.bundle, link.roots());
+        let warnings = passed_over(&parsed.skipped).into_iter().collect();
         let mut accepted = AcceptedFetch {
             spec,
-            bundle,
+            fetched: parsed,
             pins: link.roots().to_vec(),
             replace,
         };
@@ -80,11 +79,10 @@ impl Federation {
                 bundle: shown,
                 result,
                 dry_run,
-                warnings: Vec::new(),
+                warnings,
             });
         }
         let saved = self.editor.accept(accepted, cause).await?;
-        self.note_accepted(&partner);
         let saved = self.saved(&partner, saved)?;
         Ok(Accepted {
             existing,
@@ -92,11 +90,11 @@ impl Federation {
             bundle: shown,
             result: saved.result,
             dry_run,
-            warnings: saved.warnings,
+            warnings,
         })
     }
 
-    async fn fetch_by_link(&self, link: &FederationLink, redirects: bool) -> Result<trust_domains::TrustBundle, FetchFailed> {
+    async fn fetch_by_link(&self, link: &FederationLink, redirects: bool) -> Result<ParsedBundle, FetchFailed> {
         let target = FetchTarget {
             url: link.url().clone(),
             trust: self.trust_of_link(link)?,
@@ -142,8 +140,9 @@ impl Federation {
             None => Relationship::new(accepted.spec.clone(), self.clock.now().wall, cause.actor.clone()),
         }?;
         let facts = RelationshipFacts {
+            crls: None,
             fetching: FetchStatus {
-                sequence: accepted.bundle.sequence(),
+                sequence: accepted.fetched.bundle.sequence(),
                 ..FetchStatus::never(None)
             },
             entries: if accepted.spec.all_entries { everyones } else { entries },
@@ -151,22 +150,6 @@ impl Federation {
             holds_ours: None,
         };
         Ok(RelationshipView::of(&relationship, facts))
-    }
-
-    /// The bundle came with the acceptance: it is not fetched a second time.
-    fn note_accepted(&self, partner: &TrustDomain) {
-        self.follow(Start::OfRelationship);
-        let held = self.registry.view(|state| state.partners.find(partner).cloned());
-        let hint = held.and_then(|held| held.partner.bundle().refresh_hint());
-        let (now, jitter) = (self.clock.now(), Jitter::new(random::fraction().unwrap_or(0.0)));
-        self.with_partners(|partners| {
-            let number = partners.changes.next();
-            if let Some(known) = partners.known.get_mut(partner) {
-                known.changed = number;
-                known.settle(now, None, hint, jitter);
-                known.recorded.note_taken(now);
-            }
-        });
     }
 }
 

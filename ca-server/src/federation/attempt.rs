@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use platform::random;
 use trust_domains::bundle::{MAX_BUNDLE_BYTES, ParseBundleError, ParsedBundle};
 use trust_domains::federation::{EndpointAuthority, Relationship};
-use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Coded as _, Problem, with_causes};
 use trust_domains::{TrustBundle, TrustDomain};
 
@@ -32,7 +30,7 @@ pub(super) enum Occasion {
 }
 
 impl Occasion {
-    fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> Cause {
         match self {
             Self::Due => Federation::own_cause(),
             Self::Asked(cause) => cause.clone(),
@@ -68,7 +66,9 @@ impl Federation {
         });
         let Some(look) = look else { return };
         let outcome = self.attempt(&look, occasion).await;
+        let has_answered = outcome.is_ok();
         self.settle(partner, &look, outcome, occasion).await;
+        self.fetch_beside(&look.relationship, has_answered, &occasion.cause()).await;
     }
 
     async fn attempt(&self, look: &Look, occasion: &Occasion) -> Result<Success, FetchFailed> {
@@ -86,8 +86,8 @@ impl Federation {
             Content::NotModified if target.etag.is_none() => return Err(FetchFailed::NoDocument),
             Content::NotModified => Taken::Same,
             Content::Document(document) => {
-                let bundle = read(partner, document).await?;
-                self.editor.take_fetched(&look.relationship, bundle, &occasion.cause()).await?
+                let parsed = read(partner, document).await?;
+                self.editor.take_fetched(&look.relationship, parsed, &occasion.cause()).await?
             }
         };
         Ok(Success { taken, etag: fetched.etag })
@@ -137,18 +137,23 @@ impl Federation {
         }
         let held = self.registry.view(|state| state.partners.find(partner).cloned());
         let hint = held.as_ref().and_then(|held| held.partner.bundle().refresh_hint());
-        let jitter = Jitter::new(random::fraction().unwrap_or(0.0));
+        let jitter = Self::jitter();
         let now = self.clock.now();
         let result = outcome.as_ref().map(|_| ()).map_err(Problem::of);
         let code = result.as_ref().copied().map_err(Problem::code);
-        let is_taken = matches!(&outcome, Ok(Success { taken: Taken::Taken, .. }));
+        let is_taken = matches!(&outcome, Ok(Success { taken: Taken::Taken(_), .. }));
         let noted = self.with_partners(|partners| {
             let number = partners.changes.next();
             let known = partners.known.get_mut(partner).filter(|known| known.modified == look.relationship.modified)?;
             known.changed = number;
             known.settle(now, result.as_ref().err().cloned(), hint, jitter);
             if let Ok(success) = &outcome {
-                known.etag = success.etag.clone().zip(held.as_ref().map(|held| held.modified));
+                // The tag is that of what was held before, or was taken: not of what an operator set in between.
+                let stands_for = match success.taken {
+                    Taken::Same => look.held.as_ref().map(|held| held.modified),
+                    Taken::Taken(commit) => Some(commit),
+                };
+                known.etag = success.etag.clone().zip(stands_for);
             }
             let due = match is_taken {
                 true => {
@@ -162,7 +167,7 @@ impl Federation {
         let Some((due, failures)) = noted else { return };
         self.metrics.partner_fetched(match (&outcome, code) {
             (_, Err(code)) => code.word(),
-            (Ok(success), Ok(())) if success.taken == Taken::Taken => "taken",
+            (Ok(_), Ok(())) if is_taken => "taken",
             (_, Ok(())) => "same",
         });
         log(partner, &outcome, failures);
@@ -182,12 +187,12 @@ impl Federation {
 }
 
 /// Reads a document; a long one beside the loop.
-pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Result<TrustBundle, ParseBundleError> {
+pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Result<ParsedBundle, ParseBundleError> {
     if document.len() <= LONG_DOCUMENT {
-        return ParsedBundle::parse(partner, &document).map(|parsed| parsed.bundle);
+        return ParsedBundle::parse(partner, &document);
     }
     let (name, octets) = (partner.clone(), document.len());
-    let read = tokio::task::spawn_blocking(move || ParsedBundle::parse(&name, &document).map(|parsed| parsed.bundle));
+    let read = tokio::task::spawn_blocking(move || ParsedBundle::parse(&name, &document));
     // A parser that panicked has read nothing.
     read.await.unwrap_or(Err(ParseBundleError::TooLarge {
         limit: LONG_DOCUMENT,
@@ -197,7 +202,7 @@ pub(super) async fn read(partner: &TrustDomain, document: bytes::Bytes) -> Resul
 
 fn log(partner: &TrustDomain, outcome: &Result<Success, FetchFailed>, failures: u32) {
     match outcome {
-        Ok(Success { taken: Taken::Taken, .. }) => tracing::info!(trust_domain = %partner, "a new bundle of a partner was taken"),
+        Ok(Success { taken: Taken::Taken(_), .. }) => tracing::info!(trust_domain = %partner, "a new bundle of a partner was taken"),
         Ok(Success { taken: Taken::Same, .. }) => tracing::debug!(trust_domain = %partner, "the bundle of a partner was fetched and has not changed"),
         Err(error) if failures <= LOGGED_FAILURES => tracing::warn!(
             trust_domain = %partner, code = %error.code(), error = with_causes(error),

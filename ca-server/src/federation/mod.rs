@@ -11,6 +11,7 @@
 
 mod accepting;
 mod attempt;
+mod beside;
 mod changes;
 mod error;
 pub mod fetch;

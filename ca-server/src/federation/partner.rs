@@ -11,6 +11,7 @@ use trust_domains::plan::fetching::{due, interval};
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::Problem;
 
+use super::beside::Beside;
 use super::recorded::Recorded;
 
 /// After how many intervals a bundle that nobody tried to fetch is stale.
@@ -33,6 +34,8 @@ pub(super) struct Partner {
     pub(super) failures: u32,
     /// What of its fetches the journal has.
     pub(super) recorded: Recorded,
+    /// What is known of what is fetched beside the bundle.
+    pub(super) beside: Beside,
     /// Held by the one fetch that is under way.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     last_attempt: Option<Timestamp>,
@@ -59,6 +62,7 @@ impl Partner {
             changed: 0,
             failures: 0,
             recorded: Recorded::default(),
+            beside: Beside::default(),
             turn: Arc::default(),
             last_attempt: None,
             last_success: last_success.map(|wall| Success { wall, since_boot: None }),
@@ -71,6 +75,14 @@ impl Partner {
         self.modified = modified;
         self.due = now.since_boot;
         self.etag = None;
+        self.beside = Beside::default();
+    }
+
+    /// Goes on with a relationship that was accepted together with its bundle.
+    pub(super) fn accept(&mut self, modified: u64, now: Reading, hint: Option<Duration>, jitter: Jitter) {
+        self.change(modified, now);
+        self.settle(now, None, hint, jitter);
+        self.recorded.note_taken(now);
     }
 
     /// Notes how a fetch ended that was the last: nothing for a success.
@@ -102,6 +114,11 @@ impl Partner {
     /// Returns why the last fetch failed.
     pub(super) const fn last_error(&self) -> Option<&Problem> {
         self.last_error.as_ref()
+    }
+
+    /// Returns whether the last fetch succeeded: such a partner does not wait behind those that hang.
+    pub(super) fn is_proven(&self) -> bool {
+        self.failures == 0 && self.last_success.is_some()
     }
 
     /// Returns how long ago the last success was; nothing where there was none.

@@ -8,15 +8,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trust_domains::TrustDomain;
+use trust_domains::bundle::BundleSource;
 use trust_domains::clock::Reading;
 use trust_domains::federation::PartnerState;
 use trust_domains::plan::fetching::LONGEST_INTERVAL;
+use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::Code;
 
 use super::Federation;
 use super::attempt::Occasion;
 use super::partner::Partner;
 use super::room::Partners;
+use crate::registry::{self, HeldRelationship, State};
 
 /// How often it is looked who is due: a look at two thousand partners takes microseconds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -74,31 +77,33 @@ impl Federation {
     /// Takes in which relationships there are.
     pub(super) fn follow(&self, start: Start) {
         let now = self.clock.now();
-        let held: Vec<(TrustDomain, u64, bool)> = self.registry.view(|state| {
-            let one = |held: &crate::registry::HeldRelationship| {
-                let name = held.relationship.trust_domain();
-                (name.clone(), held.modified, state.partners.find(name).is_some())
-            };
-            state.relationships.listed(None).map(one).collect()
-        });
         self.with_partners(|partners| {
+            // Looked at under the lock: an older look, taken in later, would forget who was set up in between.
+            let held = self.registry.view(held);
+            self.seen.keep(|name| held.binary_search_by(|held| held.name.cmp(name)).is_ok());
             partners.forget_others(&held);
-            for (name, modified, has_bundle) in held {
+            for Held { name, modified, bundle } in held {
                 if partners.known.get(&name).is_some_and(|known| known.modified == modified) {
                     continue;
                 }
                 let number = partners.changes.next();
                 let remembered = partners.remembered.of(&name);
-                let known = partners
-                    .known
-                    .entry(name)
-                    .or_insert_with(|| Partner::new(modified, start.due(now, has_bundle), remembered));
+                let due = start.due(now, bundle != HeldBundle::None);
+                let known = partners.known.entry(name).or_insert_with(|| Partner::new(modified, due, remembered));
                 known.changed = number;
-                if known.modified != modified {
-                    known.change(modified, now);
+                match (bundle, start) {
+                    // It is not fetched a second time.
+                    (HeldBundle::CameAlong { hint }, Start::OfRelationship) => known.accept(modified, now, hint, Self::jitter()),
+                    _ if known.modified != modified => known.change(modified, now),
+                    _ => {}
                 }
             }
         });
+    }
+
+    /// Returns a part of an interval, drawn at random: none where the system has no randomness.
+    pub(super) fn jitter() -> Jitter {
+        Jitter::new(random::fraction().unwrap_or(0.0))
     }
 
     /// Returns who is due, each now under way.
@@ -114,10 +119,10 @@ impl Federation {
     }
 
     async fn fetch_in_turn(&self, fetching: Fetching<'_>) {
-        let is_failing = self.lock().known.get(&fetching.partner).is_some_and(|known| known.failures > 0);
+        let is_proven = self.lock().known.get(&fetching.partner).is_some_and(Partner::is_proven);
         // A semaphore of this room is never closed.
-        let _of_failing = match is_failing {
-            true => Some(self.slots_of_failing.acquire().await),
+        let _of_unproven = match !is_proven {
+            true => Some(self.slots_of_unproven.acquire().await),
             false => None,
         };
         let _slot = self.slots.acquire().await;
@@ -132,7 +137,9 @@ impl Federation {
             return;
         }
         *reported = Some((newest, Instant::now()));
-        let states = self.states(self.clock.now());
+        let now = self.clock.now();
+        let states = self.states(now);
+        self.tell_standings(now);
         for state in PartnerState::ALL {
             self.metrics.partners(state.as_str(), states.iter().filter(|(of, _)| *of == state).count());
         }
@@ -156,6 +163,20 @@ impl Federation {
         }
     }
 
+    /// Tells the streams of nodes how it stands with the partners that they need.
+    fn tell_standings(&self, now: Reading) {
+        let bundles = self.held_bundles();
+        let states: Vec<_> = {
+            let partners = self.lock();
+            let state = |(name, known): (&TrustDomain, &Partner)| {
+                let status = known.status(now, bundles.get(name).map(|held| &**held));
+                (name.clone(), status.status, status.last_error.map(|error| error.code))
+            };
+            partners.known.iter().map(state).collect()
+        };
+        self.registry.note_standings(now.wall, states);
+    }
+
     fn states(&self, now: Reading) -> Vec<(PartnerState, Option<String>)> {
         let bundles = self.held_bundles();
         let partners = self.lock();
@@ -166,6 +187,45 @@ impl Federation {
         };
         partners.known.iter().map(state).collect()
     }
+}
+
+/// A relationship as the registry shows it.
+struct Held {
+    name: TrustDomain,
+    /// Its commit.
+    modified: u64,
+    bundle: HeldBundle,
+}
+
+/// The bundle of a partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldBundle {
+    /// It was fetched by a link, and accepted together with the relationship.
+    CameAlong { hint: Option<Duration> },
+    /// There is none.
+    None,
+    /// There is one.
+    There,
+}
+
+/// Returns all relationships, by the names of the partners.
+fn held(state: &State) -> Vec<Held> {
+    let one = |held: &HeldRelationship| {
+        let name = held.relationship.trust_domain();
+        let came_along = |bundle: &registry::HeldBundle| bundle.modified == held.modified && bundle.partner.source() == BundleSource::Federation;
+        Held {
+            name: name.clone(),
+            modified: held.modified,
+            bundle: match state.partners.find(name) {
+                None => HeldBundle::None,
+                Some(bundle) if came_along(bundle) => HeldBundle::CameAlong {
+                    hint: bundle.partner.bundle().refresh_hint(),
+                },
+                Some(_) => HeldBundle::There,
+            },
+        }
+    };
+    state.relationships.listed(None).map(one).collect()
 }
 
 /// Says whether an operator here must act: most failures are the partner's, and end with it.
@@ -213,11 +273,11 @@ impl Drop for Fetching<'_> {
 
 impl Partners {
     /// Forgets who is no partner any more.
-    fn forget_others(&mut self, held: &[(TrustDomain, u64, bool)]) {
+    fn forget_others(&mut self, held: &[Held]) {
         let gone: Vec<TrustDomain> = self
             .known
             .keys()
-            .filter(|name| held.binary_search_by(|(held, _, _)| held.cmp(name)).is_err())
+            .filter(|name| held.binary_search_by(|held| held.name.cmp(name)).is_err())
             .cloned()
             .collect();
         for name in gone {

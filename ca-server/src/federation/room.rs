@@ -12,9 +12,10 @@ use super::changes::Changes;
 use super::fetch::Fetcher;
 use super::partner::Partner;
 use super::remembered::{self, Remembered};
+use crate::authority::PartnersSeen;
 use crate::config::FederationConfig;
 use crate::decisions::{Cause, DecisionLog};
-use crate::limits::{FETCHES, FETCHES_OF_FAILING};
+use crate::limits::{FETCHES, FETCHES_OF_UNPROVEN};
 use crate::metrics::Metrics;
 use crate::registry::{Editor, Registry, RegistryError};
 use crate::store::SharedStore;
@@ -33,6 +34,8 @@ pub struct Room {
     pub editor: Arc<Editor>,
     /// Takes what became of fetches.
     pub decisions: DecisionLog,
+    /// Takes what partners were seen to hold of ours.
+    pub seen: PartnersSeen,
     /// The own bundle: an endpoint of this trust domain may serve a partner's.
     pub own: watch::Receiver<Arc<TrustBundle>>,
     /// Counts.
@@ -49,6 +52,7 @@ pub struct Federation {
     pub(super) registry: Arc<Registry>,
     pub(super) editor: Arc<Editor>,
     pub(super) decisions: DecisionLog,
+    pub(super) seen: PartnersSeen,
     pub(super) own: watch::Receiver<Arc<TrustBundle>>,
     pub(super) metrics: Metrics,
     pub(super) health: HealthHandle,
@@ -61,8 +65,8 @@ pub struct Federation {
     pub(super) newest: watch::Sender<u64>,
     /// Fetches at once.
     pub(super) slots: Semaphore,
-    /// Of these for partners whose last fetch failed.
-    pub(super) slots_of_failing: Semaphore,
+    /// Of these for partners that did not answer well the last time.
+    pub(super) slots_of_unproven: Semaphore,
 }
 
 /// What this process knows of all partners.
@@ -95,12 +99,13 @@ impl Federation {
             registry: room.registry,
             editor: room.editor,
             decisions: room.decisions,
+            seen: room.seen,
             own: room.own,
             metrics: room.metrics,
             health: room.health,
             clock: room.clock,
             slots: Semaphore::new(FETCHES),
-            slots_of_failing: Semaphore::new(FETCHES_OF_FAILING),
+            slots_of_unproven: Semaphore::new(FETCHES_OF_UNPROVEN),
         }))
     }
 

@@ -12,6 +12,7 @@ use trust_domains::federation::FetchStatus;
 use trust_domains::wire::federation::{FederationChanges, RelationshipFacts, RelationshipView};
 
 use super::Federation;
+use super::beside;
 use super::room::Partners;
 use crate::registry::{HeldRelationship, State};
 
@@ -26,7 +27,7 @@ impl Federation {
         let partners = self.lock();
         self.registry.view(|state| {
             let mut listed = state.relationships.listed(after);
-            let views = listed.by_ref().take(limit).map(|held| view(state, &partners, held, now)).collect();
+            let views = listed.by_ref().take(limit).map(|held| self.view(state, &partners, held, now)).collect();
             (views, listed.next().is_some())
         })
     }
@@ -37,7 +38,7 @@ impl Federation {
         let now = self.clock.now();
         let partners = self.lock();
         self.registry
-            .view(|state| Some(view(state, &partners, state.relationships.find(partner)?, now)))
+            .view(|state| Some(self.view(state, &partners, state.relationships.find(partner)?, now)))
     }
 
     /// Waits for a change after a number, at most a while, and returns what changed; all for a number that is not known.
@@ -56,7 +57,7 @@ impl Federation {
             since: partners.changes.newest(),
             items: self.registry.view(|state| {
                 let told = state.relationships.listed(None).filter(is_told);
-                told.map(|held| view(state, &partners, held, now)).collect()
+                told.map(|held| self.view(state, &partners, held, now)).collect()
             }),
             deleted: match knows {
                 true => partners.changes.deleted_after(since).cloned().collect(),
@@ -75,18 +76,19 @@ impl Federation {
             held.collect()
         })
     }
-}
 
-fn view(state: &State, partners: &Partners, held: &HeldRelationship, now: Reading) -> RelationshipView {
-    let name = held.relationship.trust_domain();
-    let bundle = state.partners.find(name).map(|held| &*held.partner);
-    let known = partners.known.get(name);
-    let facts = RelationshipFacts {
-        // The loop has not seen it yet: it is due at once.
-        fetching: known.map_or_else(|| FetchStatus::never(Some(now.wall)), |known| known.status(now, bundle)),
-        entries: state.entries_federating(name),
-        has_bundle: bundle.is_some(),
-        holds_ours: None,
-    };
-    RelationshipView::of(&held.relationship, facts)
+    fn view(&self, state: &State, partners: &Partners, held: &HeldRelationship, now: Reading) -> RelationshipView {
+        let name = held.relationship.trust_domain();
+        let bundle = state.partners.find(name).map(|held| &*held.partner);
+        let known = partners.known.get(name);
+        let facts = RelationshipFacts {
+            // The loop has not seen it yet: it is due at once.
+            fetching: known.map_or_else(|| FetchStatus::never(Some(now.wall)), |known| known.status(now, bundle)),
+            crls: beside::crls_view(state, held, known, now.wall),
+            entries: state.entries_federating(name),
+            has_bundle: bundle.is_some(),
+            holds_ours: self.seen.holds(name, &self.own.borrow()),
+        };
+        RelationshipView::of(&held.relationship, facts)
+    }
 }

@@ -19,6 +19,7 @@ pub mod partners;
 pub mod presence;
 pub mod records;
 pub mod relationships;
+pub mod standings;
 mod state;
 pub mod streams;
 
@@ -59,6 +60,8 @@ pub struct Registry {
     staged: Mutex<Option<StagedCrls>>,
     /// The serials that are revoked, whether the lists that say so are out or not.
     revoked: RwLock<HashSet<Serial>>,
+    /// How this server stands with its partners.
+    standings: RwLock<Arc<standings::Standings>>,
 }
 
 /// How far the registry has followed the store.
@@ -81,6 +84,7 @@ impl Registry {
             relationships: watch::Sender::new(counter),
             staged: Mutex::default(),
             revoked: RwLock::default(),
+            standings: RwLock::default(),
         })
     }
 

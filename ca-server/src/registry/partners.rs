@@ -164,13 +164,21 @@ impl PartnerIndex {
         self.to_all.contains(partner)
     }
 
+    /// Returns the partners that at least one of the entries under these parents names, and those that every entry has, whether their bundles are held or not.
+    pub fn needed_by<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> BTreeSet<&'a TrustDomain> {
+        let named = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys);
+        named.chain(&self.to_all).collect()
+    }
+
     /// Returns what there is of the partners that at least one of the entries under these parents federates with, and of those that every entry has, each once,
     /// in order.
     #[must_use]
     pub fn given_to<'a>(&'a self, parents: impl Iterator<Item = &'a SpiffeId>) -> Federated {
-        let named = parents.filter_map(|parent| self.needs.get(parent)).flat_map(BTreeMap::keys);
-        let needs: BTreeSet<_> = named.chain(&self.to_all).collect();
-        let needs: Vec<_> = needs.into_iter().filter_map(|partner| self.bundles.get_key_value(partner)).collect();
+        let needs: Vec<_> = self
+            .needed_by(parents)
+            .into_iter()
+            .filter_map(|partner| self.bundles.get_key_value(partner))
+            .collect();
         let held = |partner: &&TrustDomain| self.bundles.contains_key(*partner);
         Federated {
             bundles: needs.iter().map(|(_, held)| held.partner.document().clone()).collect(),

@@ -123,6 +123,7 @@ impl Server {
             registry: Arc::clone(&rooms.registry),
             editor: Arc::clone(&rooms.editor),
             decisions: rooms.decisions.clone(),
+            seen: rooms.authorities.partners_seen(),
             own: rooms.authorities.bundle(),
             metrics: context.metrics.clone(),
             health: context.health.clone(),

@@ -1,7 +1,7 @@
 //! `troth explain`: why a process gets what it gets.
 
 use clap::Args;
-use trust_domains::wire::agent::{EntryMatch, Explanation, IdentityNow};
+use trust_domains::wire::agent::{EntryMatch, Explanation, IdentityNow, PartnerNow};
 
 use crate::admin::{AdminClient, AgentPlace};
 use crate::args::Global;
@@ -64,7 +64,32 @@ fn entry_text(entry: &EntryMatch) -> String {
             text.push_str(&format!("    {word}: {}\n", list.join(", ")));
         }
     }
+    for partner in &entry.partners {
+        text.push_str(&format!("    partner {}: {}\n", partner.trust_domain, partner_text(partner)));
+    }
     text
+}
+
+/// Says what there is of a partner, and why there is not more.
+fn partner_text(partner: &PartnerNow) -> String {
+    let mut parts = vec![match (partner.held, partner.roots) {
+        (false, _) => "no bundle here, its workloads are not trusted".to_owned(),
+        (true, 0) => "its bundle has no root, nothing of it is trusted".to_owned(),
+        (true, _) => "bundle held".to_owned(),
+    }];
+    parts.extend(partner.held_since.map(|since| format!("since {since}")));
+    parts.extend(partner.sequence.map(|sequence| format!("sequence {sequence}")));
+    if partner.crls > 0 {
+        parts.push(format!("{} revocation lists", partner.crls));
+    }
+    let error = partner.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+    parts.push(match (partner.status, partner.since) {
+        (Some(status), Some(since)) => format!("the server says {status}{error} since {since}"),
+        (Some(status), None) => format!("the server says {status}{error}"),
+        (None, _) if partner.held => "set by hand, or the server has not said how it stands".to_owned(),
+        (None, _) => "the server fetches nothing from it, or has not said how it stands: troth federation show".to_owned(),
+    });
+    parts.join(", ")
 }
 
 fn identities_text(identities: &[IdentityNow]) -> String {

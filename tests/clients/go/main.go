@@ -7,7 +7,12 @@
 //	                                           is a broker: fetches the identity of another process, by the agent that has this ID
 //	client mtls SOCKET SPIFFE_ID               says something to itself over mTLS, and refuses a peer with another identity
 //	client verify CHAIN SPIFFE_ID BUNDLE       verifies a chain in a PEM file by the roots in another
+//	client bundle URL ENDPOINT_ID BUNDLE       fetches a bundle by https_spiffe, by the bundle in a file
+//	client web-bundle URL ENDPOINT_ID CAS      fetches the bundle of that ID's trust domain by https_web, by the CAs in a PEM file
 //	client serve SOCKET SPIFFE_ID              says over mTLS to whoever has this identity what it heard, until its standard input ends
+//	client admit SOCKET SPIFFE_ID PEER...      answers over mTLS whoever has one of these identities, line by line, until its standard input ends
+//	client load SOCKET SPIFFE_ID MILLISECONDS [ADDRESS PEER]...
+//	                                           calls each of these services over mTLS that often, until its standard input ends
 //
 // Prints one line of JSON for each thing that it saw. Ends with exit 0 when each was as the standard says, else with the reason.
 package main
@@ -43,7 +48,7 @@ const patience = 40 * time.Second
 
 func main() {
 	if len(os.Args) < 4 {
-		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls|serve|verify SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
+		fail(fmt.Errorf("usage: client x509|jwt|wit|broker|mtls|serve|admit|load|verify|bundle|web-bundle SOCKET SPIFFE_ID [GENERATIONS|AUDIENCE]"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -65,8 +70,16 @@ func main() {
 		err = talk(ctx, address, id)
 	case "verify":
 		err = verifyFile(os.Args[2], id, os.Args[4])
+	case "bundle":
+		err = fetchAsPartner(ctx, os.Args[2], id, os.Args[4])
+	case "web-bundle":
+		err = fetchAsBrowser(ctx, os.Args[2], id.TrustDomain(), os.Args[4])
 	case "serve":
 		err = serveUntilTold(context.Background(), address, id)
+	case "admit":
+		err = admitPeers(context.Background(), address, os.Args[4:])
+	case "load":
+		err = putLoad(address, os.Args[4:])
 	default:
 		err = fmt.Errorf("unknown: %s", os.Args[1])
 	}

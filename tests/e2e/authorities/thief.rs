@@ -26,18 +26,18 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// A leaf that no server ever issued, with its key and the stolen issuing CA above it.
-pub(super) struct Forged {
-    pub(super) chain: Vec<CertificateDer<'static>>,
+pub(crate) struct Forged {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
 }
 
 /// Copies the disk of a server that is off, and forges a leaf of this identity with the issuing CA's key.
-pub(super) fn steal_and_forge(domain: &Domain, spiffe_id: &str) -> Forged {
+pub(crate) fn steal_and_forge(domain: &Domain, spiffe_id: &str) -> Forged {
     steal_and_forge_named(domain, spiffe_id, &[])
 }
 
 /// The same, with DNS names in the leaf.
-pub(super) fn steal_and_forge_named(domain: &Domain, spiffe_id: &str, dns: &[&str]) -> Forged {
+pub(crate) fn steal_and_forge_named(domain: &Domain, spiffe_id: &str, dns: &[&str]) -> Forged {
     let loot = tempfile::tempdir().expect("a directory");
     copy(&domain.server_data(), &loot.path().join("server"));
     fs::copy(domain.folder().join("server.seal.key"), loot.path().join("seal.key")).expect("the key that seals");
@@ -92,7 +92,7 @@ fn copy(from: &Path, to: &Path) {
 
 impl Forged {
     /// Says something as this identity and returns whether it was answered: a service that refuses the certificate ends the connection instead.
-    pub(super) async fn is_answered(&self, service: SocketAddr, request: &str) -> bool {
+    pub(crate) async fn is_answered(&self, service: SocketAddr, request: &str) -> bool {
         let asked = self.ask(service, request).await;
         eprintln!("{service} {asked:?}");
         tokio::time::timeout(PATIENCE, self.ask(service, request))

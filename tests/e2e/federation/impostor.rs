@@ -1,6 +1,8 @@
 //! A caller whose certificate somebody else's authority signed: it believes every server, so that what is refused is refused by the service.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -8,7 +10,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tests::broker::Credential;
+use tests::wait::PATIENCE;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -38,8 +42,8 @@ impl Authority {
         pem::encode(&pem::Pem::new("CERTIFICATE", self.root.to_vec()))
     }
 
-    /// Calls the service with a certificate for an identity; returns whether it is answered.
-    pub(super) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
+    /// Signs a certificate for an identity, of whichever trust domain.
+    pub(super) fn credential(&self, spiffe_id: &str) -> Credential {
         let key = KeyPair::generate().expect("a key");
         let mut params = with_id(spiffe_id);
         // The public client for Rust wants the extension in leaves too.
@@ -48,23 +52,46 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let leaf = params.signed_by(&key, &self.issuer).expect("a leaf").der().clone();
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("its key");
+        Credential { chain: vec![leaf], key }
+    }
+
+    /// Writes such a certificate and its key into files of this name.
+    pub(super) fn files(&self, folder: &Path, name: &str, spiffe_id: &str) -> [PathBuf; 2] {
+        let Credential { chain, key } = self.credential(spiffe_id);
+        let [certificate, private] =
+            [(".pem", "CERTIFICATE", chain[0].to_vec()), (".key", "PRIVATE KEY", key.secret_der().to_vec())].map(|(end, tag, octets)| {
+                let file = folder.join(format!("{name}{end}"));
+                std::fs::write(&file, pem::encode(&pem::Pem::new(tag, octets))).expect("a file");
+                file
+            });
+        [certificate, private]
+    }
+
+    /// Calls the service with a certificate for an identity; returns whether it is answered.
+    pub(super) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
+        self.is_answered_as(spiffe_id, address, "1\n").await
+    }
+
+    /// Says something to whoever is at an address; returns whether anything comes back.
+    pub(super) async fn is_answered_as(&self, spiffe_id: &str, address: SocketAddr, request: &str) -> bool {
+        let Credential { chain, key } = self.credential(spiffe_id);
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions of TLS")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Credulous(aws_lc_rs::default_provider())))
-            .with_client_auth_cert(vec![leaf], key)
+            .with_client_auth_cert(chain, key)
             .expect("a client configuration");
         let asked = async {
             let tcp = TcpStream::connect(address).await?;
             let name = ServerName::try_from("service.invalid").expect("a name");
-            let mut stream = BufStream::new(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?);
-            stream.write_all(b"1\n").await?;
+            let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+            stream.write_all(request.as_bytes()).await?;
             stream.flush().await?;
-            let mut line = String::new();
-            stream.read_line(&mut line).await
+            stream.read(&mut [0; 64]).await
         };
-        asked.await.is_ok_and(|octets| octets > 0)
+        let answered: io::Result<usize> = tokio::time::timeout(PATIENCE, asked).await.expect("an answer or a refusal");
+        answered.is_ok_and(|octets| octets > 0)
     }
 }
 

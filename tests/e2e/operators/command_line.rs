@@ -129,7 +129,7 @@ fn help_and_version_are_results() {
     assert!(help.stderr.is_empty() && help.stdout.contains("Exit codes"), "{help:?}");
     assert!(run(&["entry", "create", "--help"]).exits(0).stdout.contains("Example"));
     // What this version does not do is not offered.
-    for absent in ["federation", "--downstream", "server migrate"] {
+    for absent in ["--downstream", "server migrate"] {
         assert!(
             !help.stdout.contains(absent) && !run(&["entry", "create", "--help"]).stdout.contains(absent),
             "{absent}"

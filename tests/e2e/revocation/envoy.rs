@@ -7,7 +7,7 @@ use tests::ports::free_port;
 use super::gate::{Gate, honours_lists, is_answered};
 use super::{Copied, WEB_UID, World};
 
-struct WebEnvoy {
+pub(super) struct WebEnvoy {
     process: Envoy,
     address: String,
     bundle: std::path::PathBuf,
@@ -15,7 +15,7 @@ struct WebEnvoy {
 }
 
 impl WebEnvoy {
-    fn start(world: &World, verifier: &[(&str, &str)]) -> Self {
+    pub(super) fn start(world: &World, verifier: &[(&str, &str)]) -> Self {
         let (port, admin) = (free_port(), free_port());
         let service = echo_caller().port();
         let places = [

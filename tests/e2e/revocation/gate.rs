@@ -53,29 +53,27 @@ pub(super) fn honours_lists(world: &mut World, gate: &mut impl Gate) {
     }
 }
 
-fn admitted(gate: &impl Gate, client: &Copied) {
+pub(super) fn admitted(gate: &impl Gate, client: &Copied) {
     until(&format!("{} to be admitted", client.folder.display()), || gate.admits(client).then_some(()));
 }
 
 /// A server that took in its files admits nobody by mistake any more, so once refused is refused.
-fn refused(gate: &impl Gate, client: &Copied) {
+pub(super) fn refused(gate: &impl Gate, client: &Copied) {
     until(&format!("{} to be refused", client.folder.display()), || (!gate.admits(client)).then_some(()));
     assert!(!gate.admits(client), "{} was refused once and then admitted", client.folder.display());
 }
 
 /// Asks for `/` over TLS as this client, and returns whether it was answered with 200.
 pub(super) fn is_answered(address: &str, client: &Copied, bundle: &Path) -> bool {
+    is_answered_with(address, &client.chain(), &client.key(), bundle)
+}
+
+/// The same with the files of a chain and its key.
+pub(crate) fn is_answered_with(address: &str, chain: &Path, key: &Path, bundle: &Path) -> bool {
     let mut openssl = Command::new("openssl")
         .args(["s_client", "-quiet", "-connect", address, "-tls1_3", "-verify_return_error"])
-        .args([
-            "-CAfile",
-            path_text(bundle),
-            "-cert",
-            path_text(&client.chain()),
-            "-cert_chain",
-            path_text(&client.chain()),
-        ])
-        .args(["-key", path_text(&client.key())])
+        .args(["-CAfile", path_text(bundle), "-cert", path_text(chain), "-cert_chain", path_text(chain)])
+        .args(["-key", path_text(key)])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

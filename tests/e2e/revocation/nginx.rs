@@ -12,15 +12,15 @@ use tests::wait::until;
 use super::gate::{Gate, honours_lists, is_answered};
 use super::{Copied, World};
 
-struct Nginx {
+pub(crate) struct Nginx {
     process: Process,
-    address: String,
+    pub(crate) address: String,
     command: Box<dyn Fn() -> Process>,
     bundle: std::path::PathBuf,
 }
 
 impl Nginx {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let folder = world.domain.folder().join("nginx");
         std::fs::create_dir(&folder).expect("a directory");
         let address = format!("127.0.0.1:{}", free_port());

@@ -10,6 +10,7 @@ mod issuing;
 mod memory;
 mod meter;
 mod node;
+mod partners;
 mod report;
 mod revoke;
 mod revoke_fleet;

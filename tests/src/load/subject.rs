@@ -3,7 +3,11 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
+<<<<<<< HEAD
 use super::{bulk, delivery, issuing, memory, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+=======
+use super::{bulk, delivery, issuing, memory, partners, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+>>>>>>> issue6
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +30,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// A thousand partners: how their fetches are spread, and what they cost.
+    Partners,
     /// From a revocation to the list on a node's stream.
     Revoke,
     /// From a revocation to the list on a workload's stream of every agent.
@@ -47,7 +53,11 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
+<<<<<<< HEAD
     const EACH: [Self; 12] = [
+=======
+    const EACH: [Self; 13] = [
+>>>>>>> issue6
         Self::P1,
         Self::P2,
         Self::P3,
@@ -56,6 +66,7 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Partners,
         Self::Revoke,
         Self::RevokeFleet,
         Self::Sds,
@@ -81,6 +92,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Partners => vec![partners::fetches(effort)],
             Self::Revoke => revoke::revocations(),
             Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],

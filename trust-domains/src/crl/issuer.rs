@@ -80,6 +80,12 @@ impl CrlIssuer {
         }
     }
 
+    /// Returns whether its certificate names itself as the one that signed it, as a root's does.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.0.certificate.is_self_issued() && self.signed_by().is_none_or(|above| above == self.0.id)
+    }
+
     /// Returns whether it is a root of the bundle.
     #[must_use]
     pub fn is_root_of(&self, bundle: &TrustBundle) -> bool {

@@ -15,7 +15,8 @@
 //! Roots and token keys come with no chain: who verifies must know them from the bundle before they sign. So, beyond the above:
 //! - Each is in the bundle from its preparation on. A commit of its own then marks it as published, and everything after that commit tells of it.
 //! - It is activated once every node with an unexpired SVID has acknowledged that commit, or the deadline passed; the nodes that are left behind are named.
-//! - While another one signs, five refresh hints pass as well where those outside fetch the bundle. Without one that signs nobody is waited for but nodes.
+//! - While another one signs, five refresh hints pass as well where those outside fetch the bundle, and partners that show what they hold are waited for, at
+//!   most as long as nodes. Without one that signs nobody is waited for but nodes.
 //! - A token key that signs with another algorithm than is configured is replaced in the same way, as soon as its successor is known.
 //! - Both waits are over only by a clock that is believed: one that jumped ahead activates nothing early. It makes no root at all.
 //! - Where CRLs are in use, an issuing CA waits for the nodes too, since its empty list must be out; but not past its time.
@@ -28,7 +29,8 @@
 //! - A planned replacement waits as every handover does. An emergency waits for connected nodes alone, at most [`DEFAULT_EMERGENCY_ACK_DEADLINE`] a step,
 //!   by whatever clock there is, and names who is left behind.
 //! - In an emergency, once a successor signs (of a root: an issuing CA under it too), the old ones are tainted, which has everything replaced that they
-//!   signed; when connected nodes have done so they leave the bundle; when connected nodes know that, the order is done.
+//!   signed; when connected nodes have done so they leave the bundle; when connected nodes know that, and partners that show what they hold are seen
+//!   without them, the order is done. No step waits for any of them longer than the deadline of an emergency, and who is left behind is named.
 //! - An issuing CA whose revocation list is too long is relieved of it in the same way, without its root.
 //! - Each step follows from the phases alone. A crash between any two goes on where it was.
 //!
@@ -42,6 +44,7 @@ mod issuing;
 mod line;
 mod order;
 mod orders;
+mod partners;
 mod policy;
 mod progress;
 mod roots;
@@ -51,6 +54,7 @@ mod tokens;
 pub use action::{AuthorityAction, AuthorityPlan, AuthorityProblem, ForgetReason, PrepareReason, Signing};
 pub use id::{AuthorityId, ParseAuthorityIdError};
 pub use order::{Beside, Extent, Order, OrderId, OrderRefused, ParseOrderIdError};
+pub use partners::{BundleKey, OursSeen, PartnersBehind};
 pub use policy::{
     AuthorityPolicy, DEFAULT_ACK_DEADLINE, DEFAULT_EMERGENCY_ACK_DEADLINE, DEFAULT_ROOT_LIFE, DEFAULT_TOKEN_KEY_LIFE, KeyLife, PolicyRefused,
     REFRESHES_BEFORE_USE, RootPolicy, RootPolicyRefused, TokenPolicy, TokenPolicyRefused,

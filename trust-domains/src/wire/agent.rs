@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
+use crate::federation::PartnerState;
 use crate::revision::Revision;
 use crate::selector::Selector;
 use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
+use crate::trust_domain::TrustDomain;
 
 /// How an agent is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,6 +124,32 @@ pub struct EntryMatch {
     pub missing: Vec<Selector>,
     /// Selectors that could not be read.
     pub unknown: Vec<Selector>,
+    /// The partners that it federates with, where the process gets it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partners: Vec<PartnerNow>,
+}
+
+/// What the agent has of a partner, and how its server stands with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerNow {
+    /// The partner.
+    pub trust_domain: TrustDomain,
+    /// Whether its bundle is here.
+    pub held: bool,
+    /// Since when its keys are, as far as this process knows.
+    pub held_since: Option<Timestamp>,
+    /// The number of the bundle, if it has one.
+    pub sequence: Option<u64>,
+    /// How many roots it has: with none, nothing of the partner is trusted.
+    pub roots: usize,
+    /// How many revocation lists are delivered with it.
+    pub crls: usize,
+    /// How the server stands with the partner, as it said last; null where it fetches nothing from it.
+    pub status: Option<PartnerState>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// The stable code of what went wrong last, if it did.
+    pub error: Option<String>,
 }
 
 /// An identity that a process gets now.

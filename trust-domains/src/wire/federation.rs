@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use super::bundles::{BundleResult, SetBundle};
 use crate::bundle::TrustBundle;
-use crate::federation::{EndpointProfile, EndpointUrl, FederationLink, FetchStatus, ProfileName, Relationship};
+use crate::federation::{EndpointProfile, EndpointUrl, FederationLink, FetchProblem, FetchStatus, ProfileName, Relationship};
 use crate::join_link::RootHash;
 use crate::revision::Revision;
 use crate::spiffe_id::SpiffeId;
@@ -46,6 +46,9 @@ pub struct RelationshipView {
     pub all_entries: bool,
     /// Where its revocation lists are; null when none are fetched.
     pub crl_url: Option<EndpointUrl>,
+    /// How it stands with its revocation lists; null when none are fetched or held.
+    #[serde(default)]
+    pub crls: Option<PartnerCrlsView>,
     /// How many entries federate with it.
     pub entries: usize,
     /// Whether a bundle of it is held.
@@ -58,11 +61,30 @@ pub struct RelationshipView {
     pub created_by: String,
 }
 
+/// How it stands with the revocation lists of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartnerCrlsView {
+    /// How many lists are held.
+    pub lists: usize,
+    /// How many certificates they revoke.
+    pub revoked: usize,
+    /// Whether they are delivered with the partner's bundle: lists that have ended are not.
+    pub delivered: bool,
+    /// When the first of them ends whose CA goes on; null when they end with their CAs.
+    pub ends_at: Option<Timestamp>,
+    /// When they were last fetched well; null when this process has not yet.
+    pub last_success: Option<Timestamp>,
+    /// Why the last fetch brought none; null when it brought them.
+    pub last_error: Option<FetchProblem>,
+}
+
 /// What a list adds to a stored relationship.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelationshipFacts {
     /// How it stands with its bundle.
     pub fetching: FetchStatus,
+    /// How it stands with its revocation lists.
+    pub crls: Option<PartnerCrlsView>,
     /// How many entries federate with it.
     pub entries: usize,
     /// Whether a bundle of it is held.
@@ -84,6 +106,7 @@ impl RelationshipView {
             redirects: relationship.redirects(),
             all_entries: relationship.all_entries(),
             crl_url: relationship.crl_url().cloned(),
+            crls: facts.crls,
             entries: facts.entries,
             has_bundle: facts.has_bundle,
             holds_ours: facts.holds_ours,
@@ -230,7 +253,7 @@ pub struct AcceptLink {
     /// Whether only what would be trusted is told: the bundle is fetched, and nothing is kept.
     #[serde(default)]
     pub dry_run: bool,
-    /// Whether every entry federates with it.
+    /// Whether every entry federates with it; where every entry does already, it stays so.
     #[serde(default)]
     pub all_entries: bool,
 }

@@ -12,5 +12,6 @@ pub mod encoding;
 pub mod federation;
 pub mod node;
 mod schema;
+pub mod standings;
 pub mod tokens;
 pub mod upstreams;

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::crls::{CrlsChange, CrlsWhole, PartnerCrls};
 use super::encoding::Base64;
+use super::standings::PartnerStanding;
 use crate::bundle::SpiffeBundle;
 use crate::class::CredentialClass;
 use crate::entry::EntryId;
@@ -237,6 +238,9 @@ pub enum SyncMessage {
     Heartbeat {
         /// The newest commit that concerns nothing here.
         revision: Revision,
+        /// When it changed: how the server stands with the partners that entries of this node federate with, all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partners: Option<Vec<PartnerStanding>>,
     },
     /// The stream ends and why.
     End {

@@ -10,6 +10,7 @@ mod issue;
 mod issue_tokens;
 mod messages;
 mod sync;
+mod told_partners;
 
 use std::sync::Arc;
 

@@ -20,17 +20,18 @@ use tokio_stream::wrappers::ReceiverStream;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::problem::{Code, Coded, Problem};
 use trust_domains::revision::ParseRevisionError;
-use trust_domains::wire::crls::{CrlsChange, CrlsWhole, PartnerCrls};
+use trust_domains::wire::crls::CrlsChange;
 use trust_domains::wire::node::{Ack, HEARTBEAT_S, SyncMessage};
-use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle, TrustDomain};
+use trust_domains::{EntryId, Revision, SpiffeBundle, TrustBundle};
 
 use super::caller::NodeCaller;
-use super::messages::{ToldFederated, Trust, Whole};
+use super::messages::{Trust, Whole};
+use super::told_partners::ToldPartners;
 use super::{NodeState, messages};
 use crate::attestation::AuthenticatedNode;
 use crate::limits::{NODE_BODY, SLOW_STREAM, STREAM_END_GRACE};
 use crate::registry::feed::{FeedEvent, PartnerSet};
-use crate::registry::{Federated, GivenCrls, HeldEntry, OpenStream, Start, StreamEnd};
+use crate::registry::{HeldEntry, OpenStream, Start, StreamEnd};
 
 /// Lines that wait for the connection: one that is sent while the next is made.
 const LINES_WAITING: usize = 2;
@@ -103,7 +104,7 @@ pub(super) async fn sync(State(api): State<Arc<NodeState>>, caller: NodeCaller, 
         lines,
         shows,
         told_crls: 0,
-        told_partner_crls: None,
+        told_partners: ToldPartners::default(),
     };
     tokio::spawn(teller.run(start));
     let mut response = Response::new(Body::from_stream(ReceiverStream::new(body).map(Ok::<_, std::convert::Infallible>)));
@@ -124,8 +125,8 @@ struct Teller {
     shows: Option<Revision>,
     /// The commit up to which it was told of the revocation lists.
     told_crls: u64,
-    /// The revocation lists of partners that it was told: since which commit they are given. Not known where it resumed with what it has.
-    told_partner_crls: Option<BTreeMap<TrustDomain, u64>>,
+    /// What it was told of partners.
+    told_partners: ToldPartners,
 }
 
 /// Why a stream is over.
@@ -200,9 +201,8 @@ impl Teller {
                 self.told_crls = revision.counter;
                 let tainted = self.current_tainted();
                 let bundle = self.current_bundle();
-                // Of what a snapshot does not name the agent keeps nothing.
-                self.told_partner_crls = Some(BTreeMap::new());
-                let federated = self.not_told(federated);
+                self.told_partners.start_over();
+                let federated = self.told_partners.news(federated);
                 let api = Arc::clone(&self.api);
                 let state = Whole {
                     bundle,
@@ -235,7 +235,7 @@ impl Teller {
                 self.told_crls = revision.counter;
                 let tainted = Some(self.current_tainted());
                 let own = Some(self.current_bundle());
-                let federated = federated.map(|federated| self.not_told(federated));
+                let federated = federated.map(|federated| self.told_partners.news(federated));
                 let trust = Trust { own, federated, tainted, crls };
                 self.tell_changes(revision, changes, trust).await
             }
@@ -252,7 +252,7 @@ impl Teller {
                 // New trust goes along: it may be what the change is about.
                 let (own, tainted) = self.new_trust();
                 let federated = (partners == PartnerSet::Changed).then(|| self.api.registry.federated(self.node.spiffe_id()));
-                let federated = federated.map(|federated| self.not_told(federated));
+                let federated = federated.map(|federated| self.told_partners.news(federated));
                 let trust = Trust {
                     own,
                     federated,
@@ -293,27 +293,6 @@ impl Teller {
         crls
     }
 
-    /// Returns all bundles of partners, and of their revocation lists those that the agent does not have. It keeps lists as long as it has the bundle.
-    fn not_told(&mut self, federated: Federated) -> ToldFederated {
-        let given: BTreeMap<_, _> = federated.crls.iter().map(|given| (given.trust_domain.clone(), given.since)).collect();
-        let told = self.told_partner_crls.take();
-        let may_have = |partner: &TrustDomain| told.as_ref().is_none_or(|told| told.contains_key(partner));
-        let is_new = |given: &&GivenCrls| told.as_ref().and_then(|told| told.get(&given.trust_domain)) != Some(&given.since);
-        let partners = federated.bundles.iter().map(SpiffeBundle::trust_domain);
-        let withdrawn = partners.filter(|partner| may_have(partner) && !given.contains_key(partner));
-        let withdrawn = withdrawn.map(|partner| PartnerCrls {
-            trust_domain: partner.clone(),
-            lists: CrlsWhole::default(),
-        });
-        let crls = federated.crls.iter().filter(is_new).map(GivenCrls::wire).chain(withdrawn).collect();
-        self.told_partner_crls = Some(given);
-        ToldFederated {
-            crls,
-            bundles: federated.bundles,
-            to_all: federated.to_all,
-        }
-    }
-
     /// Returns what has changed since it was told. The list first: whoever hears that an authority is tainted has the bundle with its successor.
     fn new_trust(&mut self) -> (Option<SpiffeBundle>, Option<Vec<AuthorityId>>) {
         let tainted = self.tainted.has_changed().unwrap_or(false).then(|| self.current_tainted());
@@ -325,7 +304,8 @@ impl Teller {
         match self.api.registry.quiet_at(&self.stream) {
             Some(revision) => {
                 self.shows = Some(revision);
-                self.say(SyncMessage::Heartbeat { revision }).await
+                let partners = self.told_partners.new_standings(self.api.registry.standings_of(self.node.spiffe_id()));
+                self.say(SyncMessage::Heartbeat { revision, partners }).await
             }
             // Something waits: it is told at once.
             None => Ok(()),

@@ -1,10 +1,11 @@
-//! What strangers may fetch: the bundle, the Bundle Map, and for OpenID Connect relying parties the discovery document and the keys of JWT-SVIDs.
+//! What strangers may fetch: the bundle, the Bundle Map, the revocation lists, and for OpenID Connect relying parties the discovery document and the keys of JWT-SVIDs.
 //!
 //! Everything here is public, and the same for everybody. The issuer's path is where the issuer URL says (OpenID Connect Discovery 1.0 section 4). No answer is
 //! a redirect, which an endpoint may use (FED-16, FED-23): what is fetched is here.
 
 mod cached;
 mod discovery;
+mod lists;
 mod map;
 
 use std::convert::Infallible;
@@ -19,13 +20,14 @@ use http::HeaderMap;
 use platform::trace::problem_response;
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
+use trust_domains::crl::CrlSet;
 use trust_domains::federation::EndpointUrl;
 use trust_domains::jwt_svid::IssuerUrl;
 use trust_domains::problem::{Code, Problem};
 
 use cached::{Cached, JSON, JWK_SET, MadeOf};
 
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 
 /// What the public endpoint tells.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct PublicApi {
     pub bundle: watch::Receiver<Arc<TrustBundle>>,
     /// Where the bundles of partners are; without it there is no Bundle Map here.
     pub registry: Option<Arc<Registry>>,
+    /// Where the revocation lists are; without it there are none here.
+    pub lists: Option<Arc<Registry>>,
     /// The issuer that tokens name; without one there is no OpenID Connect here.
     pub issuer: Option<IssuerUrl>,
     /// What partners were told: the bundle is at its path too.
@@ -49,6 +53,17 @@ struct Public {
     discovery: MadeOf<OwnState, Cached>,
     keys: MadeOf<OwnState, Cached>,
     map: MadeOf<(OwnState, u64), Option<Cached>>,
+    lists: MadeOf<SetState, Cached>,
+}
+
+/// The revocation lists; those that went out at different times are other ones.
+#[derive(Clone)]
+struct SetState(Arc<CrlSet>);
+
+impl PartialEq for SetState {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The own bundle; of two equal ones made at different times each is another state.
@@ -82,6 +97,9 @@ pub fn router(api: PublicApi) -> Router {
     if api.registry.is_some() {
         routes = routes.route(map::PATH, get(bundle_map));
     }
+    if api.lists.is_some() {
+        routes = routes.route(lists::PATH, get(revocation_lists));
+    }
     if let Some(path) = api.url.as_ref().map(EndpointUrl::path).filter(|path| *path != BUNDLE_PATH)
         && !is_taken(path, api.issuer.as_ref())
     {
@@ -93,6 +111,7 @@ pub fn router(api: PublicApi) -> Router {
         discovery: MadeOf::default(),
         keys: MadeOf::default(),
         map: MadeOf::default(),
+        lists: MadeOf::default(),
     }))
 }
 
@@ -105,7 +124,7 @@ fn issuer_paths(issuer: &IssuerUrl) -> [String; 2] {
 
 /// Returns whether something else than the bundle is served at a path, or would be with the Bundle Map on.
 pub(crate) fn is_taken(path: &str, issuer: Option<&IssuerUrl>) -> bool {
-    path == map::PATH || issuer.is_some_and(|issuer| issuer_paths(issuer).iter().any(|taken| taken == path))
+    path == map::PATH || path == lists::PATH || issuer.is_some_and(|issuer| issuer_paths(issuer).iter().any(|taken| taken == path))
 }
 
 /// The SPIFFE bundle document.
@@ -126,7 +145,7 @@ async fn bundle_map(State(public): State<Arc<Public>>, headers: HeaderMap) -> Re
 async fn newest_map(public: Arc<Public>) -> Result<Arc<Option<Cached>>, Interrupted> {
     let Some(registry) = &public.api.registry else { return Ok(Arc::new(None)) };
     let own = public.own_state();
-    let state = (own.clone(), registry.view(|state| state.partners_changed_at()));
+    let state = (own.clone(), registry.view(registry::State::partners_changed_at));
     let make = async {
         // What is read here may be newer than the state that it is kept under: then the next who asks finds another state, and it is made once more.
         let partners: Vec<_> = registry.view(|state| state.partners.listed(None).map(|held| Arc::clone(&held.partner)).collect());
@@ -136,6 +155,14 @@ async fn newest_map(public: Arc<Public>) -> Result<Arc<Option<Cached>>, Interrup
         making.await.map_err(|_| Interrupted)
     };
     public.map.at(state, make).await
+}
+
+/// The revocation lists, once there are any.
+async fn revocation_lists(State(public): State<Arc<Public>>, headers: HeaderMap) -> Response {
+    let set = public.api.lists.as_ref().and_then(|registry| registry.view(|state| state.crls.set().cloned()));
+    let Some(set) = set else { return no_lists() };
+    let make = async { Ok(public.cached(lists::PEM, lists::document(&set))) };
+    answer(public.lists.at(SetState(Arc::clone(&set)), make).await, &headers)
 }
 
 /// The discovery document.
@@ -165,6 +192,10 @@ struct Interrupted;
 
 fn no_map() -> Response {
     problem_response(Problem::new(Code::NotFound, format!("there is no {}", map::PATH)))
+}
+
+fn no_lists() -> Response {
+    problem_response(Problem::new(Code::NotFound, "no revocation lists are in use here".to_owned()))
 }
 
 fn interrupted() -> Response {

@@ -1,6 +1,7 @@
 //! What operators order: who gave it and why is on record, and it is carried out.
 
-use trust_domains::plan::authority::Extent;
+use trust_domains::TrustDomain;
+use trust_domains::plan::authority::{Extent, OursSeen};
 use trust_domains::wire::authorities::{ReplaceRequest, StepKind, StepState};
 
 use super::*;
@@ -303,4 +304,46 @@ async fn partners_are_behind_until_they_had_five_refreshes() {
     assert_eq!(behind(&world), 2, "the new key, and the withdrawal of the old one");
     world.clock.advance(Duration::from_secs(5 * 300));
     assert_eq!(behind(&world), 0);
+}
+
+#[tokio::test]
+async fn an_emergency_waits_for_partners_that_show_what_they_hold_by_its_deadline_only_and_names_them() {
+    let world = World::new().await;
+    let seen = world.authorities.partners_seen();
+    let [fast, slow, silent, empty]: [TrustDomain; 4] = ["fast.test", "slow.test", "silent.test", "empty.test"].map(|name| name.parse().unwrap());
+    let ours = world.authorities.bundle().borrow().clone();
+    for partner in [&fast, &slow] {
+        seen.note(partner, OursSeen::new(Some(&ours), world.now()));
+    }
+    seen.note(&empty, OursSeen::new(None, world.now()));
+    let old = world.authorities.set().root(world.now()).unwrap().id().clone();
+    let order = world.authorities.replace(&request(AuthorityKind::X509Root, true), &operator()).await.unwrap();
+    world.authorities.look().await.unwrap();
+    let partners = [fast.clone(), slow.clone(), silent.clone(), empty];
+    let behind = |id: &AuthorityId| world.authorities.view(id, &partners).unwrap().partners_behind;
+    assert!(
+        world.authorities.replacement_of(&order).unwrap().finished_at.is_none(),
+        "nobody was seen without it yet"
+    );
+    assert_eq!(behind(&old), [fast.clone(), silent.clone(), slow.clone()]);
+
+    let newest = world.authorities.bundle().borrow().clone();
+    seen.note(&fast, OursSeen::new(Some(&newest), world.now()));
+    seen.note(&slow, OursSeen::new(Some(&ours), world.now()));
+    world.authorities.look().await.unwrap();
+    assert_eq!(world.authorities.replacement_of(&order).unwrap().partners_behind, std::slice::from_ref(&slow));
+    assert!(world.authorities.replacement_of(&order).unwrap().finished_at.is_none());
+    world.clock.advance(settings().policy.emergency_ack_deadline());
+    world.authorities.look().await.unwrap();
+    let view = world.authorities.replacement_of(&order).unwrap();
+    assert!(view.finished_at.is_some() && view.outcome.is_none(), "{view:?}");
+    assert_eq!(view.partners_behind, std::slice::from_ref(&slow));
+    let [(_, text)] = &decided_with(&world, "replacement_finished")[..] else {
+        panic!("one order")
+    };
+    assert!(text.contains("1 partner (slow.test) may hold it still"), "{text}");
+    // Whoever never follows is named until the root has ended, and holds up nothing.
+    assert!(behind(&old).contains(&slow) && !behind(&old).contains(&fast));
+    seen.note(&slow, OursSeen::new(Some(&newest), world.now()));
+    assert!(!behind(&old).contains(&slow));
 }

@@ -23,7 +23,7 @@ mod verifier;
 mod web_roots;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use address::AddressKind;
 pub use error::FetchError;

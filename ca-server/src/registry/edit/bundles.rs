@@ -112,6 +112,8 @@ impl Editor {
             self.decisions.record(vec![cause.decision("bundle_deleted", partner)]).await?;
             let key = Key::bundle(partner);
             let commit = Commit::new("bundle_deleted").unmodified(key.clone(), stored.modified).delete(key);
+            // Lists are of use with the bundle only.
+            let commit = commit.delete(Key::bundle_crls(partner));
             let revision = self.store.commit(commit).await?;
             self.registry.settled(revision).await;
         }

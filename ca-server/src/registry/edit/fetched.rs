@@ -1,10 +1,12 @@
 //! Keeping bundles that were fetched: judged against what is held, recorded, and committed only where they say something new.
 
+use trust_domains::bundle::{ParsedBundle, SkippedKey};
 use trust_domains::federation::{Relationship, RelationshipSpec};
 use trust_domains::join_link::RootHash;
 use trust_domains::plan::fetching::{Verdict, judge};
+use trust_domains::problem::with_causes;
 use trust_domains::wire::bundles::BundleResult;
-use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
+use trust_domains::{SpiffeId, Timestamp, TrustDomain};
 
 use super::Editor;
 use super::bundle_refused::BundleRefused;
@@ -22,8 +24,8 @@ use crate::store::{Commit, Key};
 pub enum Taken {
     /// The one that is held says the same: nothing was written.
     Same,
-    /// It took its place.
-    Taken,
+    /// It took its place, with the commit of this counter.
+    Taken(u64),
 }
 
 /// A relationship that is accepted together with the bundle that was fetched by it.
@@ -31,8 +33,8 @@ pub enum Taken {
 pub struct AcceptedFetch {
     /// What the link says.
     pub spec: RelationshipSpec,
-    /// The bundle.
-    pub bundle: TrustBundle,
+    /// The bundle, and what of its document was passed over.
+    pub fetched: ParsedBundle,
     /// The roots that the link names.
     pub pins: Vec<RootHash>,
     /// Whether a relationship that says something else is replaced.
@@ -44,25 +46,25 @@ impl Editor {
     ///
     /// # Errors
     /// It may not be taken, the relationship is no longer what it was fetched for, or it cannot be recorded or committed.
-    pub async fn take_fetched(&self, held: &HeldRelationship, bundle: TrustBundle, cause: &Cause) -> Result<Taken, TakeRefused> {
+    pub async fn take_fetched(&self, held: &HeldRelationship, parsed: ParsedBundle, cause: &Cause) -> Result<Taken, TakeRefused> {
         let partner = held.relationship.trust_domain();
         let _locked = self.bundles.lock().await;
         if self.relationship_with(partner).is_none_or(|now| now.modified != held.modified) {
             return Err(TakeRefused::Superseded { trust_domain: partner.clone() });
         }
         let stored = self.registry.view(|state| state.partners.find(partner).map(|held| held.partner.clone()));
-        match judge(stored.as_deref(), &bundle, &[]) {
+        match judge(stored.as_deref(), &parsed.bundle, &[]) {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             Verdict::Same => Ok(Taken::Same),
             Verdict::Take => {
                 let change = PartnerChange {
                     action: "federation_bundle_taken",
-                    reason: contents("fetched", &bundle),
+                    reason: told_of(&parsed),
                     relationship: (None, Some(held.modified)),
-                    bundle: Some(fetched(bundle, self.clock.now().wall, cause)),
+                    bundle: Some(fetched(parsed.bundle, self.clock.now().wall, cause)),
                 };
-                self.commit_partner(partner, change, cause).await?;
-                Ok(Taken::Taken)
+                let revision = self.commit_partner(partner, change, cause).await?;
+                Ok(Taken::Taken(revision.counter))
             }
         }
     }
@@ -85,7 +87,7 @@ impl Editor {
         }
         // Who replaces a relationship begins anew: its numbers may too.
         let stored = stored.filter(|_| !accepted.replace);
-        let verdict = match judge(stored.as_deref(), &accepted.bundle, &accepted.pins) {
+        let verdict = match judge(stored.as_deref(), &accepted.fetched.bundle, &accepted.pins) {
             Verdict::Refuse(refusal) => {
                 return Err(AcceptRefused::Bundle {
                     trust_domain: partner.clone(),
@@ -108,14 +110,16 @@ impl Editor {
     pub async fn accept(&self, accepted: AcceptedFetch, cause: &Cause) -> Result<SavedRelationship, AcceptRefused> {
         let _locked = self.bundles.lock().await;
         let result = self.judge_accepted(&accepted)?;
-        let AcceptedFetch { spec, bundle, pins, .. } = accepted;
+        let AcceptedFetch {
+            spec, fetched: parsed, pins, ..
+        } = accepted;
         let partner = spec.trust_domain.clone();
         if result == BundleResult::Unchanged {
             return Ok(self.unchanged(&partner));
         }
         let before = self.relationship_with(&partner);
         let nodes_before = self.registry.view(|state| state.nodes_federating(&partner));
-        let reason = reason(&spec, &pins, &bundle);
+        let reason = reason(&spec, &pins, &parsed);
         let now = self.clock.now().wall;
         let relationship = match &before {
             Some(before) => before.relationship.with_spec(spec),
@@ -125,7 +129,7 @@ impl Editor {
             action: "federation_accepted",
             reason,
             relationship: (Some(relationship.map_err(RelationshipRefused::from)?), before.map(|before| before.modified)),
-            bundle: Some(fetched(bundle, now, cause)),
+            bundle: Some(fetched(parsed.bundle, now, cause)),
         };
         let revision = self.commit_partner(&partner, change, cause).await.map_err(RelationshipRefused::from)?;
         let nodes = self.registry.view(|state| state.nodes_federating(&partner));
@@ -161,9 +165,30 @@ impl Editor {
 }
 
 /// Says what was accepted, for the journal: what the link pinned, and what came.
-fn reason(spec: &RelationshipSpec, pins: &[RootHash], bundle: &TrustBundle) -> String {
+fn reason(spec: &RelationshipSpec, pins: &[RootHash], parsed: &ParsedBundle) -> String {
     let pins: Vec<String> = pins.iter().map(ToString::to_string).collect();
-    format!("{}; the link names {}; {}", told(spec), pins.join(", "), contents("fetched", bundle))
+    format!("{}; the link names {}; {}", told(spec), pins.join(", "), told_of(parsed))
+}
+
+/// Says what was fetched, for the journal.
+fn told_of(parsed: &ParsedBundle) -> String {
+    let contents = contents("fetched", &parsed.bundle);
+    match passed_over(&parsed.skipped) {
+        Some(passed_over) => format!("{contents}; {passed_over}"),
+        None => contents,
+    }
+}
+
+/// Says what of a document was passed over, if anything was.
+#[must_use]
+pub fn passed_over(skipped: &[SkippedKey]) -> Option<String> {
+    let first = skipped.first()?;
+    Some(format!(
+        "{} of the bundle's keys are passed over, the first: key {}, {}",
+        skipped.len(),
+        first.position,
+        with_causes(&first.reason)
+    ))
 }
 
 /// Why a link is not accepted.

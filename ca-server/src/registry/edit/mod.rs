@@ -10,6 +10,7 @@ mod fetched;
 mod find;
 mod locks;
 mod nodes;
+mod partner_crls;
 mod perform;
 pub mod plan;
 mod relationship_refused;
@@ -19,7 +20,8 @@ pub use apply::Applied;
 pub use bundle_refused::BundleRefused;
 pub use create::Created;
 pub use error::{DraftRefused, EditError};
-pub use fetched::{AcceptRefused, AcceptedFetch, Taken};
+pub use fetched::{AcceptRefused, AcceptedFetch, Taken, passed_over};
+pub use partner_crls::TakeCrlsRefused;
 pub use relationship_refused::{RelationshipRefused, TakeRefused};
 pub use relationships::SavedRelationship;
 

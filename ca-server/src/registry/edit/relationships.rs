@@ -195,7 +195,11 @@ impl Editor {
                 Some(bundle) => commit.unmodified(bundle_key.clone(), bundle.modified).delete(bundle_key),
                 None => commit.absent(bundle_key),
             };
-            let revision = self.store.commit(commit.delete(Key::fetch(partner))).await.map_err(BundleRefused::from)?;
+            let revision = self
+                .store
+                .commit(commit.delete(Key::fetch(partner)).delete(Key::bundle_crls(partner)))
+                .await
+                .map_err(BundleRefused::from)?;
             self.registry.settled(revision).await;
         }
         let dissociated = match dissociates {

@@ -8,7 +8,7 @@ use platform::telemetry::HealthHandle;
 use platform::web::{FileIdentity, FileIdentityError, Look};
 use trust_domains::problem::{Coded as _, with_causes};
 
-use super::own::OwnEndpoint;
+use super::own::{EndpointDoubt, OwnEndpoint};
 
 /// How often the files are looked at: a renewed certificate is shown within seconds.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -81,18 +81,16 @@ impl Following {
         }
     }
 
-    /// Says in health what a partner that was told the URL would stumble over.
+    /// Says in health what a partner that was told the URL would stumble over. Of a URL that nobody configured nobody may have heard: relying parties of OpenID
+    /// Connect know another.
     fn tell_doubt(&self) {
-        // Of a URL that nobody configured, nobody may have heard: relying parties of OpenID Connect know another.
-        match self.own.as_ref().filter(|own| own.is_configured).and_then(|own| own.doubt()) {
-            Some(doubt) => {
-                if self.health.set_problem(DOUBT, doubt.to_string()) {
-                    tracing::warn!(address = %self.address, %doubt, "partners will not believe the bundle endpoint");
-                }
-            }
-            None => {
-                self.health.clear(DOUBT);
-            }
+        let told = |own: &OwnEndpoint| own.doubt().filter(|doubt| own.is_configured || *doubt == EndpointDoubt::NobodyIsShownTheFiles);
+        let Some(doubt) = self.own.as_deref().and_then(told) else {
+            self.health.clear(DOUBT);
+            return;
+        };
+        if self.health.set_problem(DOUBT, doubt.to_string()) {
+            tracing::warn!(address = %self.address, %doubt, "partners will not believe the bundle endpoint");
         }
     }
 

@@ -71,6 +71,7 @@ impl Bundle {
         let api = PublicApi {
             bundle: rooms.authorities.bundle(),
             registry: self.endpoint.serves_map.then(|| Arc::clone(&rooms.registry)),
+            lists: Some(Arc::clone(&rooms.registry)),
             issuer: config.jwt_issuer.clone(),
             url: self.endpoint.url.clone(),
             refresh_hint: config.bundle_refresh_hint,

@@ -136,7 +136,7 @@ async fn until_finished(
             return view;
         }
         assert!(tokio::time::Instant::now() < end, "it goes on: {view:?}");
-        if let Ok(Some(SyncMessage::Delta { revision: next, .. } | SyncMessage::Heartbeat { revision: next })) =
+        if let Ok(Some(SyncMessage::Delta { revision: next, .. } | SyncMessage::Heartbeat { revision: next, .. })) =
             tokio::time::timeout(DEADLINE, stream.next()).await
         {
             revision = next;

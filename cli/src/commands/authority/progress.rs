@@ -76,6 +76,7 @@ mod tests {
             steps,
             finished_at: None,
             outcome: None,
+            partners_behind: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Authorities as people read them.
 
+use trust_domains::TrustDomain;
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::wire::authorities::{Acknowledged, AuthorityView, ClockAccepted, ReplacementView};
 
@@ -31,7 +32,7 @@ pub(super) fn list(authorities: &[AuthorityView]) -> String {
         .collect();
     let mut text = table(["ID", "KIND", "STATE", "FROM", "UNTIL", "SIGNED", "ACKNOWLEDGED"], &rows);
     for authority in authorities.iter().filter(|authority| !authority.partners_behind.is_empty()) {
-        let partners: Vec<&str> = authority.partners_behind.iter().map(trust_domains::TrustDomain::as_str).collect();
+        let partners: Vec<&str> = authority.partners_behind.iter().map(TrustDomain::as_str).collect();
         text.push_str(&format!("{}: not yet fetched by {}\n", short(&authority.id), partners.join(", ")));
     }
     text
@@ -77,10 +78,20 @@ pub(super) fn plan(view: &ReplacementView) -> String {
 /// Says how a replacement stands, as its result.
 pub(super) fn outcome(view: &ReplacementView) -> String {
     let id = view.id.as_deref().unwrap_or("-");
-    match (&view.finished_at, &view.outcome) {
+    let text = match (&view.finished_at, &view.outcome) {
         (Some(at), None) => format!("replacement {id} of {} was finished at {at}", view.kind),
         (Some(at), Some(outcome)) => format!("replacement {id} of {} was finished at {at}: {outcome}", view.kind),
         (None, _) => format!("replacement {id} of {} goes on in the server", view.kind),
+    };
+    match view.partners_behind.as_slice() {
+        [] => text,
+        behind => {
+            let names: Vec<&str> = behind.iter().map(TrustDomain::as_str).collect();
+            format!(
+                "{text}; partners that may still hold what was withdrawn, until their next refresh: {}",
+                names.join(", ")
+            )
+        }
     }
 }
 

@@ -43,10 +43,9 @@ pub(crate) struct AcceptArgs {
 pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure> {
     let (output, link) = (global.output(), link(&args.link)?);
     let client = AdminClient::find(&args.place, global)?;
-    // Shown as if it were replaced, so that both can be compared before anybody decides.
     let mut request = AcceptLink {
         link,
-        replace: true,
+        replace: args.replace,
         dry_run: true,
         all_entries: args.all_entries,
     };
@@ -54,18 +53,23 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
     if args.dry_run {
         return output.result(&planned, text::acceptance);
     }
-    output.note(&text::acceptance(&planned));
-    if planned.result == BundleResult::Updated && !args.replace {
+    let shown = text::acceptance(&planned);
+    match args.yes {
+        true => output.note(shown.trim_end()),
+        // Whoever is asked sees what about, however quiet it shall be.
+        false => std::io::stderr().write_all(shown.as_bytes())?,
+    }
+    if text::replaced(&planned).is_some() && !args.replace {
         return Err(differs(&planned));
     }
     if planned.result != BundleResult::Unchanged {
         confirm(&planned, args.yes)?;
     }
-    (request.replace, request.dry_run) = (args.replace, false);
+    request.dry_run = false;
     let accepted: Accepted = client.post(ACCEPT, &request).await?;
     accepted.warnings.iter().for_each(|warning| output.warn(warning));
     output.result(&accepted, text::accepted)?;
-    output.note(&text::other_direction(&accepted.relationship));
+    output.note(&format!("the other way: {}", text::other_direction(&accepted.relationship)));
     Ok(())
 }
 

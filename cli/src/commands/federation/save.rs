@@ -71,7 +71,7 @@ pub(crate) struct UpdateArgs {
     /// Another SPIFFE ID that the endpoint proves.
     #[arg(long, value_name = "ID")]
     endpoint_id: Option<String>,
-    /// Another bundle for the next fetch: for a partner that lost all its roots at once; - for standard input.
+    /// Another bundle for the next fetch, in place of the one that is held: for a partner that changed all its roots at once; - for standard input.
     #[arg(long, value_name = "FILE")]
     bootstrap_bundle: Option<PathBuf>,
     /// Gives the partner's bundle to every entry.
@@ -151,14 +151,17 @@ fn is_empty(request: &UpdateRelationship) -> bool {
 async fn told(client: &AdminClient, saved: RelationshipSaved, args: &WaitArgs, global: &Global) -> Result<ExitCode, Failure> {
     saved.warnings.iter().for_each(|warning| global.output().warn(warning));
     global.output().result(&saved, text::saved)?;
-    global.output().note(&text::other_direction(&saved.relationship));
+    global.output().note(&format!("the other way: {}", text::other_direction(&saved.relationship)));
     wait(client, args, saved.revision, saved.nodes, global).await
 }
 
 /// Reads a SPIFFE ID, or a path in the partner's trust domain.
 fn endpoint_id(said: Option<&str>, partner: &TrustDomain) -> Result<Option<SpiffeId>, Failure> {
-    let read = |text| SpiffeId::expand(partner, text).map_err(|error| Failure::of(&error));
-    said.map(read).transpose()
+    let read = |text: &str| match text.starts_with('/') {
+        true => SpiffeId::expand(partner, text),
+        false => text.parse(),
+    };
+    said.map(read).transpose().map_err(|error| Failure::of(&error))
 }
 
 fn bootstrap(file: Option<&Path>) -> Result<Option<SetBundle>, Failure> {
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_id_may_be_a_path_in_the_partners_domain_and_never_in_ours() {
+    fn an_endpoint_id_is_a_path_in_the_partners_domain_or_any_domains_whole_id() {
         let partner: TrustDomain = "partner.example".parse().unwrap();
         let read = |text: &str| endpoint_id(Some(text), &partner).ok().flatten().map(|id| id.to_string());
         assert_eq!(read("/spire/server").as_deref(), Some("spiffe://partner.example/spire/server"));

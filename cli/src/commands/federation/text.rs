@@ -6,7 +6,7 @@ use trust_domains::Timestamp;
 use trust_domains::duration::format_duration;
 use trust_domains::federation::PartnerState;
 use trust_domains::wire::bundles::BundleResult;
-use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, RelationshipDeleted, RelationshipSaved, RelationshipView};
+use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, PartnerCrlsView, RelationshipDeleted, RelationshipSaved, RelationshipView};
 
 use crate::output::{fields, table};
 
@@ -44,10 +44,14 @@ pub(super) fn list(items: &[RelationshipView]) -> String {
 
 /// One relationship in full.
 pub(super) fn relationship(item: &RelationshipView) -> String {
-    let mut text = format!("{}  (what we believe of {})\n", item.trust_domain, item.trust_domain);
-    text.push_str(&fields(&pairs(item)));
-    text.push_str(&other_direction(item));
-    text
+    let mut all = vec![("trust domain", item.trust_domain.to_string())];
+    all.extend(endpoint(item));
+    all.extend(fetching(item));
+    all.push(("entries", entries(item)));
+    all.push(("set up", format!("{} by {}", item.created_at, item.created_by)));
+    all.push(("this way", this_direction(item)));
+    all.push(("the other way", other_direction(item)));
+    fields(&all)
 }
 
 /// One relationship on one line, with the error of its last fetch.
@@ -65,26 +69,31 @@ pub(super) fn change(item: &RelationshipView) -> String {
     line
 }
 
-fn pairs(item: &RelationshipView) -> Vec<(&'static str, String)> {
-    let mut pairs = endpoint(item);
-    pairs.push(("status", status(item)));
-    pairs.push(("last success", time_or_dash(item.fetching.last_success)));
-    pairs.push(("next fetch", time_or_dash(item.fetching.next_fetch)));
+/// How it stands with the bundle.
+fn fetching(item: &RelationshipView) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![
+        ("status", status(item)),
+        ("last success", time_or_dash(item.fetching.last_success)),
+        ("next fetch", time_or_dash(item.fetching.next_fetch)),
+    ];
     if let Some(error) = &item.fetching.last_error {
         pairs.push(("last error", format!("{} ({})", error.detail, error.code)));
     }
     pairs.push(("sequence", or_dash(item.fetching.sequence.map(|sequence| sequence.to_string()))));
-    pairs.push((
-        "bundle",
-        if item.has_bundle {
-            "held".to_owned()
-        } else {
-            "none: nothing of it is believed".to_owned()
-        },
-    ));
-    pairs.push(("entries", entries(item)));
-    pairs.push(("set up", format!("{} by {}", item.created_at, item.created_by)));
+    if let Some(crls) = &item.crls {
+        pairs.push(("revocation lists", lists(crls)));
+    }
     pairs
+}
+
+/// The direction that this relationship is about: whether our workloads can believe the partner's.
+fn this_direction(item: &RelationshipView) -> String {
+    let partner = &item.trust_domain;
+    match (item.has_bundle, item.fetching.status) {
+        (false, _) => format!("no bundle of {partner} is held: nothing of it is believed"),
+        (true, PartnerState::Withdrawn) => format!("{partner} says that nothing of it may be believed"),
+        (true, _) => format!("we hold its bundle, so our workloads that federate with {partner} can believe its"),
+    }
 }
 
 /// What is configured: where the bundle is, and how the endpoint proves itself.
@@ -102,35 +111,60 @@ fn endpoint(item: &RelationshipView) -> Vec<(&'static str, String)> {
     pairs
 }
 
+/// How it stands with the partner's revocation lists.
+fn lists(crls: &PartnerCrlsView) -> String {
+    let delivered = match (crls.lists, crls.delivered) {
+        (0, _) => "none held".to_owned(),
+        (held, true) => format!("{held} lists with {} serials are delivered", crls.revoked),
+        (held, false) => format!("{held} lists with {} serials are held, and none delivered: they have ended", crls.revoked),
+    };
+    let fetched = crls.last_success.map(|at| format!("; last fetched {at}")).unwrap_or_default();
+    let failed = crls
+        .last_error
+        .as_ref()
+        .map(|error| format!("; the last fetch failed: {} ({})", error.detail, error.code))
+        .unwrap_or_default();
+    format!("{delivered}{fetched}{failed}")
+}
+
 /// The direction that no command of ours can set up: whether the partner holds our bundle.
 pub(super) fn other_direction(item: &RelationshipView) -> String {
     let partner = &item.trust_domain;
     let told = match item.holds_ours {
-        Some(true) => return format!("the other way: {partner} holds our newest bundle, so its workloads can believe ours"),
+        Some(true) => return format!("{partner} holds our newest bundle, so its workloads can believe ours"),
         Some(false) => format!("{partner} does not hold our newest bundle"),
         None => format!("{partner} does not tell whether it holds our bundle"),
     };
-    format!("the other way: {told}; for its workloads to believe ours its operators accept the link of: troth federation invite")
+    format!("{told}; for its workloads to believe ours its operators accept the link of: troth federation invite")
 }
 
 /// What a link makes us believe, beside what there is already.
 pub(super) fn acceptance(planned: &Accepted) -> String {
     let item = &planned.relationship;
     let mut text = String::new();
-    if let (Some(existing), BundleResult::Updated) = (&planned.existing, planned.result) {
+    let replaced = replaced(planned);
+    if let Some(existing) = replaced {
         text.push_str(&format!("now, with {}:\n", existing.trust_domain));
         text.push_str(&indented(&fields(&configured(existing))));
     }
-    let (heading, end) = match planned.result {
-        BundleResult::Created => ("this link makes us believe the workloads of", ""),
-        BundleResult::Unchanged => ("we believe already the workloads of", ", as this link says"),
-        BundleResult::Updated => ("with this link instead we believe the workloads of", ""),
+    let (heading, end) = match (replaced, &planned.existing) {
+        (None, None) => ("this link makes us believe the workloads of", ""),
+        (None, Some(_)) => ("we believe already the workloads of", ", as this link says"),
+        (Some(_), _) => ("with this link instead we believe the workloads of", ""),
     };
     text.push_str(&format!("{heading} {}{end}:\n", item.trust_domain));
     text.push_str(&indented(&fields(&configured(item))));
     text.push_str("by this bundle, fetched from there:\n");
     text.push_str(&indented(&bundle(&planned.bundle)));
     text
+}
+
+/// The relationship that says something else than the link, if there is one. A newer bundle of the same partner is no such difference.
+pub(super) fn replaced(planned: &Accepted) -> Option<&RelationshipView> {
+    planned
+        .existing
+        .as_ref()
+        .filter(|existing| configured(existing) != configured(&planned.relationship))
 }
 
 fn configured(item: &RelationshipView) -> Vec<(&'static str, String)> {
@@ -271,4 +305,56 @@ fn time_or_dash(time: Option<Timestamp>) -> String {
 
 fn or_dash(value: Option<String>) -> String {
     value.unwrap_or_else(|| "-".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn accepted(existing: &Value, planned: &Value) -> Accepted {
+        let view = |changes: &Value| {
+            let mut view = json!({
+                "trust_domain": "b.test", "url": "https://b.test/", "profile": "https_spiffe", "endpoint_id": "spiffe://b.test/e", "status": "current",
+                "last_success": null, "last_attempt": null, "next_fetch": null, "last_error": null, "sequence": 7, "redirects": true, "all_entries": false,
+                "crl_url": null, "entries": 1, "has_bundle": true, "holds_ours": null, "created_at": "2026-11-22T00:00:00Z", "created_by": "local:uid:0"
+            });
+            let changes = changes.as_object().into_iter().flatten();
+            changes.for_each(|(name, value)| view[name] = value.clone());
+            view
+        };
+        let bundle = json!({"roots": [], "jwt_authorities": 0, "wit_authorities": 0, "sequence": 8, "refresh_hint_s": null});
+        serde_json::from_value(json!({
+            "existing": view(existing), "relationship": view(planned), "bundle": bundle, "result": "updated", "dry_run": true, "warnings": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_the_link_says_is_compared_and_not_how_far_the_partner_has_come() {
+        let same = accepted(&json!({}), &json!({"sequence": 8, "status": "never_fetched"}));
+        assert!(replaced(&same).is_none());
+        assert!(acceptance(&same).starts_with("we believe already the workloads of b.test"));
+        for change in [
+            json!({"url": "https://c.test/"}),
+            json!({"endpoint_id": "spiffe://b.test/f"}),
+            json!({"profile": "https_web", "endpoint_id": null}),
+        ] {
+            let other = accepted(&json!({}), &change);
+            assert!(replaced(&other).is_some(), "{change}");
+            let text = acceptance(&other);
+            assert!(text.starts_with("now, with b.test:") && text.contains("with this link instead"), "{text}");
+        }
+    }
+
+    #[test]
+    fn both_directions_are_told_and_what_to_do_for_the_other() {
+        let told = |holds: Value| relationship(&accepted(&json!({"holds_ours": holds}), &json!({})).existing.unwrap());
+        assert!(!told(json!(true)).contains("invite"));
+        for holds in [json!(false), json!(null)] {
+            assert!(told(holds.clone()).contains("troth federation invite"), "{holds}");
+        }
+        assert!(told(json!(null)).contains("we hold its bundle"));
+    }
 }

@@ -94,15 +94,18 @@ impl Show {
     pub(crate) fn farewell(&self, directory: &Directory) -> Result<(), Failure> {
         let dir = directory.root().display();
         let partner = directory.partner()?;
-        let partner = partner
-            .mark()?
-            .map(|_| format!("\nthe partner:  eval \"$(troth quickstart --dir {} --env)\"", partner.root().display()));
+        let (federated, partner) = match partner.mark()? {
+            Some(_) => (
+                " --federated",
+                format!("\nthe partner: eval \"$(troth quickstart --dir {} --env)\"", partner.root().display()),
+            ),
+            None => ("", String::new()),
+        };
         self.output.note(&format!(
             "\nall of it is in {dir}\n\
-             to go on:    troth quickstart --rotations 0\n\
+             to go on:    troth quickstart{federated} --rotations 0\n\
              in a shell:  eval \"$(troth quickstart --env)\", then for example: troth svid fetch x509\n\
-             to remove:   troth quickstart --remove{}",
-            partner.unwrap_or_default()
+             to remove:   troth quickstart --remove{partner}"
         ));
         Ok(())
     }

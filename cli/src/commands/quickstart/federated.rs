@@ -8,6 +8,7 @@ mod workload;
 
 use trust_domains::wire::admin::EntryView;
 use trust_domains::wire::federation::{Accepted, Invite};
+use trust_domains::x509::VerifyError;
 use trust_domains::{SpiffeId, TrustDomain};
 
 use self::call::{Outcome, call};
@@ -118,13 +119,14 @@ async fn both_ways(ours: &Side<'_>, partner: &Side<'_>, expected: Expected, show
         let outcome = call(caller, service).await?;
         show.called(&told(caller, service, &outcome));
         match (outcome, expected) {
-            (Outcome::Answered, Expected::Answered) | (Outcome::Refused { .. }, Expected::Refused) => {}
+            (Outcome::Answered, Expected::Answered) => {}
+            (Outcome::Refused { because, .. }, Expected::Refused) if lacks_bundle(&because) => {}
             (Outcome::Answered, Expected::Refused) => {
                 return Err(
                     usage(format!("{} was believed before anybody trusted its trust domain", caller.id)).with_hint("start anew: troth quickstart --remove")
                 );
             }
-            (Outcome::Refused { by, because }, Expected::Answered) => {
+            (Outcome::Refused { by, because }, Expected::Answered | Expected::Refused) => {
                 return Err(Failure::of(&because).with_hint(format!("look what {by} believes: troth bundle list; to start anew: troth quickstart --remove")));
             }
         }
@@ -132,10 +134,15 @@ async fn both_ways(ours: &Side<'_>, partner: &Side<'_>, expected: Expected, show
     Ok(())
 }
 
+/// Whether the reason is the one that is shown: no bundle of the other trust domain.
+fn lacks_bundle(because: &VerifyError) -> bool {
+    matches!(because, VerifyError::NoAuthorities { .. })
+}
+
 fn told(caller: &Workload, service: &Workload, outcome: &Outcome) -> Called {
     let (refused_by, reason) = match outcome {
         Outcome::Answered => (None, None),
-        Outcome::Refused { by, because } => (Some(by.clone()), Some(because.to_string())),
+        Outcome::Refused { by, because } => (Some(by.clone()), Some(reason(because))),
     };
     Called {
         caller: caller.id.clone(),
@@ -143,5 +150,12 @@ fn told(caller: &Workload, service: &Workload, outcome: &Outcome) -> Called {
         accepted: refused_by.is_none(),
         refused_by,
         reason,
+    }
+}
+
+fn reason(because: &VerifyError) -> String {
+    match because {
+        VerifyError::NoAuthorities { trust_domain } => format!("it has no bundle of {trust_domain}"),
+        other => other.to_string(),
     }
 }

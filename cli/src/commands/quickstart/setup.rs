@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use trust_domains::TrustDomain;
+use trust_domains::problem::Code;
 use trust_domains::wire::admin::{EntryView, Health, HealthState, TokenCreated};
 
 use super::directory::{Directory, Mark};
@@ -224,7 +225,11 @@ async fn make_entry(directory: &Directory, mark: &Mark, show: &mut Show) -> Resu
         "--data-dir",
         &server_data,
     ];
-    let entry: EntryView = call(&arguments).await?;
+    let entry: EntryView = match call(&arguments).await {
+        // An earlier run, or whoever played with it, has changed the entry: it is shown as it is.
+        Err(error) if error.code() == Code::EntryExists => call(&["entry", "show", "/demo", "--data-dir", &server_data]).await?,
+        made => made?,
+    };
     show.step(&format!("every process with {uid} is {} on {}", entry.spiffe_id, mark.trust_domain));
     Ok(())
 }

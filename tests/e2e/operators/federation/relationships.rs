@@ -53,7 +53,7 @@ fn a_relationship_is_created_shown_changed_fetched_and_deleted() {
         (&true.into(), &false.into(), &().into())
     );
     let text = typed(&ours, &["federation", "show", "created.test"]).exits(0).stdout;
-    assert!(text.contains("status") && text.contains("the other way: "), "{text}");
+    assert!(text.contains("this way ") && text.contains("the other way "), "{text}");
     let list = typed(&ours, &["federation", "list"]).exits(0).stdout;
     assert!(
         list.starts_with("TRUST DOMAIN") && list.contains("created.test") && list.contains("current"),

@@ -94,7 +94,11 @@ impl<'a> Planning<'a> {
         }
         // A clock that jumped says nothing about how long anybody had.
         let waited = |wait| self.verdict.allows_destroying() && publication.at + wait <= self.now;
-        let by_nodes = publication.missing.is_empty() || waited(waits.ack_deadline);
+        let is_heard = match waits.another_signs {
+            true => publication.missing.is_empty(),
+            false => publication.missing.has_no_node(),
+        };
+        let by_nodes = is_heard || waited(waits.ack_deadline);
         // While nobody signs, nobody outside waits for a token that he can verify.
         let refreshes = if waits.another_signs {
             waits.refreshes.max(publication.refreshes)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::jws::TokenAlgorithm;
 use crate::node::NodeName;
-use crate::plan::authority::{AuthorityId, Order};
+use crate::plan::authority::{AuthorityId, Order, PartnersBehind};
 use crate::plan::clock_evidence::ClockEvidence;
 use crate::timestamp::Timestamp;
 
@@ -133,20 +133,21 @@ pub enum Asked {
 pub struct Publication {
     /// When it was published.
     pub at: Timestamp,
-    /// The nodes with an unexpired SVID that have not acknowledged it.
+    /// The nodes with an unexpired SVID that have not acknowledged it, and the partners that show that they are behind.
     pub missing: Missing,
-    /// Those of them that are connected: an emergency waits for no others.
+    /// Those of these nodes that are connected: an emergency waits for no others; and of a revoked one the same partners.
     pub missing_connected: Missing,
     /// How long relying parties outside may take to hear of it, as it was when it was published: whoever fetched the keys then may hold them that long,
     /// whatever is configured since.
     pub refreshes: Duration,
 }
 
-/// Nodes that have not acknowledged something: their number, and some of their names.
+/// Nodes that have not acknowledged something: their number, and some of their names; and partners that show that they are behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
     count: usize,
     some: Vec<NodeName>,
+    partners: PartnersBehind,
 }
 
 impl Missing {
@@ -161,28 +162,56 @@ impl Missing {
         }
     }
 
-    /// Returns how many there are.
+    /// Returns the same nodes, with partners that are behind.
+    #[must_use]
+    pub fn with_partners(mut self, partners: PartnersBehind) -> Self {
+        self.partners = partners;
+        self
+    }
+
+    /// Returns the nodes alone.
+    #[must_use]
+    pub fn nodes(&self) -> Self {
+        self.clone().with_partners(PartnersBehind::default())
+    }
+
+    /// Returns the partners.
+    #[must_use]
+    pub fn partners(&self) -> &PartnersBehind {
+        &self.partners
+    }
+
+    /// Returns how many nodes there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Returns the names that were kept.
+    /// Returns the names of nodes that were kept.
     #[must_use]
     pub fn some(&self) -> &[NodeName] {
         &self.some
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there is neither a node nor a partner.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        self.has_no_node() && self.partners.is_empty()
+    }
+
+    /// Returns whether there is no node, whatever partners there are.
+    #[must_use]
+    pub fn has_no_node(&self) -> bool {
         self.count == 0
     }
 }
 
 impl fmt::Display for Missing {
-    /// `3 nodes (web-1, web-2, web-3)`, or with `...` where there are more.
+    /// `3 nodes (web-1, web-2, web-3)`, or with `...` where there are more; `and 1 partner (a.test)` behind them, or alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.has_no_node() && !self.partners.is_empty() {
+            return self.partners.fmt(f);
+        }
         let names: Vec<_> = self.some.iter().map(NodeName::as_str).collect();
         let (noun, more) = (
             if self.count == 1 { "node" } else { "nodes" },
@@ -191,6 +220,10 @@ impl fmt::Display for Missing {
         match self.count {
             0 => f.write_str("no node"),
             count => write!(f, "{count} {noun} ({}{more})", names.join(", ")),
+        }?;
+        match self.partners.is_empty() {
+            true => Ok(()),
+            false => write!(f, " and {}", self.partners),
         }
     }
 }

@@ -13,14 +13,14 @@ use trust_domains::join_link::RootHash;
 use trust_domains::timestamp::Timestamp;
 
 /// 2026-11-22T09:00:00Z.
-pub(super) const NOW: Timestamp = Timestamp::from_unix(1_795_338_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_338_000);
 
 /// How long every certificate lives.
-pub(super) const LIFE: Duration = Duration::from_secs(3_600);
+pub(crate) const LIFE: Duration = Duration::from_secs(3_600);
 
 /// A root, and the CA under it that signs leaves.
-pub(super) struct Ca {
-    pub(super) root_pem: String,
+pub(crate) struct Ca {
+    pub(crate) root_pem: String,
     root: Vec<u8>,
     issuing: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
@@ -28,12 +28,12 @@ pub(super) struct Ca {
 
 impl Ca {
     /// A CA of the web.
-    pub(super) fn web() -> Self {
+    pub(crate) fn web() -> Self {
         Self::with(None)
     }
 
     /// The CA of a trust domain.
-    pub(super) fn of(trust_domain: &str) -> Self {
+    pub(crate) fn of(trust_domain: &str) -> Self {
         Self::with(Some(format!("spiffe://{trust_domain}")))
     }
 
@@ -52,18 +52,18 @@ impl Ca {
     }
 
     /// A certificate of the web for these names, without its root.
-    pub(super) fn host(&self, names: &[&str]) -> TlsIdentity {
+    pub(crate) fn host(&self, names: &[&str]) -> TlsIdentity {
         let (leaf, key) = self.leaf(CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap());
         TlsIdentity::new(&[leaf, self.issuing.clone()], &key).unwrap()
     }
 
     /// An X509-SVID, with its root at the end as our own endpoints send it.
-    pub(super) fn svid(&self, id: &str) -> TlsIdentity {
+    pub(crate) fn svid(&self, id: &str) -> TlsIdentity {
         self.svid_with(id, &[&self.issuing, &self.root])
     }
 
     /// An X509-SVID, without its root.
-    pub(super) fn short_svid(&self, id: &str) -> TlsIdentity {
+    pub(crate) fn short_svid(&self, id: &str) -> TlsIdentity {
         self.svid_with(id, &[&self.issuing])
     }
 
@@ -87,11 +87,11 @@ impl Ca {
         (params.signed_by(&key, &self.issuer).unwrap().der().to_vec(), key.serialize_der())
     }
 
-    pub(super) fn root_hash(&self) -> RootHash {
+    pub(crate) fn root_hash(&self) -> RootHash {
         RootHash::of_der(&self.root)
     }
 
-    pub(super) fn bundle(&self, trust_domain: &str) -> Arc<TrustBundle> {
+    pub(crate) fn bundle(&self, trust_domain: &str) -> Arc<TrustBundle> {
         Arc::new(TrustBundle::new(trust_domain.parse().unwrap()).with_x509_authority(&self.root).unwrap())
     }
 }

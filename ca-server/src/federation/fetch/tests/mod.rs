@@ -3,10 +3,10 @@
 mod addresses;
 mod answers;
 mod hostile;
-mod issuing;
+pub(crate) mod issuing;
 mod proxied;
 mod redirects;
-mod serving;
+pub(crate) mod serving;
 mod spiffe;
 mod web;
 mod world;

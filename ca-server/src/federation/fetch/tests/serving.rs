@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How an endpoint answers.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// With these octets, again and again until nobody reads.
     Endless(String, Vec<u8>),
     /// With these octets, one by one, and slowly.
@@ -28,27 +28,27 @@ pub(super) enum Reply {
 
 /// What an endpoint saw of one request.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) head: String,
-    pub(super) sni: Option<String>,
-    pub(super) client_certificates: usize,
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) sni: Option<String>,
+    pub(crate) client_certificates: usize,
 }
 
 /// An endpoint, until it is dropped.
-pub(super) struct Endpoint {
-    pub(super) port: u16,
+pub(crate) struct Endpoint {
+    pub(crate) port: u16,
     seen: mpsc::UnboundedReceiver<Seen>,
     _accepting: AbortOnDropHandle<()>,
 }
 
 impl Endpoint {
     /// Answers each connection as `reply` has it; it is given how many came before.
-    pub(super) async fn start(identity: &TlsIdentity, reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(identity: &TlsIdentity, reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::with(identity, Arc::new(NoClientAuth), reply).await
     }
 
     /// Does so and asks for a certificate, which nobody has to show.
-    pub(super) async fn curious(identity: &TlsIdentity, roots: rustls::RootCertStore, reply: Reply) -> Self {
+    pub(crate) async fn curious(identity: &TlsIdentity, roots: rustls::RootCertStore, reply: Reply) -> Self {
         let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
         Self::with(identity, asks.build().unwrap(), move |_| reply.clone()).await
     }
@@ -85,7 +85,7 @@ impl Endpoint {
     }
 
     /// Returns the requests that came since the last look.
-    pub(super) fn seen(&mut self) -> Vec<Seen> {
+    pub(crate) fn seen(&mut self) -> Vec<Seen> {
         std::iter::from_fn(|| self.seen.try_recv().ok()).collect()
     }
 }
@@ -130,16 +130,16 @@ async fn answer(mut stream: TlsStream<TcpStream>, reply: Reply) {
 }
 
 /// An answer with a document.
-pub(super) fn ok(document: &str) -> Reply {
+pub(crate) fn ok(document: &str) -> Reply {
     with_headers("200 OK", "", document)
 }
 
 /// An answer with this status line, headers (each with its line end) and body.
-pub(super) fn with_headers(status: &str, headers: &str, body: &str) -> Reply {
+pub(crate) fn with_headers(status: &str, headers: &str, body: &str) -> Reply {
     Reply::Text(format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// An answer that leads elsewhere.
-pub(super) fn moved(location: &str) -> Reply {
+pub(crate) fn moved(location: &str) -> Reply {
     with_headers("302 Found", &format!("location: {location}\r\n"), "")
 }

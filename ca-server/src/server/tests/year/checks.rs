@@ -75,21 +75,27 @@ fn fingerprint(bundle: &TrustBundle) -> u64 {
 struct Verifier<'a> {
     bundle: &'a TrustBundle,
     fingerprint: u64,
-    /// One that has it.
-    agent: &'a Agent,
+    /// Whose it is.
+    name: &'a str,
+}
+
+impl<'a> Verifier<'a> {
+    fn new(bundle: &'a TrustBundle, name: &'a str) -> Self {
+        Self {
+            bundle,
+            fingerprint: fingerprint(bundle),
+            name,
+        }
+    }
 }
 
 /// Returns each different bundle of these agents once.
 fn verifiers<'a>(agents: impl Iterator<Item = &'a Agent>) -> Vec<Verifier<'a>> {
     let mut different: Vec<Verifier<'a>> = Vec::new();
     for agent in agents {
-        let bundle = &agent.trust.bundle;
-        if !different.iter().any(|other| Arc::ptr_eq(&other.agent.trust.bundle, bundle)) {
-            different.push(Verifier {
-                bundle,
-                fingerprint: fingerprint(bundle),
-                agent,
-            });
+        let bundle: &TrustBundle = &agent.trust.bundle;
+        if !different.iter().any(|other| std::ptr::eq(other.bundle, bundle)) {
+            different.push(Verifier::new(bundle, agent.name.as_str()));
         }
     }
     different
@@ -117,6 +123,29 @@ impl Checks {
         let (verifiers, nothing) = (verifiers(agents.iter()), BTreeSet::new());
         self.everybody_believes(&svids(agents, now, &nothing), &verifiers, now, chance, verify_chain);
         self.everybody_believes(&tokens(agents, now, &nothing), &verifiers, now, chance, verify_token);
+    }
+
+    /// Takes note of what is revoked.
+    pub(super) fn note_revoked(&mut self, server: &Running) {
+        let views = server.rooms.authorities.views(&[]);
+        self.revoked = views.into_iter().filter(|view| view.state == Phase::Revoked).map(|view| view.id).collect();
+    }
+
+    /// Everything that is good is believed under each of these bundles, whose owners are named.
+    pub(super) fn all_believe<'a>(&mut self, agents: &[Agent], bundles: impl Iterator<Item = (&'a str, &'a TrustBundle)>, now: Timestamp, chance: &mut Chance) {
+        let verifiers: Vec<_> = bundles.map(|(name, bundle)| Verifier::new(bundle, name)).collect();
+        let revoked = self.revoked.clone();
+        self.everybody_believes(&svids(agents, now, &revoked), &verifiers, now, chance, verify_chain);
+        self.everybody_believes(&tokens(agents, now, &revoked), &verifiers, now, chance, verify_token);
+    }
+
+    /// Returns whether a bundle vouches for everything that is good.
+    pub(super) fn believes_all(&self, agents: &[Agent], bundle: &TrustBundle, now: Timestamp) -> bool {
+        let mut chains = svids(agents, now, &self.revoked).into_values().map(|(_, svid)| verify_chain(svid, bundle, now));
+        let mut texts = tokens(agents, now, &self.revoked)
+            .into_values()
+            .map(|(_, token)| verify_token(token, bundle, now));
+        chains.all(|verified| verified.is_ok()) && texts.all(|verified| verified.is_ok())
     }
 
     /// Somebody signs everything, and no problem is told that only neglect would bring.
@@ -199,7 +228,7 @@ impl Checks {
                 let pair = (signer.clone(), verifier.fingerprint);
                 if !self.believed.contains(&pair) || chance.one_in(SAMPLED * verifiers.len() * held.len()) {
                     verify(credential, verifier.bundle, now)
-                        .unwrap_or_else(|error| panic!("at {now} {} refuses what {} holds of {signer}: {error}", verifier.agent.name, holder.name));
+                        .unwrap_or_else(|error| panic!("at {now} {} refuses what {} holds of {signer}: {error}", verifier.name, holder.name));
                     self.believed.insert(pair);
                     self.verified += 1;
                 }

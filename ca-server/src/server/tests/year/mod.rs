@@ -4,10 +4,13 @@
 //! every step, in `checks.rs`; a failure names the seed, and the same seed brings the same year.
 
 mod agent;
+mod believed;
 mod chance;
 mod checks;
 mod credential;
+mod federated;
 mod membership;
+mod partners;
 mod plot;
 mod running;
 mod wild_clock;

@@ -6,10 +6,12 @@ use platform::paths::Environment;
 use tokio::sync::{mpsc, oneshot};
 use trust_domains::clock::{Clock as _, ManualClock};
 use trust_domains::jws::TokenAlgorithm;
+use trust_domains::plan::authority::AuthorityKind;
 use trust_domains::wire::admin::EntryDraft;
 use trust_domains::{EntryId, Timestamp};
 
 use super::agent::{Agent, Counts, Whereabouts};
+use super::believed::Partners;
 use super::chance::Chance;
 use super::checks::Checks;
 use super::plot::Crash;
@@ -49,6 +51,7 @@ pub(super) struct World {
     pub(super) agents: Vec<Agent>,
     pub(super) chance: Chance,
     pub(super) checks: Checks,
+    pub(super) partners: Partners,
     pub(super) events: Events,
     jobs: Vec<Job>,
     interludes: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
@@ -59,7 +62,7 @@ pub(super) struct World {
 }
 
 /// The options of a server whose authorities change often: an issuing CA is followed by the next after five or six days, a root after three months.
-fn options() -> RawServerConfig {
+pub(super) fn options() -> RawServerConfig {
     let text = |text: &str| Some(text.to_owned());
     RawServerConfig {
         listen: text("127.0.0.1:0"),
@@ -76,6 +79,11 @@ fn options() -> RawServerConfig {
 impl World {
     /// A new trust domain with agents that have joined; each has a workload of the slow class.
     pub(super) async fn new(agents: usize, seed: u64) -> Self {
+        Self::with(agents, seed, options(), Partners::default()).await
+    }
+
+    /// The same of a server with these options, and partners that fetch its bundle.
+    pub(super) async fn with(agents: usize, seed: u64, options: RawServerConfig, partners: Partners) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("server");
         let (clock, clock_of_agents) = (ManualClock::new(BEGINNING), ManualClock::new(BEGINNING));
@@ -92,7 +100,7 @@ impl World {
         init(params).await.unwrap();
         let raw = RawServerConfig {
             data_dir: Some(data_dir.display().to_string()),
-            ..options()
+            ..options
         };
         let config = ServerConfig::new(raw, &Environment::default()).unwrap();
         let server = Running::start(&config, &clock).await.unwrap();
@@ -107,6 +115,7 @@ impl World {
             server: Some(server),
             chance: Chance::of(seed),
             checks: Checks::default(),
+            partners,
             events: Events::default(),
             jobs: Vec::new(),
             interludes,
@@ -193,7 +202,13 @@ impl World {
     pub(super) fn pause(&self, least: Duration, most: Duration) -> Duration {
         let least = self.jobs.iter().map(|job| job.quantum).min().map_or(least, |quantum| quantum.min(least));
         let now = self.since_boot();
-        let due = self.agents.iter().map(|agent| agent.due_at).min().unwrap_or(now + most);
+        let due = self
+            .agents
+            .iter()
+            .map(|agent| agent.due_at)
+            .chain(self.partners.due_at())
+            .min()
+            .unwrap_or(now + most);
         due.saturating_sub(now).clamp(least, most)
     }
 
@@ -203,6 +218,20 @@ impl World {
         self.end_jobs().await;
         self.turn().await;
         self.check();
+        let (now, server) = (self.clock_of_agents.now(), self.server.as_ref().unwrap());
+        self.partners.step(server, &self.agents, now, &mut self.chance);
+    }
+
+    /// Somebody copies what an authority of this kind signed, with its key.
+    pub(super) fn steal(&mut self, kind: AuthorityKind) {
+        let (now, server) = (self.clock_of_agents.now(), self.server.as_ref().unwrap());
+        self.partners.steal(kind, server, &self.agents, now);
+    }
+
+    /// The emergency is over.
+    pub(super) fn settle_emergency(&mut self) {
+        let (since_boot, server) = (self.since_boot(), self.server.as_ref().unwrap());
+        self.partners.settle(server, since_boot);
     }
 
     /// The server looks, the agents have their turn; what they acknowledged is looked at when time has passed.

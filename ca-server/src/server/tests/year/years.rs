@@ -33,8 +33,12 @@ struct Calendar {
 }
 
 /// Lives through some days, with two emergencies, and returns the world as it is then.
-pub(super) async fn live(agents: usize, days: u32, seed: u64) -> World {
-    let mut world = World::new(agents, seed).await;
+async fn live(agents: usize, days: u32, seed: u64) -> World {
+    live_in(World::new(agents, seed).await, days).await
+}
+
+/// The same in a world that is there.
+pub(super) async fn live_in(mut world: World, days: u32) -> World {
     let end = world.since_boot() + DAY * days;
     let mut calendar = Calendar {
         restart: DAY,
@@ -109,6 +113,7 @@ async fn emergency(world: &mut World, kind: AuthorityKind) {
     world.begin_emergency();
     world.run_job("fast", 3, MINUTE * 15, MINUTE).await;
     world.turn().await;
+    world.steal(kind);
     while !world.server().is_replacing() && !world.server().replace_compromised(kind).await {
         // The server ended just then: the operator looks, and asks again if it was not stored.
         world.turn().await;
@@ -122,6 +127,7 @@ async fn emergency(world: &mut World, kind: AuthorityKind) {
         );
         world.step().await;
         if !world.server().is_replacing() {
+            world.settle_emergency();
             break;
         }
         world.advance(URGENT);

@@ -34,6 +34,48 @@ fn known(mut root: AuthorityState, ago: Duration, missing: Missing) -> Authority
     root
 }
 
+fn behind(partners: &[&str]) -> Missing {
+    let partners = partners.iter().map(|name| name.parse().unwrap()).collect();
+    Missing::default().with_partners(partners)
+}
+
+#[test]
+fn a_partner_that_shows_that_it_is_behind_is_waited_for_as_long_as_nodes_are_and_named() {
+    let handed_over = |ago| {
+        let roots = vec![
+            root(1, Phase::Active, START + days(44)),
+            known(root(3, Phase::Prepared, START + days(360)), ago, behind(&["slow.test"])),
+        ];
+        decide_roots(roots, START)
+    };
+    // The five refresh hints are over, and it has had them.
+    let waiting = handed_over(hours(23));
+    assert_eq!(waiting.actions, []);
+    assert!(
+        waiting
+            .problems
+            .iter()
+            .any(|problem| problem.to_string().contains("1 partner (slow.test) did not acknowledge it"))
+    );
+    let decided = handed_over(hours(24));
+    assert!(
+        matches!(&decided.actions[..], [AuthorityAction::Activate { left_behind, .. }] if *left_behind == behind(&["slow.test"])),
+        "{:?}",
+        decided.actions
+    );
+}
+
+#[test]
+fn nobody_waits_for_a_partner_while_no_root_signs() {
+    let roots = vec![known(root(3, Phase::Prepared, START + days(360)), hours(1), behind(&["slow.test"]))];
+    let decided = decide_roots(roots, START);
+    assert!(
+        matches!(decided.actions.first(), Some(AuthorityAction::Activate { .. })),
+        "{:?}",
+        decided.actions
+    );
+}
+
 #[test]
 fn each_state_of_the_roots_leads_to_its_next_step() {
     use Phase::{Active, Old, Prepared};
