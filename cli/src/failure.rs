@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use trust_domains::problem::{Code, Coded, Problem, with_causes};
+use trust_domains::problem::{Code, Coded, Problem, whole_detail};
 
 use crate::output::Format;
 
@@ -25,7 +25,7 @@ impl Failure {
     /// The failure of an error that knows its code; its causes are part of the text.
     pub(crate) fn of(error: &(impl Coded + ?Sized)) -> Self {
         let mut problem = Problem::of(error);
-        problem.detail = with_causes(error);
+        problem.detail = whole_detail(error);
         Self { problem: Box::new(problem) }
     }
 

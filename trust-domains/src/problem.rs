@@ -255,8 +255,13 @@ fn detail_of(error: &(impl Coded + ?Sized)) -> String {
     if error.code().facts().status >= 500 {
         return error.to_string();
     }
+    whole_detail(error)
+}
+
+/// Says what happened with all causes. A cause that is a problem itself ends with its code, which is shown beside the detail: it is said there alone.
+#[must_use]
+pub fn whole_detail(error: &(impl Coded + ?Sized)) -> String {
     let text = with_causes(error);
-    // A cause that is a problem itself ends with its code, which is shown beside the detail again.
     match text.strip_suffix(&format!(" ({})", error.code())) {
         Some(detail) => detail.to_owned(),
         None => text,
