@@ -6,10 +6,7 @@ mod hostile;
 pub(crate) mod nginx;
 mod orders;
 mod over_limit;
-<<<<<<< HEAD
-=======
 mod partner;
->>>>>>> issue6
 mod postgresql;
 mod verifiers;
 

@@ -2,11 +2,7 @@
 
 use tests::wait::until;
 
-<<<<<<< HEAD
 use super::verifiers::{openssl, python, refusal_of_openssl};
-=======
-use super::verifiers::{openssl, python};
->>>>>>> issue6
 use super::{World, issuer_of};
 
 /// The smallest limit that may be set: some hundred serials.
@@ -61,7 +57,6 @@ fn an_issuing_ca_whose_list_is_too_long_goes_onto_the_list_of_its_root_and_opens
     // The honest client's certificate was of that CA too, and is another by now.
     let next = world.copy_after(&fresh, "next");
     assert_ne!(issuer_of(&next), issuer_of(&fresh));
-<<<<<<< HEAD
     // Its own list is gone, and its root's names it: OpenSSL looks at the leaf first, and says whichever it finds.
     let is_refused = |client| {
         let said = refusal_of_openssl(client, &files)?;
@@ -75,13 +70,6 @@ fn an_issuing_ca_whose_list_is_too_long_goes_onto_the_list_of_its_root_and_opens
     assert!(is_refused(&stolen).is_some(), "the revoked is refused still");
     for (name, believes) in [("openssl", openssl as fn(&_, &_) -> bool), ("python", python)] {
         assert!(believes(&next, &files), "{name}: the honest one goes on");
-=======
-    until("files that refuse what the full issuing CA signed", || (!openssl(&fresh, &files)).then_some(()));
-    for (name, believes) in [("openssl", openssl as fn(&_, &_) -> bool), ("python", python)] {
-        assert!(believes(&next, &files), "{name}: the honest one goes on");
-        assert!(!believes(&stolen, &files), "{name}: the revoked is refused still");
-        assert!(!believes(&fresh, &files), "{name}: nothing of the full issuing CA is believed");
->>>>>>> issue6
     }
     // The lists are short again: an order is heard at once.
     let lists = std::fs::metadata(files.join("crl.pem")).expect("the lists").len();

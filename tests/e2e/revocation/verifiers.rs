@@ -17,7 +17,6 @@ use super::{Copied, World};
 type Believes = fn(&Copied, &Path) -> bool;
 
 pub(super) fn openssl(client: &Copied, files: &Path) -> bool {
-<<<<<<< HEAD
     match refusal_of_openssl(client, files) {
         None => true,
         Some(said) => {
@@ -29,8 +28,6 @@ pub(super) fn openssl(client: &Copied, files: &Path) -> bool {
 
 /// Returns what OpenSSL says where it does not believe a client.
 pub(super) fn refusal_of_openssl(client: &Copied, files: &Path) -> Option<String> {
-=======
->>>>>>> issue6
     let (chain, bundle, lists) = (client.chain(), files.join("bundle.pem"), files.join("crl.pem"));
     let output = Command::new("openssl")
         .args(["verify", "-x509_strict", "-check_ss_sig", "-crl_check_all", "-purpose", "sslclient"])

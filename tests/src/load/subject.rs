@@ -3,11 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-<<<<<<< HEAD
-use super::{bulk, delivery, issuing, memory, revoke, revoke_fleet, sds, taint, tokens, workload_api};
-=======
 use super::{bulk, delivery, issuing, memory, partners, revoke, revoke_fleet, sds, taint, tokens, workload_api};
->>>>>>> issue6
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,11 +49,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-<<<<<<< HEAD
-    const EACH: [Self; 12] = [
-=======
     const EACH: [Self; 13] = [
->>>>>>> issue6
         Self::P1,
         Self::P2,
         Self::P3,

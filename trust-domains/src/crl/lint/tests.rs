@@ -72,11 +72,7 @@ fn every_broken_rule_of_a_list_has_its_section_and_its_place() {
             changed(|params| {
                 params.revoked_certs = [70_000, 300]
                     .map(|number| super::super::testing::revoked(super::super::testing::serial(number), NOW))
-<<<<<<< HEAD
-                    .into()
-=======
                     .into();
->>>>>>> issue6
             }),
             vec![error("CRL-SET")],
         ),
@@ -99,19 +95,11 @@ fn every_broken_rule_of_a_list_has_its_section_and_its_place() {
         assert_eq!(rules(&[list], &[], NOW), expected, "{what}");
     }
     // By the CA: its own signature, its own name.
-<<<<<<< HEAD
-    assert_eq!(rules(&[good.clone()], &[&ca], NOW), []);
-    let revoked_another = with(&good, &[0x02, 0x02, 0x01, 0x2c], &[0x02, 0x02, 0x01, 0x2d]);
-    assert_eq!(rules(&[revoked_another], &[&ca], NOW), [error("RFC5280 6.3.3")]);
-    assert_eq!(
-        rules(&[good.clone()], &[&other], NOW),
-=======
     assert_eq!(rules(std::slice::from_ref(&good), &[&ca], NOW), []);
     let revoked_another = with(&good, &[0x02, 0x02, 0x01, 0x2c], &[0x02, 0x02, 0x01, 0x2d]);
     assert_eq!(rules(&[revoked_another], &[&ca], NOW), [error("RFC5280 6.3.3")]);
     assert_eq!(
         rules(std::slice::from_ref(&good), &[&other], NOW),
->>>>>>> issue6
         [error("RFC5280 6.3.3"), (Severity::Warning, "CRL-SET", 1)],
         "another CA of the same name"
     );
@@ -133,11 +121,7 @@ fn a_set_that_is_not_complete_or_has_two_lists_of_a_ca_is_found() {
     let root = ListingCa::root("root");
     let issuing = root.issuing("issuing");
     let list = root.list_der(7, &[], |_| {});
-<<<<<<< HEAD
-    assert_eq!(rules(&[list.clone()], &[&root, &issuing], NOW), [(Severity::Warning, "CRL-SET", 1)]);
-=======
     assert_eq!(rules(std::slice::from_ref(&list), &[&root, &issuing], NOW), [(Severity::Warning, "CRL-SET", 1)]);
->>>>>>> issue6
     assert_eq!(rules(&[list.clone(), list], &[&root], NOW), [(Severity::Error, "CRL-SET", 1)]);
 }
 
@@ -148,11 +132,7 @@ proptest::proptest! {
         let mut list = ca.list_der(7, &[300, 70_000], |_| {});
         let at = at % list.len();
         list[at] = octet;
-<<<<<<< HEAD
-        let found = lint(&[list.clone()], &[], NOW);
-=======
         let found = lint(std::slice::from_ref(&list), &[], NOW);
->>>>>>> issue6
         let is_free = !found.iter().any(|finding| finding.severity == Severity::Error);
         if is_free {
             proptest::prop_assert!(Crl::parse(list).is_ok());

@@ -146,7 +146,10 @@ fn certificates_that_are_no_clients_of_a_named_authority_now_are_refused() {
     );
     let (foreign, _) = other.machine(|_| {});
     let stranger = ca.authorities().verify(std::slice::from_ref(&foreign), NOW).unwrap_err();
-    assert!(stranger.to_string().ends_with("a signature of the path is not that of the certificate above"), "an authority of the same name: {stranger}");
+    assert!(
+        stranger.to_string().ends_with("a signature of the path is not that of the certificate above"),
+        "an authority of the same name: {stranger}"
+    );
     assert!(std::error::Error::source(&stranger).is_none(), "webpki's own names are not shown");
     assert!(matches!(ca.authorities().verify(&[foreign], NOW), Err(PopRefused::Path(_))));
     assert!(matches!(ca.authorities().verify(&[], NOW), Err(PopRefused::Length { actual: 0, .. })));
