@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::reasons::{Kind, Reason, may_be_planned};
+use crate::reasons::Reason;
 use crate::sources::{Test, tests_in};
 use crate::standard::{Requirement, Standard};
 
@@ -107,7 +107,7 @@ impl Coverage {
     fn mistakes_of_reasons(&self) -> Vec<String> {
         let mut given = BTreeMap::<&str, usize>::new();
         let mut mistakes = Vec::new();
-        for (reason, id) in self.reasons.iter().flat_map(|reason| reason.ids.iter().map(move |id| (reason, id))) {
+        for id in self.reasons.iter().flat_map(|reason| &reason.ids) {
             let mut wrong = |what: &str| mistakes.push(format!("conformance/without-test.txt: {id}: {what}"));
             *given.entry(id).or_default() += 1;
             if given.get(id.as_str()) == Some(&2) {
@@ -115,9 +115,6 @@ impl Coverage {
             }
             if !self.standard.contains(id) {
                 wrong("is no id of conformance/requirements.txt");
-            }
-            if reason.kind == Kind::Planned && !may_be_planned(id) {
-                wrong("may not be planned");
             }
             if self.tests.iter().any(|test| test.covers.contains(id)) {
                 wrong("a test shows it: take it out");
@@ -141,10 +138,9 @@ mod tests {
         }
     }
 
-    fn reason(id: &str, kind: Kind) -> Reason {
+    fn reason(id: &str) -> Reason {
         Reason {
             ids: vec![id.to_owned()],
-            kind,
             text: "why".to_owned(),
         }
     }
@@ -159,19 +155,14 @@ mod tests {
         for (tests, reasons, expected) in [
             (vec![test(&["ID-99"], &[])], vec![], "ID-99 is no id"),
             (vec![test(&["ID-01"], &["ID-02"])], vec![], "#[covers(\"ID-01\", \"ID-02\")]"),
-            (vec![], vec![reason("ID-99", Kind::NotOurs)], "ID-99: is no id"),
-            (vec![], vec![reason("ID-01", Kind::Planned)], "ID-01: may not be planned"),
-            (
-                vec![],
-                vec![reason("ID-01", Kind::NotOurs), reason("ID-01", Kind::NotOurs)],
-                "ID-01: is there twice",
-            ),
-            (vec![test(&["ID-01"], &[])], vec![reason("ID-01", Kind::NotOurs)], "ID-01: a test shows it"),
+            (vec![], vec![reason("ID-99")], "ID-99: is no id"),
+            (vec![], vec![reason("ID-01"), reason("ID-01")], "ID-01: is there twice"),
+            (vec![test(&["ID-01"], &[])], vec![reason("ID-01")], "ID-01: a test shows it"),
         ] {
             let told = mistakes(tests, reasons);
             assert!(told.len() == 1 && told[0].contains(expected), "{expected}: {told:?}");
         }
-        assert!(mistakes(vec![test(&["ID-01"], &["ID-01"])], vec![reason("FED-01", Kind::Planned)]).is_empty());
+        assert!(mistakes(vec![test(&["ID-01"], &["ID-01"])], vec![reason("FED-01")]).is_empty());
     }
 
     #[test]
@@ -182,7 +173,7 @@ mod tests {
         let coverage = Coverage {
             standard,
             tests: vec![test(&["ID-01"], &[])],
-            reasons: vec![reason("ID-13", Kind::NotOurs)],
+            reasons: vec![reason("ID-13")],
         };
         assert_eq!(
             coverage.open(),

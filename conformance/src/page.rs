@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::coverage::{Coverage, Standing};
-use crate::reasons::Kind;
 use crate::sources::Test;
 use crate::standard::{Chapter, Requirement};
 
@@ -38,7 +37,6 @@ struct Counts {
     all: usize,
     shown: usize,
     not_ours: usize,
-    planned: usize,
     open: usize,
     open_musts: usize,
 }
@@ -48,7 +46,6 @@ impl Counts {
         self.all += 1;
         match standing {
             Standing::Shown(_) => self.shown += 1,
-            Standing::Explained(reason) if reason.kind == Kind::Planned => self.planned += 1,
             Standing::Explained(_) => self.not_ours += 1,
             Standing::Open => {
                 self.open += 1;
@@ -62,16 +59,15 @@ impl Counts {
             all,
             shown,
             not_ours,
-            planned,
             open,
             open_musts,
         } = self;
-        format!("| {name} | {all} | {shown} | {not_ours} | {planned} | {open} | {open_musts} |\n")
+        format!("| {name} | {all} | {shown} | {not_ours} | {open} | {open_musts} |\n")
     }
 }
 
 fn summary(coverage: &Coverage, page: &mut String) {
-    page.push_str("\n| chapter | rules | shown by tests | not ours | planned | open | open MUSTs |\n|---|---|---|---|---|---|---|\n");
+    page.push_str("\n| chapter | rules | shown by tests | not ours | open | open MUSTs |\n|---|---|---|---|---|---|\n");
     let mut total = Counts::default();
     for chapter in &coverage.standard.chapters {
         let mut counts = Counts::default();
@@ -112,10 +108,7 @@ fn table(coverage: &Coverage, chapter: &Chapter, page: &mut String) {
 fn standing(standing: &Standing<'_>) -> String {
     match standing {
         Standing::Shown(tests) => tests.iter().map(|test| link(test)).collect::<Vec<_>>().join("<br>"),
-        Standing::Explained(reason) => match reason.kind {
-            Kind::NotOurs => format!("not ours, because {}", reason.text),
-            Kind::Planned => format!("planned: {}", reason.text),
-        },
+        Standing::Explained(reason) => format!("not ours, because {}", reason.text),
         Standing::Open => "**open**".to_owned(),
     }
 }
