@@ -194,8 +194,11 @@ impl World {
         self.cache.subscribe(proven)
     }
 
+    /// Returns the numbers of the lists; which CA comes first is chance.
     fn numbers(&self) -> Vec<u64> {
-        self.cache.lists().borrow().lists().map(|(_, crl)| crl.number()).collect()
+        let mut numbers: Vec<_> = self.cache.lists().borrow().lists().map(|(_, crl)| crl.number()).collect();
+        numbers.sort_unstable();
+        numbers
     }
 }
 
