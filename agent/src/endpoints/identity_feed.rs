@@ -46,7 +46,7 @@ impl News {
             Self::Identities => before.svids.iter().map(|svid| named(svid)).ne(now.svids.iter().map(|svid| named(svid))),
             Self::JwtAuthorities => keys_differ(before, now, TrustBundle::jwt_authorities),
             Self::WitAuthorities => keys_differ(before, now, TrustBundle::wit_authorities),
-            Self::X509Authorities => !Arc::ptr_eq(&before.crls, &now.crls) || keys_differ(before, now, TrustBundle::x509_authorities),
+            Self::X509Authorities => !before.same_lists(now) || keys_differ(before, now, TrustBundle::x509_authorities),
             Self::X509Svids => !before.same_svids(now) || Self::X509Authorities.differs(before, now),
         }
     }

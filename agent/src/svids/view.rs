@@ -64,11 +64,13 @@ impl IdentityView {
     /// Returns whether a subscriber that has the other view already has this one: the commit it shows alone makes no difference.
     #[must_use]
     pub fn same_contents(&self, other: &Self) -> bool {
-        self.same_svids(other)
-            && Arc::ptr_eq(&self.bundle, &other.bundle)
-            && Arc::ptr_eq(&self.crls, &other.crls)
-            && are_same(&self.federated, &other.federated)
-            && are_same(&self.federated_crls, &other.federated_crls)
+        self.same_svids(other) && Arc::ptr_eq(&self.bundle, &other.bundle) && are_same(&self.federated, &other.federated) && self.same_lists(other)
+    }
+
+    /// Returns whether both have the same revocation lists, of the own trust domain and of each partner.
+    #[must_use]
+    pub fn same_lists(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.crls, &other.crls) && are_same(&self.federated_crls, &other.federated_crls)
     }
 
     /// Returns the revocation lists that go with the bundle of a partner.

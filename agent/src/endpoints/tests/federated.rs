@@ -5,7 +5,7 @@ use trust_domains::TrustBundle;
 
 use super::*;
 use crate::svids::Update;
-use crate::svids::testing::bundle_of;
+use crate::svids::testing::{bundle_of, with_empty_list};
 
 fn federating(entry: NodeEntry) -> NodeEntry {
     NodeEntry {
@@ -55,6 +55,25 @@ async fn partners_come_under_their_ids_beside_the_own_bundle_and_go_when_they_ar
     give(&world, 4, vec![]);
     assert!(next(&mut svids).await.federated_bundles.is_empty());
     assert_eq!(next_bundles(&mut bundles).await, by_id(&[&bundle()]));
+}
+
+#[tokio::test]
+async fn lists_of_a_partner_that_change_alone_are_news_to_open_streams() {
+    let world = World::new();
+    world.entries(1, vec![federating(own("web", 1))]);
+    let (bundle, lists) = with_empty_list("partner.test");
+    give(&world, 2, vec![bundle]);
+    let mut svids = world.svids().await;
+    let mut bundles = world.client().await.fetch_x509_bundles(X509BundlesRequest {}).await.unwrap().into_inner();
+    assert!(next(&mut svids).await.crl.is_empty());
+    assert_eq!(next_bundles(&mut bundles).await.len(), 2);
+    world.cache.apply(Update {
+        federated_crls: vec![("partner.test".parse().unwrap(), lists)],
+        ..delta(3, vec![], &[])
+    });
+    assert_eq!(next(&mut svids).await.crl.len(), 1);
+    let message = tokio::time::timeout(Duration::from_secs(60), bundles.message()).await;
+    assert_eq!(message.unwrap().unwrap().unwrap().crl.len(), 1);
 }
 
 #[tokio::test]
