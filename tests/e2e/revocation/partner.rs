@@ -153,6 +153,6 @@ fn a_partners_revoked_certificate_is_refused_by_envoy_and_openssl_and_stays_refu
     envoy.restart();
     admitted(&envoy, &fresh);
     refused(&envoy, &stolen);
-    let shown = refreshed(&world);
+    let shown = world.domain.operator(&["federation", "refresh", PARTNER]).exits(1).json();
     assert!(shown["crls"]["last_error"]["code"].is_string() && shown["crls"]["delivered"] == true, "{shown}");
 }
