@@ -5,6 +5,7 @@ use std::time::Duration;
 use trust_domains::Timestamp;
 use trust_domains::duration::format_duration;
 use trust_domains::federation::PartnerState;
+use trust_domains::plan::fetching::interval;
 use trust_domains::wire::bundles::BundleResult;
 use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, PartnerCrlsView, RelationshipDeleted, RelationshipSaved, RelationshipView};
 
@@ -188,12 +189,10 @@ fn bundle(bundle: &AcceptedBundle) -> String {
         text.push_str(&format!("     {}, ends {}\n", root.subject, root.not_after));
     }
     let or_none = |sequence: Option<u64>| sequence.map_or_else(|| "no sequence number".to_owned(), |sequence| format!("sequence {sequence}"));
-    let hint = bundle.refresh_hint_s.map_or_else(
-        || "no refresh hint".to_owned(),
-        |hint| format!("fetched every {}", format_duration(Duration::from_secs(hint))),
-    );
+    // What it says about itself is kept within bounds.
+    let every = format_duration(interval(bundle.refresh_hint_s.map(Duration::from_secs)));
     text.push_str(&format!(
-        "JWT keys: {}, WIT keys: {}, {}, {hint}\n",
+        "JWT keys: {}, WIT keys: {}, {}, fetched every {every}\n",
         bundle.jwt_authorities,
         bundle.wit_authorities,
         or_none(bundle.sequence)
