@@ -35,9 +35,14 @@ use crate::seal::{self, RecoverError, SealError, SealedRecords};
 use crate::store::disk::Disk;
 use crate::store::{Commit, CommitError, Prefix, SledStore, Store, StoreError, Write};
 
-/// How many commits a restored store starts above its backup: at a thousand commits a second the old server could have gone on for fifty days. It leaves room
-/// for two million restores below the largest number that every JSON parser reads exactly.
+/// How many commits a restored store starts above its backup: at a thousand commits a second the old server could have gone on for fifty days.
 const COMMITS_SKIPPED: u64 = 1 << 32;
+
+/// How many commits a second no server reaches: counted by the clock, a second restore from one backup starts above whatever the first published since.
+const COMMITS_A_SECOND: u64 = 1 << 20;
+
+/// Where counting by the clock ends, whatever it says: half of the largest number that every JSON parser reads exactly. The year 2106 is below.
+const HIGHEST_BY_CLOCK: u64 = 1 << 52;
 
 /// The longest file of a recovery key.
 const RECOVERY_KEY_FILE: usize = 4096;
@@ -181,7 +186,7 @@ pub async fn restore(params: RestoreParams) -> Result<RestoreReport, RestoreErro
     let now = params.clock.now().wall;
     let planned = Planned::of(&backup, &recovery, key_source.as_ref(), now)?;
     directory.begin()?;
-    let revision = write(&data_dir, &backup, &planned.writes).await?;
+    let revision = write(&data_dir, &backup, &planned.writes, now).await?;
     note(&data_dir, &params.clock, backup.header()).await?;
     directory.finish()?;
     Ok(RestoreReport {
@@ -256,10 +261,16 @@ impl Planned {
     }
 }
 
-async fn write(data_dir: &DataDir, backup: &OpenedBackup, writes: &[Write]) -> Result<Revision, RestoreError> {
+/// Returns the counter that a store starts with which is restored now.
+fn first_counter(backup: u64, now: Timestamp) -> u64 {
+    let by_clock = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(COMMITS_A_SECOND);
+    backup.max(by_clock.min(HIGHEST_BY_CLOCK)).saturating_add(COMMITS_SKIPPED)
+}
+
+async fn write(data_dir: &DataDir, backup: &OpenedBackup, writes: &[Write], now: Timestamp) -> Result<Revision, RestoreError> {
     let start = Revision {
         epoch: u64::from_be_bytes(platform::random::array()?),
-        counter: backup.header().revision.counter.saturating_add(COMMITS_SKIPPED),
+        counter: first_counter(backup.header().revision.counter, now),
     };
     let store = SledStore::create_at(&data_dir.store(), start, Disk::real())?;
     let mut revision = start;
@@ -293,4 +304,23 @@ async fn note(data_dir: &DataDir, clock: &SharedClock, header: &BackupHeader) ->
     };
     journal.append(vec![AuditEvent::Decided(decision)]).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_restore_counts_from_above_what_an_earlier_one_from_the_same_backup_reached() {
+        let at = Timestamp::from_unix;
+        let first = first_counter(7, at(1_795_000_000));
+        let reached = first + 1_000_000;
+        assert!(first > 7 && first_counter(7, at(1_795_000_060)) > reached);
+        assert!(first_counter(reached, at(1_795_000_060)) > reached, "from a backup of the restored");
+        // A clock that is wrong costs nothing but that.
+        for unix in [0, -1, 60, i64::MAX] {
+            let counter = first_counter(reached, at(unix));
+            assert!(counter > reached && counter < 1 << 53, "{unix}");
+        }
+    }
 }

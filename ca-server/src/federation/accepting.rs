@@ -60,6 +60,7 @@ impl Federation {
         })?;
         let shown = AcceptedBundle::of(&parsed.bundle, link.roots());
         let warnings = passed_over(&parsed.skipped).into_iter().collect();
+        let replaced_roots = self.editor.roots_replaced(&partner, link.roots());
         let mut accepted = AcceptedFetch {
             spec,
             fetched: parsed,
@@ -70,11 +71,12 @@ impl Federation {
             // What would take `replace` is shown without it too: beside what there is.
             let differs =
                 |existing: &RelationshipView| existing.url != accepted.spec.url || existing.all_entries != all_entries || !is_by(existing, link.profile());
-            accepted.replace |= existing.as_ref().is_some_and(differs);
+            accepted.replace |= !replaced_roots.is_empty() || existing.as_ref().is_some_and(differs);
             let result = self.editor.judge_accepted(&accepted)?;
             let relationship = self.would_be(&accepted, cause)?;
             return Ok(Accepted {
                 existing,
+                replaced_roots,
                 relationship,
                 bundle: shown,
                 result,
@@ -86,6 +88,7 @@ impl Federation {
         let saved = self.saved(&partner, saved)?;
         Ok(Accepted {
             existing,
+            replaced_roots,
             relationship: saved.relationship,
             bundle: shown,
             result: saved.result,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trust_domains::Timestamp;
-use trust_domains::bundle::PartnerBundle;
+use trust_domains::bundle::{BundleSource, PartnerBundle};
 use trust_domains::clock::Reading;
 use trust_domains::federation::{FetchProblem, FetchStatus, Standing};
 use trust_domains::plan::fetching::{due, interval};
@@ -132,7 +132,10 @@ impl Partner {
     /// Returns how it stands, with the bundle that is held.
     pub(super) fn status(&self, now: Reading, held: Option<&PartnerBundle>) -> FetchStatus {
         let hint = held.and_then(|held| held.bundle().refresh_hint());
-        let standing = match (&self.last_error, self.age(now)) {
+        // A success that a crash took from memory brought the bundle that is held, at the latest.
+        let taken = held.filter(|held| held.source() == BundleSource::Federation).map(PartnerBundle::set_at);
+        let age = self.age(now).or_else(|| taken.map(|at| at.duration_until(now.wall)));
+        let standing = match (&self.last_error, age) {
             (Some(problem), _) => Standing::Failed(problem.code()),
             (None, None) => Standing::Never,
             (None, Some(age)) => Standing::Fetched {
@@ -142,7 +145,7 @@ impl Partner {
         };
         FetchStatus {
             status: standing.into(),
-            last_success: self.last_success(),
+            last_success: self.last_success().or(taken),
             last_attempt: self.last_attempt,
             next_fetch: Some(now.wall + self.due.saturating_sub(now.since_boot)),
             last_error: self.last_error.as_ref().map(FetchProblem::from),

@@ -86,6 +86,8 @@ impl Federation {
                 if partners.known.get(&name).is_some_and(|known| known.modified == modified) {
                     continue;
                 }
+                // What another endpoint showed of ours says nothing about this one.
+                self.seen.keep(|seen| *seen != name);
                 let number = partners.changes.next();
                 let remembered = partners.remembered.of(&name);
                 let due = start.due(now, bundle != HeldBundle::None);
@@ -232,7 +234,7 @@ fn held(state: &State) -> Vec<Held> {
 fn wants_somebody(known: &Partner, code: Code, now: Reading) -> bool {
     match code {
         // What was configured here cannot work.
-        Code::EndpointAddressRefused | Code::EndpointRedirectRefused | Code::FederationSourceMissing => true,
+        Code::EndpointAddressRefused | Code::EndpointRedirectRefused | Code::FederationSourceMissing | Code::FileUnavailable => true,
         // Somebody answers in the partner's place, or the partner began anew: only the partner can say which.
         Code::EndpointUntrusted | Code::BundleOutdated => known.failures >= PATIENCE,
         _ => known.failures >= PATIENCE && known.age(now).is_none_or(|age| age >= LONGEST_INTERVAL),

@@ -143,7 +143,7 @@ pub struct ReplacementView {
     /// How it ended, where there is more to say than that all was done: who was left behind, or what took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// The partners that show what they hold and still hold what was withdrawn, or were not seen since: they follow at their next refresh.
+    /// The partners that show what they hold and still hold what was withdrawn, or were not seen since: over `https_web` they follow at their next refresh, over `https_spiffe` by a new link.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partners_behind: Vec<TrustDomain>,
 }

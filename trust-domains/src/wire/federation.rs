@@ -263,6 +263,8 @@ pub struct AcceptLink {
 pub struct Accepted {
     /// The relationship that there was; null without one.
     pub existing: Option<RelationshipView>,
+    /// The roots that were believed until now, where the link names none of them; empty otherwise.
+    pub replaced_roots: Vec<RootHash>,
     /// The relationship as it is now, or would be.
     pub relationship: RelationshipView,
     /// What is trusted by it.

@@ -1,6 +1,6 @@
 //! Keeping bundles that were fetched: judged against what is held, recorded, and committed only where they say something new.
 
-use trust_domains::bundle::{ParsedBundle, SkippedKey};
+use trust_domains::bundle::{ParsedBundle, PartnerBundle, SkippedKey};
 use trust_domains::federation::{Relationship, RelationshipSpec};
 use trust_domains::join_link::RootHash;
 use trust_domains::plan::fetching::{Verdict, judge};
@@ -81,7 +81,13 @@ impl Editor {
             (state.relationships.find(partner).cloned(), stored)
         });
         self.refuse_too_many(held.is_some())?;
-        let others = held.map(|held| (differences(held.relationship.spec(), &accepted.spec), held));
+        let others = held.map(|held| {
+            let mut differences = differences(held.relationship.spec(), &accepted.spec);
+            if !unnamed_roots(stored.as_deref(), &accepted.pins).is_empty() {
+                differences.push("roots");
+            }
+            (differences, held)
+        });
         if let Some((differences, held)) = others.as_ref().filter(|(differences, _)| !differences.is_empty() && !accepted.replace) {
             return Err(exists(&held.relationship, &accepted.spec, differences.clone()).into());
         }
@@ -100,6 +106,16 @@ impl Editor {
             None => BundleResult::Created,
             Some((differences, _)) if differences.is_empty() && verdict == Verdict::Same => BundleResult::Unchanged,
             Some(_) => BundleResult::Updated,
+        })
+    }
+
+    /// Returns the roots by which a partner with a relationship is believed now, where a link with these pins names none of them: whoever made that link may be
+    /// somebody else under the same name, and is believed instead only by `replace`.
+    #[must_use]
+    pub fn roots_replaced(&self, partner: &TrustDomain, pins: &[RootHash]) -> Vec<RootHash> {
+        self.registry.view(|state| {
+            let stored = state.relationships.find(partner).and_then(|_| state.partners.find(partner));
+            unnamed_roots(stored.map(|held| &*held.partner), pins)
         })
     }
 
@@ -206,4 +222,13 @@ pub enum AcceptRefused {
         #[source]
         source: TakeRefused,
     },
+}
+
+/// Returns the roots of a bundle, where none of them is among those that a link names.
+fn unnamed_roots(stored: Option<&PartnerBundle>, pins: &[RootHash]) -> Vec<RootHash> {
+    let roots: Vec<RootHash> = stored.map_or_else(Vec::new, |stored| stored.bundle().x509_ders().map(|der| RootHash::of_der(der)).collect());
+    match roots.iter().any(|root| pins.contains(root)) {
+        true => Vec::new(),
+        false => roots,
+    }
 }

@@ -1,7 +1,7 @@
 //! Authorities as people read them.
 
 use trust_domains::TrustDomain;
-use trust_domains::plan::authority::AuthorityId;
+use trust_domains::plan::authority::{AuthorityId, Phase};
 use trust_domains::wire::authorities::{Acknowledged, AuthorityView, ClockAccepted, ReplacementView};
 
 use crate::output::table;
@@ -33,7 +33,11 @@ pub(super) fn list(authorities: &[AuthorityView]) -> String {
     let mut text = table(["ID", "KIND", "STATE", "FROM", "UNTIL", "SIGNED", "ACKNOWLEDGED"], &rows);
     for authority in authorities.iter().filter(|authority| !authority.partners_behind.is_empty()) {
         let partners: Vec<&str> = authority.partners_behind.iter().map(TrustDomain::as_str).collect();
-        text.push_str(&format!("{}: not yet fetched by {}\n", short(&authority.id), partners.join(", ")));
+        let how = match authority.state {
+            Phase::Revoked => "may still be believed by",
+            Phase::Prepared | Phase::Active | Phase::Old | Phase::Tainted => "not yet fetched by",
+        };
+        text.push_str(&format!("{}: {how} {}\n", short(&authority.id), partners.join(", ")));
     }
     text
 }
@@ -88,7 +92,7 @@ pub(super) fn outcome(view: &ReplacementView) -> String {
         behind => {
             let names: Vec<&str> = behind.iter().map(TrustDomain::as_str).collect();
             format!(
-                "{text}; partners that may still hold what was withdrawn, until their next refresh: {}",
+                "{text}; partners that may still believe what was withdrawn; one by https_spiffe needs a new link (troth federation invite): {}",
                 names.join(", ")
             )
         }

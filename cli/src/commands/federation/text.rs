@@ -134,7 +134,7 @@ pub(super) fn other_direction(item: &RelationshipView) -> String {
     let told = match item.holds_ours {
         Some(true) => return format!("{partner} holds our newest bundle, so its workloads can believe ours"),
         Some(false) => format!("{partner} does not hold our newest bundle"),
-        None => format!("{partner} does not tell whether it holds our bundle"),
+        None => format!("{partner} has not told yet whether it holds our bundle"),
     };
     format!("{told}; for its workloads to believe ours its operators accept the link of: troth federation invite")
 }
@@ -147,6 +147,9 @@ pub(super) fn acceptance(planned: &Accepted) -> String {
     if let Some(existing) = replaced {
         text.push_str(&format!("now, with {}:\n", existing.trust_domain));
         text.push_str(&indented(&fields(&configured(existing))));
+        for root in &planned.replaced_roots {
+            text.push_str(&format!("  root {root} (not named by the link)\n"));
+        }
     }
     let (heading, end) = match (replaced, &planned.existing) {
         (None, None) => ("this link makes us believe the workloads of", ""),
@@ -160,12 +163,12 @@ pub(super) fn acceptance(planned: &Accepted) -> String {
     text
 }
 
-/// The relationship that says something else than the link, if there is one. A newer bundle of the same partner is no such difference.
+/// The relationship that says something else than the link, or is by roots of which the link names none. A newer bundle of the same partner is no such difference.
 pub(super) fn replaced(planned: &Accepted) -> Option<&RelationshipView> {
     planned
         .existing
         .as_ref()
-        .filter(|existing| configured(existing) != configured(&planned.relationship))
+        .filter(|existing| configured(existing) != configured(&planned.relationship) || !planned.replaced_roots.is_empty())
 }
 
 fn configured(item: &RelationshipView) -> Vec<(&'static str, String)> {
@@ -325,7 +328,7 @@ mod tests {
         };
         let bundle = json!({"roots": [], "jwt_authorities": 0, "wit_authorities": 0, "sequence": 8, "refresh_hint_s": null});
         serde_json::from_value(json!({
-            "existing": view(existing), "relationship": view(planned), "bundle": bundle, "result": "updated", "dry_run": true, "warnings": []
+            "existing": view(existing), "replaced_roots": [], "relationship": view(planned), "bundle": bundle, "result": "updated", "dry_run": true, "warnings": []
         }))
         .unwrap()
     }

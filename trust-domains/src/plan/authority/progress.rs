@@ -161,7 +161,7 @@ impl<'a> Progress<'a> {
             (StepKind::Revoked, _) if self.order.extent == Extent::Relieve => format!("connected nodes have the lists without that of {old}"),
             (StepKind::Withdraw, _) => format!("{old} {} the bundle", of_many("leaves", "leave")),
             (StepKind::Revoked, _) => format!(
-                "connected nodes believe {old} no more: {} revoked; partners follow at their next refresh",
+                "connected nodes believe {old} no more: {} revoked; partners by https_web follow at their next refresh, those by https_spiffe by a new link",
                 of_many("it is", "they are")
             ),
         }
