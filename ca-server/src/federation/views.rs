@@ -59,6 +59,7 @@ impl Federation {
                 let told = state.relationships.listed(None).filter(is_told);
                 told.map(|held| self.view(state, &partners, held, now)).collect()
             }),
+            whole: !knows,
             deleted: match knows {
                 true => partners.changes.deleted_after(since).cloned().collect(),
                 false => Vec::new(),

@@ -330,8 +330,10 @@ impl AcceptedBundle {
 pub struct FederationChanges {
     /// The number of the newest change: what the next call names as `since`.
     pub since: u64,
-    /// Those that changed, as they are now; all of them for a `since` that is not known.
+    /// Those that changed, as they are now.
     pub items: Vec<RelationshipView>,
+    /// Whether these are all that there are, since what happened after `since` is not known: what is not among them is gone.
+    pub whole: bool,
     /// Those that are gone.
     pub deleted: Vec<TrustDomain>,
 }

@@ -97,6 +97,7 @@ pub(super) async fn changes(State(api): Api, ApiQuery(query): ApiQuery<ChangesQu
     ApiJson(changed.unwrap_or(FederationChanges {
         since: query.since,
         items: Vec::new(),
+        whole: false,
         deleted: Vec::new(),
     }))
 }

@@ -1,5 +1,6 @@
 //! `troth federation list --watch`: every change, one line each.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,6 +41,7 @@ enum Line<'a> {
 pub(super) async fn run(client: &AdminClient, output: Output) -> Result<(), Failure> {
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let (mut since, mut answered) = (NOTHING_SEEN, None::<Instant>);
+    let mut shown = BTreeSet::new();
     loop {
         let path = changes_path(since);
         let asked = tokio::select! {
@@ -47,7 +49,8 @@ pub(super) async fn run(client: &AdminClient, output: Output) -> Result<(), Fail
             _ = &mut interrupted => return Ok(()),
         };
         match asked {
-            Ok(changes) => {
+            Ok(mut changes) => {
+                complete(&mut changes, &mut shown);
                 print(&changes, output)?;
                 (since, answered) = (changes.since, Some(Instant::now()));
             }
@@ -59,6 +62,16 @@ pub(super) async fn run(client: &AdminClient, output: Output) -> Result<(), Fail
 
 fn changes_path(since: u64) -> String {
     format!("/v1/admin/federation-changes?since={since}")
+}
+
+/// Keeps which relationships were shown. A server that began anew tells all that there is, and not what went meanwhile.
+fn complete(changes: &mut FederationChanges, shown: &mut BTreeSet<TrustDomain>) {
+    if changes.whole {
+        let is_there = |name: &&TrustDomain| changes.items.iter().any(|item| item.trust_domain == **name);
+        changes.deleted = shown.iter().filter(|name| !is_there(name)).cloned().collect();
+    }
+    changes.deleted.retain(|name| shown.remove(name));
+    shown.extend(changes.items.iter().map(|item| item.trust_domain.clone()));
 }
 
 fn print(changes: &FederationChanges, output: Output) -> Result<(), Failure> {
