@@ -130,6 +130,20 @@ impl Drop for Member {
     }
 }
 
+/// Waits until there is something to return, asking every 10 ms: what is asked about tells nobody that it changed.
+async fn until<T>(what: &str, ready: impl Fn() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(value) = ready() {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, asking).await;
+    found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
 impl Member {
     fn start(disk: &Disk, clock: &SharedClock, link: Option<JoinLink>) -> Self {
         let (cache, standing, health, stop) = (
@@ -168,13 +182,13 @@ impl Member {
     }
 
     async fn until_refused(&self) -> String {
-        for _ in 0..6_000 {
-            if let Some(problem) = self.health.snapshot().problems.iter().find(|problem| problem.contains("refuses")) {
-                return problem.clone();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never refused");
+        self.until_told("refuses").await
+    }
+
+    /// Waits until health says something with this part, and returns all of it.
+    async fn until_told(&self, part: &str) -> String {
+        let told = || self.health.snapshot().problems.into_iter().find(|problem| problem.contains(part));
+        until(part, told).await
     }
 
     /// Waits until the server's refusal has ended the membership.
@@ -275,13 +289,9 @@ async fn the_node_renews_itself_with_a_new_key_and_goes_on_with_it() {
     let renewed = soon(renewed).await.unwrap().as_ref().unwrap().key.public().hash();
     let (on_disk, _) = NodeIdentity::load(&disk.records(), server.clock.now(), Jitter::NONE).unwrap().unwrap();
     assert_eq!(on_disk.key.public().hash(), renewed, "on disk before it is used");
-    for _ in 0..1_000 {
-        if server.seen.synced.lock().unwrap().last() == Some(&renewed) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the new key was never used");
+    let is_used = || (server.seen.synced.lock().unwrap().last() == Some(&renewed)).then_some(());
+    let used = tokio::time::timeout(Duration::from_secs(10), until("a use of the new key", is_used)).await;
+    used.expect("the new key was never used");
 }
 
 #[tokio::test]
@@ -322,12 +332,7 @@ async fn a_sealed_identity_wins_over_a_link_until_it_is_refused_for_good() {
 
     server.refuse_everything_with(Code::NodeUnknown);
     server.hang_up();
-    for _ in 0..6_000 {
-        if server.seen.synced.lock().unwrap().len() > 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("a second sync", || (server.seen.synced.lock().unwrap().len() > 1).then_some(())).await;
     assert_eq!(server.seen.attested.lock().unwrap().len(), 2, "the link was used");
     assert_eq!(server.seen.synced.lock().unwrap().len(), 2, "it is a member again");
     assert!(!member.life.is_finished());

@@ -2,19 +2,6 @@
 
 use super::*;
 
-impl Member {
-    /// Waits until health speaks of the server's roots, and returns what it says.
-    async fn until_told(&self, part: &str) -> String {
-        for _ in 0..6_000 {
-            if let Some(problem) = self.health.snapshot().problems.iter().find(|problem| problem.contains(part)) {
-                return problem.clone();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never said {part:?}: {:?}", self.health.snapshot().problems);
-    }
-}
-
 #[tokio::test]
 async fn a_link_that_knows_the_new_roots_makes_the_node_a_member_again_without_a_word_of_the_old_identity() {
     let (server, disk) = (TestServer::start().await, Disk::new());
@@ -84,12 +71,7 @@ async fn a_node_that_was_banned_meanwhile_is_not_admitted_by_a_link_and_what_it_
     server.replace_root();
     server.refuse("/v1/node/attest", Code::NodeBanned);
     let member = Member::start(&disk, &server.clock.shared(), Some(server.link()));
-    for _ in 0..6_000 {
-        if server.calls().len() > 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("a call by the link", || (server.calls().len() > 1).then_some(())).await;
     let _ = member.until_told("does not know").await;
     assert_eq!(
         server.calls(),
