@@ -390,6 +390,7 @@ impl Agent {
         ));
         let starter = SinkStarter {
             cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
             clock: self.clock.clone(),
             health: self.health.clone(),
             sinks: self.sinks.clone(),

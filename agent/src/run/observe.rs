@@ -77,7 +77,10 @@ impl Observer {
     fn observe(&self) {
         let streams = self.endpoints.open_streams();
         let partners = self.cache.partner_counts();
+        let sinks = self.sinks.now();
         self.metrics.set(Levels {
+            sinks: sinks.len(),
+            sinks_failing: sinks.iter().filter(|sink| sink.last_error.is_some()).count(),
             partner_bundles: partners.held,
             partners_missing: partners.missing,
             entries: self.cache.entry_count(),
@@ -91,7 +94,7 @@ impl Observer {
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });
         self.problem("renewal", self.trouble.borrow().clone());
-        for sink in self.sinks.now() {
+        for sink in sinks {
             let problem = sink
                 .last_error
                 .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));
