@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod file_set;
 pub mod files;
 pub mod lock;
 pub mod logging;
