@@ -5,6 +5,7 @@
 //!
 //! It knows the trust domain's values and none of its rules: nothing here decides who gets what.
 
+pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod config;
