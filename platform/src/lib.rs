@@ -5,9 +5,11 @@
 //!
 //! It knows the trust domain's values and none of its rules: nothing here decides who gets what.
 
+pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod file_set;
 pub mod files;
 pub mod lock;
 pub mod logging;

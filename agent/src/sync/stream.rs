@@ -14,8 +14,8 @@ use trust_domains::wire::node::{HEARTBEAT_S, SyncMessage};
 
 use super::acknowledge::acknowledge;
 use super::assembly::{Assembly, Step, SyncFault};
-use super::backoff::{Backoff, jitter};
 use super::link::Link;
+use super::{Backoff, jitter};
 use crate::node::{CallError, CurrentIdentity, IdentityKeeper, ServerClient, Verdict};
 use crate::svids::SvidCache;
 
