@@ -129,6 +129,7 @@ codes! {
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
     NotReloaded "not_reloaded" 424 1 true "A service was told to reload and presents another certificate than the one that was delivered." "look at the service's own log, and check that it reads its files from the directory of the sink";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
+    PeerNotAllowed "peer_not_allowed" 403 1 false "The peer is who it says, and is not on the allow-list." "list the peers that are wanted: troth proxy inbound --allow spiffe://TD/PATH";
     Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
     Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";
