@@ -33,6 +33,16 @@ const KEPT_FAILURES: usize = 10;
 /// open), and in words what failed.
 pub type Way = Box<dyn FnMut() -> Result<Option<String>, String> + Send>;
 
+/// Lets a way rest longer between two requests: one that starts a program each time would be a load on the machine, not on the service.
+#[must_use]
+pub fn every(rest: Duration, mut way: Way) -> Way {
+    Box::new(move || {
+        let outcome = way();
+        std::thread::sleep(rest);
+        outcome
+    })
+}
+
 /// A load that goes on until it is ended, one thread for each way.
 #[derive(Debug)]
 pub struct SteadyLoad {
