@@ -9,6 +9,7 @@ mod issuing;
 pub mod jwt_svids;
 pub mod metrics;
 pub mod node;
+pub mod reload;
 pub mod run;
 pub mod sinks;
 pub mod svids;

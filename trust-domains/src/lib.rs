@@ -14,6 +14,7 @@ pub mod join_link;
 pub mod jwk;
 pub mod jws;
 pub mod jwt_svid;
+pub mod keystore;
 pub mod node;
 pub mod plan;
 pub mod problem;

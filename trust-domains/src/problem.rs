@@ -70,6 +70,7 @@ codes! {
     CrlIncomplete "crl_incomplete" 409 1 true "A CA of the partner has no revocation list, and programs refuse good peers over a missing one." "ask the partner to publish the lists of all its CAs at one address, in PEM with the certificates of its issuing CAs";
     CrlOutdated "crl_outdated" 409 1 false "A partner's revocation list is older than the one that is held." "ask the partner for its newest lists; to begin anew, delete the relationship and make it again: troth federation delete TD";
     CrlRefused "crl_refused" 409 1 false "What a partner publishes as its revocation lists is not believed." "look at the reason: troth federation show TD; lists are believed under the partner's own bundle only";
+    CrlsNotPublished "crls_not_published" 424 1 true "There is nothing at the address of the partner's revocation lists." "wait if the partner has revoked nothing yet; otherwise check the address with it: troth federation show TD";
     DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
@@ -97,6 +98,7 @@ codes! {
     FederationPinMismatch "federation_pin_mismatch" 403 1 false "None of the roots that the link names is there." "ask the partner for a new link: troth federation invite; if the partner's is the same, someone answers in its place";
     FederationSourceMissing "federation_source_missing" 409 1 false "There is no bundle by which the endpoint could prove its SPIFFE ID." "give the endpoint's bundle with --bootstrap-bundle FILE; an endpoint in another trust domain than the one it serves needs that domain's bundle first";
     FileUnavailable "file_unavailable" 500 1 true "A file or directory cannot be read or written." "check that the path exists, its owner and its mode";
+    HookAnswerUnexpected "hook_answer_unexpected" 424 1 true "A service answered the request that should have made it reload with another status than 2xx." "look at what the service says of it, in its answer and in its own log";
     Internal "internal" 500 1 true "Something failed inside that is not the caller's fault." "look in the process's log under the trace id, then try again";
     InvalidRequest "invalid_request" 400 2 false "The request is not what this call expects." "compare it with the description: troth help, or /openapi.json";
     InvalidSelector "invalid_selector" 400 2 false "A selector is not of the form type:value." "write it as unix:uid:1000; docs/operations.md lists the kinds";
@@ -109,6 +111,9 @@ codes! {
     JwtSvidInvalid "jwt_svid_invalid" 400 1 false "The token is not a JWT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token made for this audience";
     KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file; any other source with --key-source";
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
+    KeystorePasswordUnacceptable "keystore_password_unacceptable" 400 1 false "The password of a key store is not one that every reader takes." "use 6 to 512 printable ASCII characters, or leave the password out and one is made";
+    KeystoreUnwritable "keystore_unwritable" 500 1 false "A key store cannot be written so that its readers would take it." "check the alias and the certificates that are named; the other formats are not concerned";
+    MethodNotAllowed "method_not_allowed" 405 2 false "The path is there, and is asked for by another method." "see which methods it has: GET /openapi.json";
     NoCounterpart "no_counterpart" 400 1 false "Entries of another issuer have no counterpart here." "take the others and leave these out with --leave-out, name their parents with --map-parent, or change the file; docs/migrate-from-spire.md lists what has none";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
@@ -124,6 +129,7 @@ codes! {
     NodeUnknown "node_unknown" 403 1 false "The certificate is of a node that this server does not know, or its key is not the one on record." "join again with a new link: troth token create on the server";
     NotFound "not_found" 404 3 false "There is nothing under that name." "list what there is: troth help";
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
+    NotReloaded "not_reloaded" 424 1 true "A service was told to reload and presents another certificate than the one that was delivered." "look at the service's own log, and check that it reads its files from the directory of the sink";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
     Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
     Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
@@ -147,6 +153,9 @@ codes! {
     TooManyRequests "too_many_requests" 429 1 true "This caller has as many requests or streams open as it may." "close some, or try again in a moment";
     Unauthorized "unauthorized" 403 1 false "The caller may not do that." "run the command as the user that owns the process, or as root";
     Unconfirmed "unconfirmed" 409 1 false "The person at the terminal did not confirm what would be done." "give --yes, or answer y";
+    UnitNotReloadable "unit_not_reloadable" 409 1 false "systemd has no such unit, or nothing to reload it by." "check the unit's name, and that it has a line ExecReload=: systemctl cat UNIT";
+    UnitRefused "unit_refused" 403 1 false "The agent may not have units reloaded." "run the agent as root, or give its user a polkit rule: docs/reload-hooks.md has it";
+    UnitReloadFailed "unit_reload_failed" 424 1 true "systemd was asked to reload a unit, and that failed or took too long." "look at why: systemctl status UNIT; journalctl -u UNIT";
     UnsupportedMediaType "unsupported_media_type" 415 2 false "The request body is not JSON." "send Content-Type: application/json";
     UpstreamInUse "upstream_in_use" 409 1 false "The server's configuration names the files of that upstream authority." "run the server without --upstream-cert and --upstream-key, then remove it";
     UpstreamNotFound "upstream_not_found" 404 3 false "There is no such cross-certificate." "list what there is: troth authority upstream list";
