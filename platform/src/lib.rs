@@ -11,6 +11,7 @@ pub mod config;
 pub mod files;
 pub mod lock;
 pub mod logging;
+pub mod machine;
 pub mod paths;
 pub mod pkcs11;
 pub mod process;
