@@ -8,6 +8,7 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod file_set;
 pub mod files;
 pub mod lock;
 pub mod logging;

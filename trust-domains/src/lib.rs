@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod class;
 pub mod clock;
 pub mod crl;
+pub mod delivery;
 pub mod duration;
 pub mod entry;
 pub mod federation;

@@ -72,6 +72,7 @@ codes! {
     CrlIncomplete "crl_incomplete" 409 1 true "A CA of the partner has no revocation list, and programs refuse good peers over a missing one." "ask the partner to publish the lists of all its CAs at one address, in PEM with the certificates of its issuing CAs";
     CrlOutdated "crl_outdated" 409 1 false "A partner's revocation list is older than the one that is held." "ask the partner for its newest lists; to begin anew, delete the relationship and make it again: troth federation delete TD";
     CrlRefused "crl_refused" 409 1 false "What a partner publishes as its revocation lists is not believed." "look at the reason: troth federation show TD; lists are believed under the partner's own bundle only";
+    CrlsNotPublished "crls_not_published" 424 1 true "There is nothing at the address of the partner's revocation lists." "wait if the partner has revoked nothing yet; otherwise check the address with it: troth federation show TD";
     DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
@@ -112,6 +113,7 @@ codes! {
     JwtSvidInvalid "jwt_svid_invalid" 400 1 false "The token is not a JWT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token made for this audience";
     KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file; any other source with --key-source";
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
+    MethodNotAllowed "method_not_allowed" 405 2 false "The path is there, and is asked for by another method." "see which methods it has: GET /openapi.json";
     NoCounterpart "no_counterpart" 400 1 false "Entries of another issuer have no counterpart here." "take the others and leave these out with --leave-out, name their parents with --map-parent, or change the file; docs/migrate-from-spire.md lists what has none";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";

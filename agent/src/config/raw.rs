@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
+use platform::file_set::KeyMode;
 use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
@@ -16,7 +17,7 @@ use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
 use super::feature::Feature;
 use crate::endpoints::ReferenceType;
-use crate::sinks::{KeyMode, OnWithdraw};
+use crate::sinks::OnWithdraw;
 
 /// Every option of the agent, each optional; what is absent takes the default of [`AgentConfig`](super::AgentConfig).
 ///

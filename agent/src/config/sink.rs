@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use platform::file_set::{KeyMode, ParseKeyModeError};
 use trust_domains::TrustDomain;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
 use super::configured_id::ConfiguredId;
 use super::raw::RawSink;
-use crate::sinks::{FileSinkConfig, KeyMode, OnWithdraw, ParseKeyModeError, ParseOnWithdrawError};
+use crate::sinks::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError};
 
 /// One file sink.
 #[derive(Debug, Clone)]

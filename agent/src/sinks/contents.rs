@@ -1,87 +1,60 @@
 //! What the files of a sink hold.
 
-use std::borrow::Cow;
-
 use trust_domains::TrustBundle;
+use trust_domains::delivery::SetFile;
 use zeroize::Zeroizing;
 
 use crate::svids::{IdentityView, IssuedSvid, RevocationLists};
 
-/// One file of a set.
-pub(super) struct File {
-    /// Its name; those of a partner's files are in [`FEDERATED`].
-    pub(super) name: Cow<'static, str>,
-    pub(super) secret: bool,
-    pub(super) content: Zeroizing<Vec<u8>>,
-}
-
-/// The folder of partners' bundles: always there, and empty without any.
-pub(super) const FEDERATED: &str = "federated";
-
-/// The names of everything that a sink makes.
-pub(super) const NAMES: [&str; 5] = [SVID, KEY, BUNDLE, CRL, FEDERATED];
+/// The folder of partners' bundles.
+const FEDERATED: &str = "federated";
 
 const SVID: &str = "svid.pem";
 const KEY: &str = "svid_key.pem";
 const BUNDLE: &str = "bundle.pem";
 const CRL: &str = "crl.pem";
 
-/// The longest name of a file on Linux (limits.h, NAME_MAX).
-const LONGEST_NAME: usize = 255;
-
 /// Returns the whole set: the chain, leaf first; its key; the certificates to verify peers with, the revocation lists that go with them, and the certificates
 /// and revocation lists for peers of each partner in files of their own.
 ///
 /// There is no file of lists where none are delivered: programs that check revocation refuse everybody over an empty one.
 /// A partner without roots has no file: programs refuse to start over an empty one, and nothing of it is trusted either way.
-pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<File> {
-    let own = [
-        File {
-            name: SVID.into(),
-            secret: false,
-            content: Zeroizing::new(svid.chain_pem().into_bytes()),
-        },
-        File {
-            name: KEY.into(),
-            secret: true,
-            content: svid.key_pem(),
-        },
-        bundle(BUNDLE.into(), &view.bundle),
-    ];
+pub(super) fn files(svid: &IssuedSvid, view: &IdentityView) -> Vec<SetFile> {
+    let chain = Zeroizing::new(svid.chain_pem().into_bytes());
+    let own = [file(SVID, false, chain), file(KEY, true, svid.key_pem()), bundle(BUNDLE, &view.bundle)];
     let partners = view.federated.values().filter(|partner| !partner.x509_authorities().is_empty());
     own.into_iter()
-        .chain(lists(CRL.into(), &view.crls))
+        .flatten()
+        .chain(lists(CRL, &view.crls))
         .chain(partners.flat_map(|partner| of_partner(partner, &view.crls_of(partner.trust_domain()))))
         .collect()
 }
 
-fn bundle(name: Cow<'static, str>, bundle: &TrustBundle) -> File {
-    File {
-        name,
-        secret: false,
-        content: Zeroizing::new(bundle.to_pem().into_bytes()),
-    }
+/// Returns a file; none if its name is one that a file cannot have.
+fn file(name: &str, secret: bool, content: Zeroizing<Vec<u8>>) -> Option<SetFile> {
+    let name = name.parse().ok()?;
+    Some(SetFile { name, secret, content })
 }
 
-fn lists(name: Cow<'static, str>, crls: &RevocationLists) -> Option<File> {
-    (!crls.is_empty()).then(|| File {
-        name,
-        secret: false,
-        content: Zeroizing::new(crls.to_pem().into_bytes()),
-    })
+fn bundle(name: &str, bundle: &TrustBundle) -> Option<SetFile> {
+    file(name, false, Zeroizing::new(bundle.to_pem().into_bytes()))
+}
+
+fn lists(name: &str, crls: &RevocationLists) -> Option<SetFile> {
+    let content = (!crls.is_empty()).then(|| Zeroizing::new(crls.to_pem().into_bytes()))?;
+    file(name, false, content)
 }
 
 /// Returns the files of a partner: its roots, and its revocation lists if any are delivered.
 ///
 /// The names of both end differently, so that no partner's name makes one file of two: `a` and `a.crl` may both be trust domains.
-fn of_partner(partner: &TrustBundle, crls: &RevocationLists) -> Vec<File> {
-    let name = format!("{}.pem", partner.trust_domain());
-    if name.len() > LONGEST_NAME {
+fn of_partner(partner: &TrustBundle, crls: &RevocationLists) -> Vec<SetFile> {
+    let Some(roots) = bundle(&format!("{FEDERATED}/{}.pem", partner.trust_domain()), partner) else {
         tracing::warn!(trust_domain = %partner.trust_domain(), "a partner's name is too long for a file; its bundle is left out of files");
         return Vec::new();
-    }
-    let lists = lists(format!("{FEDERATED}/{}.crl", partner.trust_domain()).into(), crls);
-    std::iter::once(bundle(format!("{FEDERATED}/{name}").into(), partner)).chain(lists).collect()
+    };
+    let lists = lists(&format!("{FEDERATED}/{}.crl", partner.trust_domain()), crls);
+    std::iter::once(roots).chain(lists).collect()
 }
 
 #[cfg(test)]
@@ -107,10 +80,10 @@ mod tests {
             crls: Arc::new(crls),
             revision: revision(1),
         };
-        let file = |view: &IdentityView| files(&svid, view).into_iter().find(|file| file.name == CRL);
-        let pem = file(&view(RevocationLists::of(&set))).unwrap();
+        let lists_in = |view: &IdentityView| files(&svid, view).into_iter().find(|file| file.name.as_str() == CRL);
+        let pem = lists_in(&view(RevocationLists::of(&set))).unwrap();
         assert!(!pem.secret && pem.content.starts_with(b"-----BEGIN X509 CRL-----\n"));
-        assert!(file(&view(RevocationLists::default())).is_none());
+        assert!(lists_in(&view(RevocationLists::default())).is_none());
     }
 
     #[test]
@@ -127,7 +100,7 @@ mod tests {
             revision: revision(1),
         };
         let files = files(&svid, &view);
-        let names: Vec<&str> = files.iter().map(|file| &*file.name).skip(3).collect();
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).skip(3).collect();
         assert_eq!(names, ["federated/a.pem", "federated/a.crl", "federated/a.crl.pem"]);
         assert!(files[4].content.starts_with(b"-----BEGIN X509 CRL-----\n"));
     }
@@ -147,7 +120,7 @@ mod tests {
             revision: revision(1),
         };
         let files = files(&svid, &view);
-        let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["svid.pem", "svid_key.pem", "bundle.pem", "federated/..pem", "federated/one.test.pem"]);
         assert_eq!(*files[4].content, partners[0].to_pem().into_bytes());
         assert_eq!(files.iter().map(|file| file.secret).collect::<Vec<_>>(), [false, true, false, false, false]);

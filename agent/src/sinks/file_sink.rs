@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::file_set::{self, Directory, FileSetError, KeyMode, Ownership};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,10 +16,6 @@ use trust_domains::wire::agent::SinkStatus;
 use trust_domains::{Revision, SpiffeId};
 
 use super::contents::files;
-use super::directory::Directory;
-use super::error::SinkError;
-use super::generation;
-use super::ownership::{KeyMode, Ownership};
 use crate::svids::{IdentityView, SvidCache, Unserved};
 
 /// How long after a failure the sink tries again by itself: a full disk or a wrong mode is mended by people.
@@ -173,7 +170,7 @@ impl FileSink {
     }
 
     /// Shows and logs how a delivery went; the same failure over and over is logged three times.
-    fn note(&self, wanted: &Wanted, delivered: &Result<(), SinkError>, failures: u32, clock: &SharedClock) {
+    fn note(&self, wanted: &Wanted, delivered: &Result<(), FileSetError>, failures: u32, clock: &SharedClock) {
         const LOGGED: u32 = 3;
         let (spiffe_id, directory) = (&self.config.spiffe_id, self.config.directory.display());
         match delivered {
@@ -203,7 +200,7 @@ impl FileSink {
 }
 
 /// Returns an error with its cause.
-fn text(error: &SinkError) -> String {
+fn text(error: &FileSetError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
@@ -217,12 +214,12 @@ struct Place {
 }
 
 impl Place {
-    fn deliver(&mut self, wanted: &Wanted) -> Result<(), SinkError> {
+    fn deliver(&mut self, wanted: &Wanted) -> Result<(), FileSetError> {
         let directory = match self.directory.take() {
             Some(directory) => directory.check_again()?,
             None => {
                 let directory = Directory::open(&self.config.directory)?;
-                generation::recover(&directory)?;
+                file_set::recover(&directory)?;
                 directory
             }
         };
@@ -231,16 +228,16 @@ impl Place {
             Wanted::Files(view) => {
                 let Some(svid) = view.svids.first() else { return Ok(()) };
                 let ownership = Ownership::resolve(self.config.owner.as_deref(), self.config.group.as_deref(), self.config.key_mode)?;
-                generation::publish(directory, &files(svid, view), &ownership)
+                file_set::publish(directory, &files(svid, view), &ownership)
             }
-            Wanted::Nothing => generation::withdraw(directory),
+            Wanted::Nothing => file_set::withdraw(directory),
             Wanted::AsItIs(_) => Ok(()),
         }
     }
 }
 
 /// Delivers on a thread that may wait for the disk; the place comes back.
-async fn deliver_away_from_runtime(mut place: Place, wanted: Wanted) -> (Place, Result<(), SinkError>) {
+async fn deliver_away_from_runtime(mut place: Place, wanted: Wanted) -> (Place, Result<(), FileSetError>) {
     let config = place.config.clone();
     let delivering = tokio::task::spawn_blocking(move || {
         let delivered = place.deliver(&wanted);
@@ -253,7 +250,7 @@ async fn deliver_away_from_runtime(mut place: Place, wanted: Wanted) -> (Place, 
             let path = config.directory.clone();
             (
                 Place { config, directory: None },
-                Err(SinkError::System {
+                Err(FileSetError::System {
                     action: "delivering to",
                     path,
                     source,

@@ -91,7 +91,7 @@ fn draft<T: DeserializeOwned>(text: &str, known: &[KnownKey], file: Option<&Path
     reader.check_table(document.get_ref(), known, "", 0);
     if reader.mistakes.is_empty() {
         return match toml::from_str(text) {
-            Ok(value) => Ok(Draft::of(value)),
+            Ok(value) => Ok(Draft::new(value, file, None)),
             Err(error) => {
                 // The table above missed what the type wants: a value that only together with others is wrong.
                 reader.tell(error.span().map_or(0, |span| span.start), "", error.message());
@@ -106,7 +106,7 @@ fn draft<T: DeserializeOwned>(text: &str, known: &[KnownKey], file: Option<&Path
     });
     let told = reader.mistakes.finish::<()>(file, None);
     match (understood, told) {
-        (Some(value), told) => Ok(Draft::new(value, told.err())),
+        (Some(value), told) => Ok(Draft::new(value, file, told.err())),
         (None, Err(told)) => Err(told),
         (None, Ok(())) => Err(ConfigMistakes {
             file: file.map(Path::to_owned),

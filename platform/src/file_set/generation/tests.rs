@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::sinks::KeyMode;
+use crate::file_set::KeyMode;
 
 /// Tells this test binary to play a writer that is killed, in the directory named.
 const WRITER: &str = "TROTH_TEST_SINK_WRITER";
@@ -16,12 +16,15 @@ const WRITER: &str = "TROTH_TEST_SINK_WRITER";
 /// Tells this test binary that it runs where `full` is a file system of a few pages.
 const SMALL_DISK: &str = "TROTH_TEST_SMALL_DISK";
 
+/// The folder of partners' bundles.
+const FEDERATED: &str = "federated";
+
 /// The files of every set here: one of a partner among them.
 const FILES: [&str; 4] = ["svid.pem", "svid_key.pem", "bundle.pem", "federated/partner.test.pem"];
 
-fn set(number: usize) -> [File; 4] {
-    FILES.map(|name| File {
-        name: name.into(),
+fn set(number: usize) -> [SetFile; 4] {
+    FILES.map(|name| SetFile {
+        name: name.parse().unwrap(),
         secret: name == "svid_key.pem",
         content: Zeroizing::new(format!("{number}\n").into_bytes()),
     })
@@ -31,7 +34,7 @@ fn ownership() -> Ownership {
     Ownership::resolve(None, None, KeyMode::default()).unwrap()
 }
 
-fn published(path: &Path, number: usize) -> Result<(), SinkError> {
+fn published(path: &Path, number: usize) -> Result<(), FileSetError> {
     publish(&Directory::open(path)?, &set(number), &ownership())
 }
 
@@ -95,12 +98,12 @@ fn the_layout_is_a_link_to_a_generation_and_links_through_it() {
 fn a_file_that_a_set_need_not_have_has_a_link_only_while_there_is_one() {
     let sink = Sink::new();
     published(&sink.path, 1).unwrap();
-    let lists = File {
-        name: "crl.pem".into(),
+    let lists = SetFile {
+        name: "crl.pem".parse().unwrap(),
         secret: false,
         content: Zeroizing::new(b"lists\n".to_vec()),
     };
-    let with_lists: Vec<File> = set(2).into_iter().chain([lists]).collect();
+    let with_lists: Vec<SetFile> = set(2).into_iter().chain([lists]).collect();
     publish(&Directory::open(&sink.path).unwrap(), &with_lists, &ownership()).unwrap();
     assert_eq!(std::fs::read_to_string(sink.path.join("crl.pem")).unwrap(), "lists\n");
     published(&sink.path, 3).unwrap();
@@ -245,7 +248,7 @@ fn a_writer_killed_anywhere_leaves_a_whole_set() {
     for kill in 0..15 {
         let mut writer = Command::new(std::env::current_exe().unwrap());
         writer
-            .args(["--exact", "sinks::generation::tests::a_writer_killed_anywhere_leaves_a_whole_set"])
+            .args(["--exact", "file_set::generation::tests::a_writer_killed_anywhere_leaves_a_whole_set"])
             .env(WRITER, &sink.path);
         let mut writer = writer.stdout(Stdio::null()).spawn().unwrap();
         // Where in its work it is killed is left to chance, after it wrote at least one generation of its own.
@@ -287,7 +290,7 @@ fn a_full_disk_keeps_the_set_before() {
     let mut inner = Command::new("unshare");
     inner.args(unshare).args(["sh", "-c", script, "sh"]).arg(std::env::current_exe().unwrap());
     inner
-        .args(["--exact", "sinks::generation::tests::a_full_disk_keeps_the_set_before", "--nocapture"])
+        .args(["--exact", "file_set::generation::tests::a_full_disk_keeps_the_set_before", "--nocapture"])
         .env(SMALL_DISK, &sink.path);
     let output = inner.output().unwrap();
     assert!(
@@ -310,7 +313,7 @@ fn on_a_full_disk(path: &Path) {
     let before = names(path);
 
     let error = publish(&directory, &set(2), &ownership()).unwrap_err();
-    assert!(matches!(error, SinkError::DiskFull { .. }), "{error:?}");
+    assert!(matches!(error, FileSetError::DiskFull { .. }), "{error:?}");
     assert_eq!(read_set(path), Some(["1\n"; 4].map(str::to_owned)));
     assert_eq!(names(path), before, "nothing of the attempt is left");
 
@@ -337,7 +340,7 @@ fn what_the_sink_did_not_make_is_never_replaced() {
         let before = names(&sink.path);
         let error = published(&sink.path, 1).unwrap_err();
         assert!(
-            matches!(&error, SinkError::Foreign { path } if *path == sink.path.join(blamed)),
+            matches!(&error, FileSetError::Foreign { path } if *path == sink.path.join(blamed)),
             "{name}: {error}"
         );
         assert_eq!(names(&sink.path), before, "{name}");

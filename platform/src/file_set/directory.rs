@@ -1,4 +1,4 @@
-//! The directory of a sink: opened step by step from the root, so that nobody else can have put another in its place.
+//! The directory of a set: opened step by step from the root, so that nobody else can have put another in its place.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,11 +8,11 @@ use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, open
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::error::SinkError;
+use super::error::FileSetError;
 
-/// A sink's directory, held open and locked against other sinks.
+/// The directory of a set, held open and locked against other writers.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     path: PathBuf,
     fd: OwnedFd,
     inode: (u64, u64),
@@ -20,24 +20,30 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Opens and locks the directory; makes it if only its last part is missing.
-    pub(super) fn open(path: &Path) -> Result<Self, SinkError> {
+    ///
+    /// # Errors
+    /// When the path is not that of a real directory from the root on, others can write it or one above it, or another has locked it.
+    pub fn open(path: &Path) -> Result<Self, FileSetError> {
         let fd = walk(path)?;
-        let inode = inode(&fstat(&fd).map_err(|errno| SinkError::system("looking at", path, errno))?);
+        let inode = inode(&fstat(&fd).map_err(|errno| FileSetError::system("looking at", path, errno))?);
         match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 fd,
                 inode,
             }),
-            Err(Errno::WOULDBLOCK) => Err(SinkError::InUse { path: path.to_owned() }),
-            Err(errno) => Err(SinkError::system("locking", path, errno)),
+            Err(Errno::WOULDBLOCK) => Err(FileSetError::InUse { path: path.to_owned() }),
+            Err(errno) => Err(FileSetError::system("locking", path, errno)),
         }
     }
 
     /// Checks the path again, and opens what is there now if the directory was replaced.
-    pub(super) fn check_again(self) -> Result<Self, SinkError> {
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn check_again(self) -> Result<Self, FileSetError> {
         let now = walk(&self.path)?;
-        let stat = fstat(&now).map_err(|errno| SinkError::system("looking at", &self.path, errno))?;
+        let stat = fstat(&now).map_err(|errno| FileSetError::system("looking at", &self.path, errno))?;
         if inode(&stat) == self.inode {
             return Ok(self);
         }
@@ -51,7 +57,8 @@ impl Directory {
     }
 
     /// Returns the path of the directory.
-    pub(super) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -67,19 +74,19 @@ fn inode(stat: &Stat) -> (u64, u64) {
 }
 
 /// Opens a directory from the root on; each step is a real directory that others cannot write.
-fn walk(path: &Path) -> Result<OwnedFd, SinkError> {
+fn walk(path: &Path) -> Result<OwnedFd, FileSetError> {
     const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-    let names = names(path).ok_or_else(|| SinkError::NotAbsolute { path: path.to_owned() })?;
+    let names = names(path).ok_or_else(|| FileSetError::NotAbsolute { path: path.to_owned() })?;
     let mut at = PathBuf::from("/");
-    let mut fd = open("/", STEP, Mode::empty()).map_err(|errno| SinkError::system("opening", &at, errno))?;
+    let mut fd = open("/", STEP, Mode::empty()).map_err(|errno| FileSetError::system("opening", &at, errno))?;
     for (position, name) in names.iter().enumerate() {
         check_parent(&fd, &at)?;
         at.push(name);
         let is_last = position + 1 == names.len();
         fd = match openat(&fd, *name, STEP, Mode::empty()) {
-            Err(Errno::NOENT) if is_last => make(&fd, name).map_err(|errno| SinkError::system("making", &at, errno))?,
-            Err(Errno::NOTDIR | Errno::LOOP) => return Err(SinkError::NotADirectory { path: at }),
-            opened => opened.map_err(|errno| SinkError::system("opening", &at, errno))?,
+            Err(Errno::NOENT) if is_last => make(&fd, name).map_err(|errno| FileSetError::system("making", &at, errno))?,
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(FileSetError::NotADirectory { path: at }),
+            opened => opened.map_err(|errno| FileSetError::system("opening", &at, errno))?,
         };
     }
     check_target(&fd, &at)?;
@@ -109,20 +116,20 @@ fn make(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Refuses a parent in which others could rename what leads to the sink. In a sticky directory, as `/tmp`, they cannot: what is ours stays.
-fn check_parent(fd: &OwnedFd, path: &Path) -> Result<(), SinkError> {
+fn check_parent(fd: &OwnedFd, path: &Path) -> Result<(), FileSetError> {
     const STICKY: u32 = 0o1000;
     check(fd, path, |mode| mode & STICKY != 0)
 }
 
 /// Refuses a directory in which others could put things beside ours.
-fn check_target(fd: &OwnedFd, path: &Path) -> Result<(), SinkError> {
+fn check_target(fd: &OwnedFd, path: &Path) -> Result<(), FileSetError> {
     check(fd, path, |_mode| false)
 }
 
-fn check(fd: &OwnedFd, path: &Path, may_be_shared: impl FnOnce(u32) -> bool) -> Result<(), SinkError> {
+fn check(fd: &OwnedFd, path: &Path, may_be_shared: impl FnOnce(u32) -> bool) -> Result<(), FileSetError> {
     const WRITABLE_BY_OTHERS: u32 = 0o022;
-    let stat = fstat(fd).map_err(|errno| SinkError::system("looking at", path, errno))?;
-    let refused = |reason| Err(SinkError::DirectoryUnsafe { path: path.to_owned(), reason });
+    let stat = fstat(fd).map_err(|errno| FileSetError::system("looking at", path, errno))?;
+    let refused = |reason| Err(FileSetError::DirectoryUnsafe { path: path.to_owned(), reason });
     if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
         return refused(format!("it belongs to uid {}", stat.st_uid));
     }
@@ -147,7 +154,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         Directory::open(&root.path().join("sink")).unwrap();
         assert!(root.path().join("sink").is_dir());
-        assert!(matches!(Directory::open(&root.path().join("a/b")), Err(SinkError::System { .. })));
+        assert!(matches!(Directory::open(&root.path().join("a/b")), Err(FileSetError::System { .. })));
         assert!(!root.path().join("a").exists());
     }
 
@@ -170,7 +177,7 @@ mod tests {
             assert_eq!(opened.is_ok(), accepted, "{name}: {opened:?}");
             if let Err(error) = opened {
                 assert!(
-                    matches!(&error, SinkError::DirectoryUnsafe { path: named, .. } if named == path),
+                    matches!(&error, FileSetError::DirectoryUnsafe { path: named, .. } if named == path),
                     "{name}: {error}"
                 );
             }
@@ -199,12 +206,12 @@ mod tests {
         symlink(root.path().join("real/sink"), root.path().join("sink-link")).unwrap();
         for path in ["link/sink", "sink-link"] {
             assert!(
-                matches!(Directory::open(&root.path().join(path)), Err(SinkError::NotADirectory { .. })),
+                matches!(Directory::open(&root.path().join(path)), Err(FileSetError::NotADirectory { .. })),
                 "{path}"
             );
         }
         for path in ["sink", "/", "", "/tmp/../etc"] {
-            assert!(matches!(Directory::open(Path::new(path)), Err(SinkError::NotAbsolute { .. })), "{path:?}");
+            assert!(matches!(Directory::open(Path::new(path)), Err(FileSetError::NotAbsolute { .. })), "{path:?}");
         }
     }
 
@@ -213,7 +220,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("sink");
         let first = Directory::open(&path).unwrap();
-        assert!(matches!(Directory::open(&path), Err(SinkError::InUse { .. })));
+        assert!(matches!(Directory::open(&path), Err(FileSetError::InUse { .. })));
         let first = first.check_again().unwrap();
         drop(first);
         Directory::open(&path).unwrap();

@@ -8,7 +8,7 @@ use nix::unistd::{Group, User};
 use rustix::fs::{Mode, fchmod, fchown};
 use rustix::io::Errno;
 
-use super::error::SinkError;
+use super::error::FileSetError;
 
 /// The mode of the key file: always readable by its owner, never by others than owner and group, never executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl fmt::Display for KeyMode {
     }
 }
 
-/// Owner, group and mode of the key, as numbers.
+/// Owner, group and mode of the key, as numbers; what is not said is the process's own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ownership {
+pub struct Ownership {
     uid: Option<u32>,
     gid: Option<u32>,
     key_mode: KeyMode,
@@ -56,7 +56,10 @@ pub(super) struct Ownership {
 
 impl Ownership {
     /// Looks up the names; a number is taken as it is. It may wait for the name service.
-    pub(super) fn resolve(owner: Option<&str>, group: Option<&str>, key_mode: KeyMode) -> Result<Self, SinkError> {
+    ///
+    /// # Errors
+    /// When there is no such user or group on this machine.
+    pub fn resolve(owner: Option<&str>, group: Option<&str>, key_mode: KeyMode) -> Result<Self, FileSetError> {
         let uid = owner
             .map(|name| number_or("user", name, |name| Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))))
             .transpose()?;
@@ -78,14 +81,14 @@ impl Ownership {
     }
 }
 
-fn number_or(kind: &'static str, name: &str, look_up: impl FnOnce(&str) -> Result<Option<u32>, nix::Error>) -> Result<u32, SinkError> {
+fn number_or(kind: &'static str, name: &str, look_up: impl FnOnce(&str) -> Result<Option<u32>, nix::Error>) -> Result<u32, FileSetError> {
     // The largest number means "leave as it is" to the kernel.
     if let Some(number) = name.parse().ok().filter(|number| *number != u32::MAX) {
         return Ok(number);
     }
     match look_up(name) {
         Ok(Some(number)) => Ok(number),
-        Ok(None) | Err(_) => Err(SinkError::UnknownName { kind, name: name.to_owned() }),
+        Ok(None) | Err(_) => Err(FileSetError::UnknownName { kind, name: name.to_owned() }),
     }
 }
 

@@ -8,7 +8,7 @@ use trust_domains::problem::{Code, Coded};
 
 /// Why a sink could not put its files in place; what was there before stays.
 #[derive(Debug, thiserror::Error)]
-pub enum SinkError {
+pub enum FileSetError {
     /// The directory, or one above it, can be written by others than root and the agent's user.
     #[error("{} can be written by others ({reason}), who could replace what is delivered", path.display())]
     DirectoryUnsafe {
@@ -68,7 +68,7 @@ pub enum SinkError {
     },
 }
 
-impl SinkError {
+impl FileSetError {
     /// Returns the error of a system call.
     pub(super) fn system(action: &'static str, path: &Path, errno: Errno) -> Self {
         match errno {
@@ -82,7 +82,7 @@ impl SinkError {
     }
 }
 
-impl Coded for SinkError {
+impl Coded for FileSetError {
     fn code(&self) -> Code {
         match self {
             Self::DiskFull { .. } => Code::DiskFull,
