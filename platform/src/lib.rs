@@ -13,6 +13,7 @@ pub mod file_set;
 pub mod files;
 pub mod lock;
 pub mod logging;
+pub mod machine;
 pub mod paths;
 pub mod pkcs11;
 pub mod process;

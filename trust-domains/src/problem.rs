@@ -60,10 +60,12 @@ codes! {
     BundleNotFound "bundle_not_found" 404 3 false "The server holds no bundle of that trust domain." "list what there is: troth bundle list";
     BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
     BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
+    CacheOfOtherMachine "cache_of_other_machine" 409 1 false "The sealed cache of this data directory was sealed on another machine." "connect this machine to its server: everything then comes from there, and a directory that was moved on purpose needs nothing else; a copied one is to be deleted, and its machine joined by a link of its own";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
     CertificateNotFound "certificate_not_found" 404 3 false "This server signed no unexpired certificate with that serial." "compare the serial with what was signed: troth audit export";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
+    ClockBehind "clock_behind" 409 1 true "The machine's clock is before a time that was seen on it already." "put this machine's clock right: timedatectl; the sealed cache is served from that moment on, and with its server there the agent does not need it";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
     ConnectionIdentityExpired "connection_identity_expired" 401 1 true "The certificate that opened this connection has ended." "connect again with the renewed certificate; the agent does so by itself";
     CrlEnded "crl_ended" 409 1 true "A partner's revocation list is past its nextUpdate." "ask the partner to publish newer lists; until then none of that partner are delivered";
