@@ -11,7 +11,7 @@ use crate::admin::Sinks;
 use crate::endpoints::Endpoints;
 use crate::jwt_svids::JwtCache;
 use crate::metrics::{AgentMetrics, Levels};
-use crate::node::{IDENTITY_HEALTH, Standing};
+use crate::node::{CurrentIdentity, IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
 use crate::sync::Link;
 use crate::wit_svids::WitCache;
@@ -45,6 +45,19 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
         tokio::select! {
             changed = link.changed() => if changed.is_err() { return },
             changed = shown.changed() => if changed.is_err() { return },
+            () = ending.cancelled() => return,
+        }
+    }
+}
+
+/// What is served ends with the node's own SVID, as that is renewed.
+pub(super) async fn follow_identity(mut identity: watch::Receiver<Option<CurrentIdentity>>, cache: SvidCache, ending: CancellationToken) {
+    loop {
+        if let Some(identity) = &*identity.borrow_and_update() {
+            cache.vouch(identity.times);
+        }
+        tokio::select! {
+            changed = identity.changed() => if changed.is_err() { return },
             () = ending.cancelled() => return,
         }
     }
