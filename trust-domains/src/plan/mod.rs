@@ -4,6 +4,7 @@ pub mod authority;
 pub mod clock_evidence;
 pub mod fetching;
 pub mod rotation;
+pub mod supervising;
 pub mod tainted;
 pub mod upstream;
 pub mod validity;
