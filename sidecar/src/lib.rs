@@ -18,4 +18,5 @@
 //! # }
 //! ```
 
+pub mod proxy;
 pub mod source;
