@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, proxy, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,8 @@ pub enum Subject {
     P8,
     /// A thousand partners: how their fetches are spread, and what they cost.
     Partners,
+    /// `troth proxy` beside HAProxy.
+    Proxy,
     /// From a revocation to the list on a node's stream.
     Revoke,
     /// From a revocation to the list on a workload's stream of every agent.
@@ -49,7 +51,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 13] = [
+    const EACH: [Self; 14] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -59,6 +61,7 @@ impl Subject {
         Self::P7,
         Self::P8,
         Self::Partners,
+        Self::Proxy,
         Self::Revoke,
         Self::RevokeFleet,
         Self::Sds,
@@ -85,6 +88,7 @@ impl Subject {
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
             Self::Partners => vec![partners::fetches(effort)],
+            Self::Proxy => vec![proxy::beside_haproxy(effort)],
             Self::Revoke => revoke::revocations(),
             Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],
