@@ -95,11 +95,13 @@ pub(super) struct Follower {
 impl Follower {
     /// Follows the Workload API until nobody listens. While the agent is away, what it delivered last stays until it ends.
     pub(super) async fn run(self, mut states: watch::Receiver<SourceState>, presence: watch::Sender<Presence>) {
+        let mut taken: Option<Arc<X509Context>> = None;
         while !presence.is_closed() {
             let state = states.borrow_and_update().clone();
-            self.take(&state, &presence);
-            let held = presence.borrow().at(self.clock.now().wall);
-            self.tell(&state, held.as_deref());
+            self.take(&state, &mut taken, &presence);
+            let now = presence.borrow().clone();
+            let held = now.at(self.clock.now().wall);
+            self.tell(&state, &now, held.as_deref());
             let ends = async {
                 match &held {
                     Some(standing) => sleep_until_wall(self.clock.as_ref(), standing.not_after + Duration::from_secs(1)).await,
@@ -114,8 +116,9 @@ impl Follower {
         }
     }
 
-    fn take(&self, state: &SourceState, presence: &watch::Sender<Presence>) {
+    fn take(&self, state: &SourceState, taken: &mut Option<Arc<X509Context>>, presence: &watch::Sender<Presence>) {
         if state.trouble.as_ref().is_some_and(|trouble| trouble.is_denied()) {
+            *taken = None;
             presence.send_if_modified(|now| {
                 let was_held = matches!(now, Presence::Held(_));
                 if was_held {
@@ -127,6 +130,10 @@ impl Follower {
         }
         // With any other trouble the stream is gone, and what came last is known already.
         let (Some(context), None) = (&state.context, &state.trouble) else { return };
+        if taken.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, context)) {
+            return;
+        }
+        *taken = Some(Arc::clone(context));
         match Standing::of(context, self.wanted.as_ref()) {
             Ok(standing) => {
                 tracing::info!(spiffe_id = %standing.spiffe_id, serial = %standing.serial, until = %standing.not_after, "the proxy has credentials");
@@ -140,7 +147,7 @@ impl Follower {
         }
     }
 
-    fn tell(&self, state: &SourceState, held: Option<&Standing>) {
+    fn tell(&self, state: &SourceState, presence: &Presence, held: Option<&Standing>) {
         match (held, &state.trouble) {
             (Some(_), None) => {
                 self.health.set_ready();
@@ -155,11 +162,15 @@ impl Follower {
                 );
                 self.complain(text);
             }
+            (None, None) if matches!(presence, Presence::Awaited) => {
+                // The first answer of the agent takes a moment: that is no news yet.
+                self.health.set_problem(HEALTH_KEY, "no credentials came yet, so every connection is refused");
+            }
             (None, trouble) => {
                 self.health.set_starting();
                 let why = match trouble {
                     Some(trouble) => format!("{}; {}", with_causes(trouble.as_ref()), trouble.hint()),
-                    None => "the agent delivered none yet that may be used".to_owned(),
+                    None => "the agent delivered none that may be used".to_owned(),
                 };
                 self.complain(format!("no credentials, so every connection is refused: {why}"));
             }
