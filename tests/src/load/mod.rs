@@ -12,6 +12,7 @@ mod meter;
 mod node;
 mod partners;
 mod proxy;
+mod reload;
 mod report;
 mod revoke;
 mod revoke_fleet;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, proxy, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// From a new SVID to the end of the reload of a program on its files.
+    Delivery,
     /// A thousand partners: how their fetches are spread, and what they cost.
     Partners,
     /// `troth proxy` beside HAProxy.
@@ -43,7 +45,7 @@ pub enum Subject {
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Seconds of each issuing measurement.
+    /// Seconds of each measurement of issuing and delivery.
     pub seconds: u64,
     /// Agents of the emergency, and of the revocations to a fleet.
     pub agents: usize,
@@ -60,6 +62,7 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Delivery,
         Self::Partners,
         Self::Proxy,
         Self::Revoke,
@@ -87,6 +90,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Delivery => vec![reload::reloads(effort)],
             Self::Partners => vec![partners::fetches(effort)],
             Self::Proxy => vec![proxy::beside_haproxy(effort)],
             Self::Revoke => revoke::revocations(),
