@@ -10,13 +10,15 @@ use zeroize::Zeroizing;
 use super::error::SinkError;
 
 /// The longest file that is taken for a password: eight times the longest password.
-const MOST: u64 = 4 * 1024;
+const MOST: usize = 4 * 1024;
 
 /// Reads the password in a file; a line break at its end is no part of it.
 pub(super) fn read(path: &Path) -> Result<KeystorePassword, SinkError> {
     let failed = |source| SinkError::PasswordFile { path: path.to_owned(), source };
-    let mut octets = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
-    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut octets)).map_err(failed)?;
+    let mut octets = Zeroizing::new(Vec::with_capacity(MOST + 1));
+    File::open(path)
+        .and_then(|file| file.take(MOST as u64 + 1).read_to_end(&mut octets))
+        .map_err(failed)?;
     let text = text_of(&octets).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
     KeystorePassword::given(text).map_err(|source| SinkError::Password { path: path.to_owned(), source })
 }
@@ -27,7 +29,7 @@ pub(super) fn kept(octets: &[u8]) -> Option<KeystorePassword> {
 }
 
 fn text_of(octets: &[u8]) -> Option<Zeroizing<String>> {
-    let text = std::str::from_utf8(octets).ok().filter(|text| text.len() as u64 <= MOST)?;
+    let text = std::str::from_utf8(octets).ok().filter(|text| text.len() <= MOST)?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     Some(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }

@@ -54,7 +54,7 @@ fn made() -> Vec<SetFile> {
     let bundle = TrustBundle::new(trust_domain()).with_x509_authority(&root_der).unwrap();
     let credentials = Credentials {
         spiffe_id: &spiffe_id,
-        chain: vec![&leaf],
+        chain: vec![leaf.as_slice()],
         key: &key.serialize_der(),
         own: DomainTrust {
             bundle: &bundle,
