@@ -4,7 +4,9 @@
 mod by_hand;
 mod envoy;
 mod haproxy;
+mod java;
 mod nginx;
+mod nodejs;
 mod postgresql;
 mod redis;
 
