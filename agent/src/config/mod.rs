@@ -4,6 +4,7 @@ mod attest;
 mod broker;
 mod configured_id;
 mod feature;
+mod one_trust_domain;
 mod raw;
 mod sink;
 
@@ -24,7 +25,7 @@ use zeroize::Zeroizing;
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
 pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
-pub use raw::{RawAgentConfig, RawBroker, RawSink};
+pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
 pub use sink::{ParseSinkError, SinkConfig};
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;

@@ -9,6 +9,7 @@ use trust_domains::clock::SharedClock;
 use super::joined::joined;
 use crate::admin::Sinks;
 use crate::config::SinkConfig;
+use crate::jwt_svids::JwtCache;
 use crate::node::CurrentIdentity;
 use crate::sinks::FileSink;
 use crate::svids::SvidCache;
@@ -16,6 +17,7 @@ use crate::svids::SvidCache;
 /// Starts the sinks once it is known which trust domain this is.
 pub(super) struct SinkStarter {
     pub(super) cache: SvidCache,
+    pub(super) tokens: JwtCache,
     pub(super) clock: SharedClock,
     pub(super) health: HealthHandle,
     pub(super) sinks: Sinks,
@@ -30,7 +32,8 @@ impl SinkStarter {
                 Ok(config) => {
                     let sink = FileSink::new(config);
                     self.sinks.add(sink.status());
-                    self.tasks.spawn(sink.run(self.cache.clone(), self.clock.clone(), ending.clone()));
+                    self.tasks
+                        .spawn(sink.run(self.cache.clone(), self.tokens.clone(), self.clock.clone(), ending.clone()));
                 }
                 Err(error) => {
                     let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);

@@ -171,7 +171,8 @@ impl Reader<'_> {
                     self.check_value(&format!("{key}[{index}]"), table, &KeyValue::Table(known));
                 }
             }
-            (KeyValue::Text(accepts), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::Text(accepts) | KeyValue::One(accepts, _), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::One(_, reason), DeValue::Array(_)) => self.tell(at, key, reason),
             (KeyValue::Texts(accepts), DeValue::Array(texts)) => {
                 for (index, text) in texts.iter().enumerate() {
                     self.check_value(&format!("{key}[{index}]"), text, &KeyValue::Text(*accepts));
@@ -212,7 +213,7 @@ fn described(expected: &KeyValue) -> &'static str {
         KeyValue::Integer { .. } | KeyValue::Number(_) => "a whole number",
         KeyValue::Table(_) => "a table",
         KeyValue::Tables(_) => "tables ([[..]])",
-        KeyValue::Text(_) => "a text in quotes",
+        KeyValue::One(..) | KeyValue::Text(_) => "a text in quotes",
         KeyValue::Texts(_) => "a list of texts",
     }
 }

@@ -3,7 +3,9 @@
 pub mod authority;
 pub mod clock_evidence;
 pub mod fetching;
+pub mod restart;
 pub mod rotation;
 pub mod tainted;
 pub mod upstream;
 pub mod validity;
+pub mod waking;
