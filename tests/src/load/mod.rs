@@ -11,6 +11,7 @@ mod memory;
 mod meter;
 mod node;
 mod partners;
+mod proxy;
 mod reload;
 mod report;
 mod revoke;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +30,8 @@ pub enum Subject {
     Delivery,
     /// A thousand partners: how their fetches are spread, and what they cost.
     Partners,
+    /// `troth proxy` beside HAProxy.
+    Proxy,
     /// From a revocation to the list on a node's stream.
     Revoke,
     /// From a revocation to the list on a workload's stream of every agent.
@@ -62,6 +64,7 @@ impl Subject {
         Self::P8,
         Self::Delivery,
         Self::Partners,
+        Self::Proxy,
         Self::Revoke,
         Self::RevokeFleet,
         Self::Sds,
@@ -89,6 +92,7 @@ impl Subject {
             Self::P8 => vec![bulk::entries()],
             Self::Delivery => vec![reload::reloads(effort)],
             Self::Partners => vec![partners::fetches(effort)],
+            Self::Proxy => vec![proxy::beside_haproxy(effort)],
             Self::Revoke => revoke::revocations(),
             Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],
