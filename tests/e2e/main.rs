@@ -18,6 +18,7 @@ mod forged_processes;
 mod identities;
 mod jwt_svids;
 mod key_sources;
+mod keystores;
 mod main_job;
 mod migration;
 mod mtls_service;

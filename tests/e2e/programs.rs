@@ -4,7 +4,9 @@
 mod by_hand;
 mod envoy;
 mod haproxy;
+mod java;
 mod nginx;
+mod nodejs;
 mod postgresql;
 mod redis;
 
@@ -48,7 +50,7 @@ impl Plan {
         self.domain.folder().join(name)
     }
 
-    /// Makes a directory of a user, as the page tells to: a sink, or where a program has its sockets.
+    /// Makes a directory of a user: where a program has its sockets and its data.
     fn directory_of(&self, user: &str, name: &str) -> PathBuf {
         let directory = self.place(name);
         std::fs::create_dir(&directory).expect("a directory");
@@ -59,26 +61,36 @@ impl Plan {
         directory
     }
 
+    /// Chooses the directory of a program's sink. The agent makes it: one that is another's it refuses as long as it writes as itself.
+    fn sink(&self, name: &str) -> PathBuf {
+        self.place(name)
+    }
+
     /// Adds the sinks of a page, with other texts in place of some.
     fn documented_sink(&mut self, page: &str, replacements: &[(&str, &str)]) {
         self.config += &replaced(&block(page, "toml", "agent.toml"), replacements);
     }
 
-    /// Adds a sink for a client of the program that is tested; returns its directory.
+    /// Adds the sink of the client of the program that is tested; returns its directory.
     fn client(&mut self) -> PathBuf {
-        let directory = self.place("client");
+        self.other("client")
+    }
+
+    /// Adds the sink of somebody else.
+    fn other(&mut self, name: &str) -> PathBuf {
+        let directory = self.place(name);
         self.config += &format!(
-            "\n[[sink]]\nspiffe_id = \"spiffe://{TRUST_DOMAIN}/client\"\ndirectory = \"{}\"\nowner = \"root\"\ngroup = \"root\"\n",
+            "\n[[sink]]\nspiffe_id = \"spiffe://{TRUST_DOMAIN}/{name}\"\ndirectory = \"{}\"\nowner = \"root\"\ngroup = \"root\"\n",
             path_text(&directory)
         );
         directory
     }
 
-    /// Starts server and agent, makes short-lived entries, and waits until their files are there.
+    /// Starts server and agent, makes entries, short-lived unless they say a class, and waits until their files are there.
     fn start(mut self, entries: &[(&str, &[&str])], sinks: &[&Path]) -> World {
         self.domain.start_server();
         let config = self.place("agent.toml");
-        std::fs::write(&config, by_hand::driven(&self.config)).expect("the agent's configuration");
+        std::fs::write(&config, by_hand::without_reloads(&self.config)).expect("the agent's configuration");
         let agent = self.domain.agent_with("n1", &["--config", path_text(&config)]);
         for (path, options) in entries {
             let uid = if *path == "/client" { CLIENT_UID } else { SERVICE_UID };

@@ -13,7 +13,7 @@ pub fn text(page: &str) -> String {
     std::fs::read_to_string(path).expect("the page")
 }
 
-/// Returns the block of this language whose first line names it so, of a page under `docs`.
+/// Returns the block of this language whose first line, a comment, names it so, of a page under `docs`.
 ///
 /// # Panics
 ///
@@ -21,7 +21,8 @@ pub fn text(page: &str) -> String {
 #[must_use]
 pub fn block(page: &str, language: &str, name: &str) -> String {
     let text = text(page);
-    let start = format!("```{language}\n# {name}\n");
+    let comment = if ["java", "js"].contains(&language) { "//" } else { "#" };
+    let start = format!("```{language}\n{comment} {name}\n");
     let block = text.split(&start).nth(1).unwrap_or_else(|| panic!("{page} has no {name}"));
     block.split("```").next().unwrap_or_default().to_owned()
 }

@@ -196,3 +196,43 @@ impl fmt::Display for Counted {
         self.failures.iter().try_for_each(|failure| write!(f, "\n  {failure}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(outcomes: &[Result<Option<&str>, &str>]) -> Counted {
+        let mut counted = Counted {
+            good: vec![0],
+            ..Counted::default()
+        };
+        for outcome in outcomes {
+            let outcome = outcome.map(|serial| serial.map(str::to_owned)).map_err(str::to_owned);
+            counted.note(0, Instant::now(), outcome);
+        }
+        counted
+    }
+
+    #[test]
+    fn serials_count_in_the_order_in_which_they_were_seen_first() {
+        let counted = after(&[Ok(Some("a")), Ok(None), Ok(Some("b")), Ok(Some("a"))]);
+        assert_eq!(
+            (counted.presented.as_slice(), counted.latest.as_deref()),
+            (&["a".to_owned(), "b".to_owned()][..], Some("a"))
+        );
+        counted.presented_in_order(&["a".to_owned(), "b".to_owned()]);
+        let wrong = std::panic::catch_unwind(|| counted.presented_in_order(&["b".to_owned(), "a".to_owned()]));
+        assert!(wrong.is_err());
+    }
+
+    #[test]
+    fn one_failure_among_many_answers_is_a_failure() {
+        let good = vec![Ok(None); 20];
+        let _ = after(&good).without_failure();
+        assert!(std::panic::catch_unwind(|| after(&[good.clone(), vec![Err("refused")]].concat()).without_failure()).is_err());
+        assert!(
+            std::panic::catch_unwind(|| after(&good[..3]).without_failure()).is_err(),
+            "three requests are no load"
+        );
+    }
+}

@@ -1,42 +1,60 @@
-//! Until the agent runs hooks itself.
-use std::path::PathBuf;
-use std::process::Command;
+//! Reloads by hand, for an agent that does not know `[[sink.reload]]`: what the tables of the page say is done here after each swap. With an agent that does,
+//! this file goes, and [`super::Plan::start`] writes the configuration as it is.
 
-pub(super) fn driven(text: &str) -> String {
-    let mut table: toml::Table = text.parse().expect("toml");
-    for sink in table["sink"].as_array_mut().expect("sinks") {
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tests::steady_load::serial_in;
+use toml::{Table, Value};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Takes the reloads out of a configuration, and does them until the tests end.
+pub(super) fn without_reloads(config: &str) -> String {
+    let mut config: Table = config.parse().expect("a configuration in TOML");
+    for sink in config["sink"].as_array_mut().expect("sinks") {
         let sink = sink.as_table_mut().expect("a table");
-        sink.remove("formats");
-        let directory = PathBuf::from(sink["directory"].as_str().expect("dir"));
-        let Some(hooks) = sink.remove("reload") else { continue };
-        let owner = sink["owner"].as_str().expect("owner").to_owned();
-        std::thread::spawn(move || {
-            let mut seen = String::new();
-            loop {
-                std::thread::sleep(std::time::Duration::from_millis(50));
-                if let Some(serial) = tests::steady_load::serial_in(&directory.join("svid.pem"))
-                    && serial != seen
-                {
-                    seen = serial;
-                    let combined = [directory.join("svid_key.pem"), directory.join("svid.pem")]
-                        .map(|file| std::fs::read_to_string(file).expect("x"))
-                        .concat();
-                    std::fs::write(directory.join("..data/svid_combined.pem"), combined).expect("x");
-                    let _ = Command::new("chown").arg(&owner).arg(directory.join("..data/svid_combined.pem")).status();
-                    let _ = std::os::unix::fs::symlink("..data/svid_combined.pem", directory.join("svid_combined.pem"));
-                    for hook in hooks.as_array().expect("hooks") {
-                        if let Some(pid) = hook.get("pid_file") {
-                            let pid = std::fs::read_to_string(pid.as_str().expect("path")).unwrap_or_default();
-                            let _ = Command::new("kill").args(["-HUP", pid.lines().next().unwrap_or("").trim()]).status();
-                        } else {
-                            let command: Vec<_> = hook["command"].as_array().expect("c").iter().map(|w| w.as_str().expect("w")).collect();
-                            let out = super::as_user_of_package(&owner, command[0]).env_clear().args(&command[1..]).output();
-                            eprintln!("{out:?}");
-                        }
-                    }
-                }
-            }
-        });
+        let (directory, owner) = (PathBuf::from(text(&sink["directory"])), text(&sink["owner"]));
+        if let Some(hooks) = sink.remove("reload") {
+            std::thread::spawn(move || follow(&directory, &owner, hooks.as_array().expect("tables")));
+        }
     }
-    toml::to_string(&table).expect("toml")
+    toml::to_string(&config).expect("a configuration")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+fn follow(directory: &Path, owner: &str, hooks: &[Value]) {
+    let mut done = None;
+    loop {
+        let files = ["svid.pem", "svid_combined.pem"].map(|file| directory.join(file));
+        let serial = files.iter().find_map(|file| serial_in(file));
+        if serial.is_some() && serial != done && hooks.iter().all(|hook| perform(owner, hook)) {
+            done = serial;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Returns whether it worked; the program may not have started yet.
+fn perform(owner: &str, hook: &Value) -> bool {
+    let mut command = match hook.get("pid_file") {
+        Some(file) => {
+            let pid = std::fs::read_to_string(text(file)).unwrap_or_default();
+            let mut kill = Command::new("kill");
+            kill.args([&format!("-{}", text(&hook["signal"])), pid.trim()]);
+            kill
+        }
+        None => {
+            let words: Vec<_> = hook["command"].as_array().expect("words").iter().map(text).collect();
+            let mut command = super::as_user_of_package(owner, &words[0]);
+            command.args(&words[1..]).env_clear();
+            command
+        }
+    };
+    command.output().expect("it starts").status.success()
 }

@@ -8,6 +8,7 @@ use tests::domain::path_text;
 use tests::ports::free_port;
 use tests::process::Process;
 use tests::steady_load::{Rotations, TlsClient, http_get, serial_in};
+use tests::wait::until;
 
 use super::{Plan, World, rotates_under_load, spiffe_id};
 
@@ -15,6 +16,9 @@ const PAGE: &str = "integrations/haproxy.md";
 
 /// The user that the package makes.
 const OWNER: &str = "haproxy";
+
+/// A client whose certificate lives long, and is revoked.
+const THIEF: &str = "thief";
 
 struct HaProxy {
     process: Process,
@@ -25,7 +29,7 @@ struct HaProxy {
 /// Starts the trust domain of the page, and HAProxy on its sink.
 fn started() -> (World, HaProxy) {
     let mut plan = Plan::new();
-    let sink = plan.directory_of(OWNER, "svid");
+    let sink = plan.sink("svid");
     let socket = plan.directory_of(OWNER, "run").join("admin.sock");
     let (script, address) = (plan.place("haproxy-svid"), format!("127.0.0.1:{}", free_port()));
     std::fs::write(&script, block(PAGE, "sh", "haproxy-svid SOCKET DIRECTORY")).expect("the script");
@@ -38,7 +42,7 @@ fn started() -> (World, HaProxy) {
             ("127.0.0.1:8443", &address),
         ],
     );
-    let client = plan.client();
+    let (client, thief) = (plan.client(), plan.other(THIEF));
     let config = plan.place("haproxy.cfg");
     let text = replaced(
         &block(PAGE, "haproxy", "haproxy.cfg"),
@@ -50,7 +54,10 @@ fn started() -> (World, HaProxy) {
     );
     std::fs::write(&config, text).expect("its configuration");
     let log = plan.place("haproxy.log");
-    let world = plan.start(&[("/web", &[]), ("/client", &[])], &[&client, &sink]);
+    let world = plan.start(
+        &[("/web", &[]), ("/client", &[]), ("/thief", &["--class", "medium"])],
+        &[&client, &sink, &thief],
+    );
     let mut command = Command::new("/usr/sbin/haproxy");
     command.args(["-db", "-f"]).arg(&config).stdin(Stdio::null());
     let process = Process::start(command, &log);
@@ -74,4 +81,25 @@ fn haproxy_takes_each_new_certificate_over_its_runtime_api_under_load_and_stays_
     rotates_under_load(ways, &mut rotations);
     assert!(haproxy.process.is_running(), "{}", haproxy.process.log());
     world.sinks_are_well();
+}
+
+#[test]
+fn haproxy_refuses_the_revoked_by_the_lists_that_it_is_given_and_answers_the_others() {
+    let (world, haproxy) = started();
+    let stolen = world.domain.folder().join("stolen");
+    std::fs::create_dir(&stolen).expect("a directory");
+    // One generation: files of two never fit.
+    let files = world.domain.folder().join(THIEF).join("..data").canonicalize().expect("the files of the thief");
+    for file in ["svid.pem", "svid_key.pem"] {
+        std::fs::copy(files.join(file), stolen.join(file)).expect("a copy");
+    }
+    let other = client(&world, &haproxy);
+    let thief = other.clone().identified_by(&stolen);
+    let _ = thief.until_answered(http_get);
+    let serial = serial_in(&stolen.join("svid.pem")).expect("a certificate");
+    let revoked = world.domain.told(&["svid", "revoke", "--serial", &serial, "--because", "stolen", "--wait"]);
+    assert_eq!(revoked["certificates"], 1, "{revoked}");
+    let refusal = until("the thief to be refused", || thief.ask_once(http_get).err());
+    assert!(refusal.contains("CertificateRevoked"), "{refusal}");
+    other.ask_once(http_get).expect("an answer to the other");
 }

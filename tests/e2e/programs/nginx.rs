@@ -26,7 +26,7 @@ impl Site {
         let site = Self {
             user,
             folder: plan.directory_of(user, &format!("nginx-{user}")),
-            sink: plan.directory_of(user, &format!("svid-{user}")),
+            sink: plan.sink(&format!("svid-{user}")),
             address: format!("127.0.0.1:{}", free_port()),
         };
         plan.documented_sink(

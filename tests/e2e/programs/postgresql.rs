@@ -190,11 +190,7 @@ impl Drop for Session {
 #[test]
 fn postgresql_rotates_under_load_while_clients_log_in_by_certificates_that_rotate_too() {
     let mut plan = Plan::new();
-    let (sink, data, run) = (
-        plan.directory_of(OWNER, "svid"),
-        plan.directory_of(OWNER, "database"),
-        plan.directory_of(OWNER, "run"),
-    );
+    let (sink, data, run) = (plan.sink("svid"), plan.directory_of(OWNER, "database"), plan.directory_of(OWNER, "run"));
     let (port, pid_file) = (free_port(), run.join("main.pid"));
     let address = format!("127.0.0.1:{port}");
     plan.documented_sink(

@@ -58,7 +58,7 @@ fn start(config: &Path, log: &Path) -> Process {
 #[test]
 fn redis_takes_each_new_certificate_by_config_set_under_load() {
     let mut plan = Plan::new();
-    let (sink, run) = (plan.directory_of(OWNER, "svid"), plan.directory_of(OWNER, "run"));
+    let (sink, run) = (plan.sink("svid"), plan.directory_of(OWNER, "run"));
     let (port, socket) = (free_port(), run.join("redis.sock"));
     let address = format!("127.0.0.1:{port}");
     let places = [("/run/redis/redis-server.sock", path_text(&socket)), ("/var/lib/redis/svid", path_text(&sink))];
