@@ -29,6 +29,8 @@ mod handover;
 mod layout;
 mod manifest;
 mod ownership;
+#[cfg(test)]
+mod real_readers;
 mod set_folder;
 mod single_files;
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod clock_evidence;
 pub mod fetching;
 pub mod restart;
 pub mod rotation;
+pub mod supervising;
 pub mod tainted;
 pub mod upstream;
 pub mod validity;
