@@ -17,14 +17,26 @@ const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOL
 /// # Errors
 /// As of the system call; a link is ELOOP or ENOTDIR, and a name of several parts EINVAL.
 pub(super) fn open_step(directory: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
+    open_as(directory, name, STEP)
+}
+
+/// Opens a directory to go through only: one that may be searched and not listed, as homes are.
+///
+/// # Errors
+/// As [`open_step`].
+pub(super) fn open_passage(directory: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
+    open_as(directory, name, STEP | OFlags::PATH)
+}
+
+fn open_as(directory: impl AsFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     name.into_with_c_str(|name| {
         if name.to_bytes().contains(&b'/') || name.to_bytes() == b".." {
             return Err(Errno::INVAL);
         }
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
-        match openat2(directory.as_fd(), name, STEP, Mode::empty(), resolve) {
+        match openat2(directory.as_fd(), name, flags, Mode::empty(), resolve) {
             // EPERM: how sandboxes refuse; if it is the file's, the second call says it again. EAGAIN: a name changed meanwhile.
-            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => openat(directory.as_fd(), name, STEP, Mode::empty()),
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => openat(directory.as_fd(), name, flags, Mode::empty()),
             opened => opened,
         }
     })
@@ -46,7 +58,7 @@ mod tests {
         open_step(&at, "a").unwrap();
         open_step(&at, ".").unwrap();
         for wrong in ["link", "fifo", "..", "a/b", "/etc", "absent"] {
-            assert!(open_step(&at, wrong).is_err(), "{wrong}");
+            assert!(open_step(&at, wrong).is_err() && open_passage(&at, wrong).is_err(), "{wrong}");
         }
     }
 }

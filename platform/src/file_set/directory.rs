@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flistxattr, flock, fstat, m
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::beneath::open_step;
+use super::beneath::{open_passage, open_step};
 use super::error::FileSetError;
 
 /// The directory of a set, held open and locked against other writers.
@@ -83,7 +83,11 @@ fn walk(path: &Path) -> Result<OwnedFd, FileSetError> {
         check_parent(&fd, &at)?;
         at.push(name);
         let is_last = position + 1 == names.len();
-        fd = match open_step(&fd, *name) {
+        let opened = match open_step(&fd, *name) {
+            Err(Errno::ACCESS) if !is_last => open_passage(&fd, *name),
+            opened => opened,
+        };
+        fd = match opened {
             Err(Errno::NOENT) if is_last => make(&fd, name).map_err(|errno| FileSetError::system("making", &at, errno))?,
             Err(Errno::NOTDIR | Errno::LOOP) => return Err(FileSetError::NotADirectory { path: at }),
             opened => opened.map_err(|errno| FileSetError::system("opening", &at, errno))?,
