@@ -13,6 +13,7 @@ mod retry_words;
 use std::process::ExitCode;
 
 use agent::run::HANDED_SOCKETS;
+use agent::sinks::HelperDuty;
 use clap::FromArgMatches as _;
 use platform::service_manager::HandedSockets;
 use tokio::runtime::{Builder, Runtime};
@@ -28,6 +29,10 @@ const AGENT_THREADS: usize = 1;
 
 fn main() -> ExitCode {
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // Before anything else: it has the agent's rights until it has dropped them, and one thread.
+    if let Some(duty) = HelperDuty::of(&words) {
+        return duty.perform();
+    }
     let matches = match args::command().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) => return retry_words::explain(&error, &words),

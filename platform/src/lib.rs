@@ -16,6 +16,7 @@ pub mod logging;
 pub mod machine;
 pub mod paths;
 pub mod pkcs11;
+pub mod privilege;
 pub mod process;
 pub mod random;
 pub mod sealing;

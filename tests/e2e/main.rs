@@ -39,6 +39,7 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
+mod sinks_of_others;
 mod systemd;
 mod upstream;
 mod wit_svids;

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use platform::file_set::FileSetError;
 use platform::random::RandomError;
 use trust_domains::delivery::ComposeError;
 use trust_domains::keystore::KeyStoreError;
 use trust_domains::problem::{Code, Coded};
+
+use super::writer::WriteError;
 
 /// Why a sink could not deliver; what was there before stays.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +16,6 @@ pub enum SinkError {
     /// The files cannot be made.
     #[error("the files cannot be made: {0}")]
     Compose(#[source] ComposeError),
-    /// They cannot be put in place.
-    #[error(transparent)]
-    FileSet(#[from] FileSetError),
     /// What delivers ended in the middle.
     #[error("a delivery to {} did not end", directory.display())]
     Interrupted {
@@ -48,6 +46,9 @@ pub enum SinkError {
     /// There is no chance to be had.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The files cannot be put in place.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 impl SinkError {
@@ -64,17 +65,17 @@ impl Coded for SinkError {
     fn code(&self) -> Code {
         match self {
             Self::Compose(error) => error.code(),
-            Self::FileSet(error) => error.code(),
             Self::Interrupted { .. } => Code::Internal,
             Self::Password { source, .. } => source.code(),
             Self::PasswordFile { .. } => Code::FileUnavailable,
             Self::Random(error) => error.code(),
+            Self::Write(error) => error.code(),
         }
     }
 
     fn hint(&self) -> String {
         match self {
-            Self::FileSet(error) => error.hint(),
+            Self::Write(error) => error.hint(),
             _ => self.code().facts().hint.to_owned(),
         }
     }

@@ -1,7 +1,8 @@
 //! File sinks: an identity as files, for programs that cannot speak the Workload API.
 //!
 //! Deciding and doing are apart. [`trust_domains::delivery`] says what the files of a set are, from what the view of the cache and the tokens give; a
-//! [`FileSink`] follows the identity and hands each whole set to [`platform::file_set`], which puts it in place and looks after it.
+//! [`FileSink`] follows the identity and hands each whole set to [`platform::file_set`], which puts it in place and looks after it: in this process, or in a
+//! helper with the rights of the sink's owner only.
 //!
 //! - A failure leaves what is in place, shows in the status and in health, and is tried again.
 //! - What somebody changed in the directory is set right within seconds, without a change of the identity.
@@ -12,10 +13,14 @@ mod config;
 mod contents;
 mod error;
 mod file_sink;
+mod helper;
 mod password;
 mod place;
 mod tokens;
+mod writer;
 
 pub use config::{DEFAULT_CRL_RELOAD_INTERVAL, FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
 pub use error::SinkError;
 pub use file_sink::FileSink;
+pub use helper::{HelperDuty, HelperError, Told};
+pub use writer::WriteError;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use platform::file_set::{self, Delivery, Directory, Ownership};
+use platform::file_set::Delivery;
 use trust_domains::delivery::SetFile;
 
 use super::config::FileSinkConfig;
 use super::contents::{Composer, Material};
 use super::error::SinkError;
+use super::writer::{Target, Writer};
 
 /// What the directory shall show.
 #[derive(Debug, Clone)]
@@ -29,45 +30,42 @@ pub(super) struct Done {
     pub(super) lack: Option<String>,
 }
 
-/// The directory, with what is needed to open it and to make its files.
+/// The directory, with who writes to it and what is needed to make its files.
 pub(super) struct Place {
     config: FileSinkConfig,
     composer: Composer,
-    directory: Option<Directory>,
+    writer: Writer,
 }
 
 impl Place {
     pub(super) fn new(config: FileSinkConfig) -> Self {
         Self {
             composer: Composer::new(config.contents.clone()),
+            writer: Writer::new(Target {
+                directory: config.directory.clone(),
+                owner: config.owner.clone(),
+                group: config.group.clone(),
+                key_mode: config.key_mode,
+            }),
             config,
-            directory: None,
         }
     }
 
     /// Makes the directory show what it shall; what it shows already is only looked after.
     fn deliver(&mut self, wanted: &Wanted) -> Result<Done, SinkError> {
-        let directory = match self.directory.take() {
-            Some(directory) => directory.check_again()?,
-            None => {
-                let directory = Directory::open(&self.config.directory)?;
-                file_set::recover(&directory)?;
-                directory
-            }
-        };
-        let directory = self.directory.insert(directory);
+        self.writer.look()?;
         let mut lack = None;
         let delivery = match wanted {
             Wanted::AsItIs(_) => Delivery::Unchanged,
             Wanted::Nothing => {
-                file_set::withdraw(directory)?;
+                self.writer.withdraw()?;
                 Delivery::Published
             }
             Wanted::Files(material) => {
-                let files: Arc<[SetFile]> = self.composer.files(material, |name| Ok(file_set::read(directory, name)?))?;
+                let writer = &mut self.writer;
+                let files: Arc<[SetFile]> = self.composer.files(material, |name| Ok(writer.read(name)?))?;
                 lack = self.composer.lack(material);
-                let ownership = Ownership::resolve(self.config.owner.as_deref(), self.config.group.as_deref(), self.config.key_mode)?;
-                file_set::deliver(directory, self.config.layout, &files, &ownership)?
+                self.writer.deliver(self.config.layout, &files)?
             }
         };
         Ok(Done { delivery, lack })

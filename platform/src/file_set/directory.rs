@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, open, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flistxattr, flock, fstat, mkdirat, open};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::beneath::{open_passage, open_step};
 use super::error::FileSetError;
 
 /// The directory of a set, held open and locked against other writers.
@@ -75,15 +76,18 @@ fn inode(stat: &Stat) -> (u64, u64) {
 
 /// Opens a directory from the root on; each step is a real directory that others cannot write.
 fn walk(path: &Path) -> Result<OwnedFd, FileSetError> {
-    const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
     let names = names(path).ok_or_else(|| FileSetError::NotAbsolute { path: path.to_owned() })?;
     let mut at = PathBuf::from("/");
-    let mut fd = open("/", STEP, Mode::empty()).map_err(|errno| FileSetError::system("opening", &at, errno))?;
+    let mut fd = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| FileSetError::system("opening", &at, errno))?;
     for (position, name) in names.iter().enumerate() {
         check_parent(&fd, &at)?;
         at.push(name);
         let is_last = position + 1 == names.len();
-        fd = match openat(&fd, *name, STEP, Mode::empty()) {
+        let opened = match open_step(&fd, *name) {
+            Err(Errno::ACCESS) if !is_last => open_passage(&fd, *name),
+            opened => opened,
+        };
+        fd = match opened {
             Err(Errno::NOENT) if is_last => make(&fd, name).map_err(|errno| FileSetError::system("making", &at, errno))?,
             Err(Errno::NOTDIR | Errno::LOOP) => return Err(FileSetError::NotADirectory { path: at }),
             opened => opened.map_err(|errno| FileSetError::system("opening", &at, errno))?,
@@ -94,7 +98,7 @@ fn walk(path: &Path) -> Result<OwnedFd, FileSetError> {
 }
 
 /// Returns the parts of an absolute path; the root itself is no place for a sink.
-fn names(path: &Path) -> Option<Vec<&OsStr>> {
+pub(super) fn names(path: &Path) -> Option<Vec<&OsStr>> {
     let mut components = path.components();
     if components.next() != Some(Component::RootDir) {
         return None;
@@ -107,12 +111,7 @@ fn names(path: &Path) -> Option<Vec<&OsStr>> {
 
 fn make(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
-    openat(
-        parent,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open_step(parent, name)
 }
 
 /// Refuses a parent in which others could rename what leads to the sink. In a sticky directory, as `/tmp`, they cannot: what is ours stays.
@@ -134,9 +133,25 @@ fn check(fd: &OwnedFd, path: &Path, may_be_shared: impl FnOnce(u32) -> bool) -> 
         return refused(format!("it belongs to uid {}", stat.st_uid));
     }
     if stat.st_mode & WRITABLE_BY_OTHERS != 0 && !may_be_shared(stat.st_mode) {
-        return refused(format!("its mode is {:04o}", stat.st_mode & 0o7777));
+        return refused(format!("its mode is {:04o}{}", stat.st_mode & 0o7777, access_list(fd)));
     }
     Ok(())
+}
+
+/// Says so when a directory has an access control list: the group's bits of its mode are the most that the list gives to anybody then (acl(5)), so a list that
+/// lets others write is refused by the mode, and whom it lets is seen with getfacl only.
+fn access_list(fd: &OwnedFd) -> &'static str {
+    const LIST: &[u8] = b"system.posix_acl_access";
+    let mut names = [0_u8; 4_096];
+    let listed = flistxattr(fd, &mut names).unwrap_or(0);
+    let has_list = names
+        .get(..listed)
+        .is_some_and(|names| names.split(|octet| *octet == 0).any(|name| name == LIST));
+    if has_list {
+        ", and it has an access control list: getfacl shows it"
+    } else {
+        ""
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use trust_domains::problem::{Code, Coded};
 /// Why a sink could not put its files in place; what was there before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum FileSetError {
-    /// The directory, or one above it, can be written by others than root and the agent's user.
+    /// The directory, or one above it, can be written by others than root and the user whose the files are.
     #[error("{} can be written by others ({reason}), who could replace what is delivered", path.display())]
     DirectoryUnsafe {
         /// Which directory.
@@ -106,7 +106,10 @@ impl Coded for FileSetError {
 
     fn hint(&self) -> String {
         match self {
-            Self::DirectoryUnsafe { .. } => "use a directory whose parents belong to root or to the agent's user, and nobody else can write".to_owned(),
+            Self::DirectoryUnsafe { path, .. } => format!(
+                "make {path} one that belongs to root or to the files' owner and that nobody else can write (chmod go-w {path}), or use another directory",
+                path = path.display()
+            ),
             Self::Foreign { .. } => "move it away, or give the sink a directory of its own".to_owned(),
             Self::InUse { .. } => "give each sink a directory of its own".to_owned(),
             Self::NotAbsolute { .. } | Self::NotADirectory { .. } => "use the real path of a directory, from the root on: realpath DIR".to_owned(),

@@ -5,12 +5,13 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, fsync, mkdirat, readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 use trust_domains::delivery::SetFile;
 
+use super::beneath::open_step;
 use super::directory::Directory;
 use super::error::FileSetError;
 use super::manifest::Manifest;
@@ -118,6 +119,24 @@ pub(super) fn open_current(directory: &Directory) -> Result<Option<OwnedFd>, Fil
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(FileSetError::system("opening", &directory.path_of(&name), errno)),
     }
+}
+
+/// Opens every generation, and the folders of files in each: what takes whoever puts sets in place to be changed.
+pub(super) fn folders(directory: &Directory) -> Result<Vec<OwnedFd>, FileSetError> {
+    let mut found = Vec::new();
+    for generation in generations(directory)? {
+        let name = generation.to_string();
+        let failed = |errno| FileSetError::system("opening", &directory.path_of(&name), errno);
+        let opened = open_folder(directory, &name).map_err(failed)?;
+        for entry in Dir::read_from(&opened).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type() == FileType::Directory && !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                found.push(open_folder(&opened, entry.file_name()).map_err(failed)?);
+            }
+        }
+        found.push(opened);
+    }
+    Ok(found)
 }
 
 /// Returns whether a generation holds files of these names and no others, and the links to it are there.
@@ -284,6 +303,8 @@ fn remove(directory: &Directory, generation: Generation) -> Result<(), FileSetEr
     let opened = match open_folder(directory, &name) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Ok(()),
+        // Somebody put a link or a file in its place: the name is ours all the same, and what a link leads to is not.
+        Err(Errno::LOOP | Errno::NOTDIR) => return unlinkat(directory, &name, AtFlags::empty()).map_err(failed),
         Err(errno) => return Err(failed(errno)),
     };
     for folder in remove_files(&opened).map_err(failed)? {
@@ -316,12 +337,7 @@ fn remove_files(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
 
 /// Opens a real directory in another.
 pub(super) fn open_folder(directory: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
-    openat(
-        directory,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open_step(directory, name)
 }
 
 fn unlink(directory: &Directory, name: &str) -> Result<(), FileSetError> {

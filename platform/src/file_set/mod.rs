@@ -20,10 +20,12 @@
 //! first, and sets owner, group and modes again where only those were changed. What a crash left behind is found by its exact name, links of an earlier
 //! set by where they lead, and removed; nothing else in the directory is touched.
 
+mod beneath;
 mod deliver;
 mod directory;
 mod error;
 mod generation;
+mod handover;
 mod layout;
 mod manifest;
 mod ownership;
@@ -37,5 +39,6 @@ mod testing;
 pub use deliver::{Delivery, deliver, read, recover, withdraw};
 pub use directory::Directory;
 pub use error::FileSetError;
+pub use handover::prepare_for;
 pub use layout::{Layout, ParseLayoutError};
-pub use ownership::{KeyMode, Ownership, ParseKeyModeError};
+pub use ownership::{KeyMode, Ownership, ParseKeyModeError, identity_of};

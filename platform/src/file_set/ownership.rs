@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::error::FileSetError;
+use crate::privilege::Identity;
 
 /// The mode of the key file: always readable by its owner, never by others than owner and group, never executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,16 @@ impl Ownership {
         Ok(Self { uid, gid, key_mode })
     }
 
+    /// Returns the ownership of files that are a process's own: of its user and its group.
+    #[must_use]
+    pub const fn of(identity: Identity, key_mode: KeyMode) -> Self {
+        Self {
+            uid: Some(identity.uid),
+            gid: Some(identity.gid),
+            key_mode,
+        }
+    }
+
     /// Sets them on an open file that holds a key, or nothing secret.
     pub(super) fn apply(&self, file: impl AsFd, secret: bool) -> Result<(), Errno> {
         let (uid, gid) = (self.uid.map(rustix::fs::Uid::from_raw), self.gid.map(rustix::fs::Gid::from_raw));
@@ -120,6 +131,20 @@ pub(super) fn open_to_readers(folder: impl AsFd) -> Result<Applied, Errno> {
     fchmod(&folder, Mode::from_raw_mode(MODE)).map(|()| Applied::Again)
 }
 
+/// Looks up who the owner of a set is: its user, and its group or else the user's own. A number is taken as it is; one that no account has needs a group.
+/// It may wait for the name service.
+///
+/// # Errors
+/// When there is no such user or group on this machine, or nothing says which group it is.
+pub fn identity_of(owner: &str, group: Option<&str>) -> Result<Identity, FileSetError> {
+    let named = Ownership::resolve(Some(owner), group, KeyMode::default())?;
+    let unknown = |kind| FileSetError::UnknownName { kind, name: owner.to_owned() };
+    let uid = named.uid.ok_or_else(|| unknown("user"))?;
+    let own_group = || User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten().map(|user| user.gid.as_raw());
+    let gid = named.gid.or_else(own_group).ok_or_else(|| unknown("group of the user"))?;
+    Ok(Identity { uid, gid })
+}
+
 fn number_or(kind: &'static str, name: &str, look_up: impl FnOnce(&str) -> Result<Option<u32>, nix::Error>) -> Result<u32, FileSetError> {
     // The largest number means "leave as it is" to the kernel.
     if let Some(number) = name.parse().ok().filter(|number| *number != u32::MAX) {
@@ -160,5 +185,13 @@ mod tests {
         assert_eq!((resolved.uid, resolved.gid), (Some(0), Some(12345)));
         let error = Ownership::resolve(Some("no-such-user-here"), None, KeyMode::default()).unwrap_err();
         assert_eq!(error.to_string(), "there is no user no-such-user-here on this machine");
+    }
+
+    #[test]
+    fn an_owner_has_the_group_that_is_said_or_else_its_own() {
+        let root = identity_of("root", None).unwrap();
+        assert_eq!(root, Identity { uid: 0, gid: 0 });
+        assert_eq!(identity_of("12345", Some("54321")).unwrap(), Identity { uid: 12345, gid: 54321 });
+        assert!(identity_of("3999999999", None).is_err());
     }
 }

@@ -50,10 +50,10 @@ fn systemd_finds_nothing_to_say_about_the_units() {
     assert_eq!(about_ours, Vec::<&str>::new());
 }
 
-/// The exposure of a unit as the page states it, in tenths: what systemd's threshold counts in.
+/// The exposure of what a row of the page begins with, in tenths: what systemd's threshold counts in.
 fn stated_exposure(unit: &str) -> String {
     let page = text("systemd.md");
-    let row = page.lines().find(|line| line.starts_with(&format!("| `{unit}`"))).expect("a row of the unit");
+    let row = page.lines().find(|line| line.starts_with(&format!("| {unit} |"))).expect("a row of the unit");
     let stated = row.split('|').nth(2).expect("its exposure").trim();
     stated.replace('.', "")
 }
@@ -62,11 +62,39 @@ fn stated_exposure(unit: &str) -> String {
 fn the_exposure_of_each_service_is_no_more_than_the_page_says() {
     let folder = units();
     for unit in ["troth-server.service", "troth-agent.service"] {
-        let rated = |threshold: &str| systemd_analyze(&["security", "--offline=yes", &format!("--threshold={threshold}"), unit], folder.path());
-        let stated: u32 = stated_exposure(unit).parse().expect("a number");
-        let _ = rated(&stated.to_string()).exits(0);
-        assert_ne!(rated(&(stated - 1).to_string()).code, 0, "{unit} is less exposed than the page says: tell it");
+        assert_exposure(unit, &format!("`{unit}`"), folder.path());
     }
+}
+
+/// The drop-in of an agent that writes files for other users.
+const SINKS_OF_OTHERS: &str = "troth-agent.service.d/sinks-of-others.conf";
+
+#[test]
+fn an_agent_with_sinks_of_others_is_no_more_exposed_than_the_page_says_and_may_do_what_a_helper_needs() {
+    let folder = units();
+    let drop_in = folder.path().join(SINKS_OF_OTHERS);
+    std::fs::create_dir(drop_in.parent().expect("its folder")).expect("a folder");
+    std::fs::copy(shipped().join(SINKS_OF_OTHERS), &drop_in).expect("the drop-in");
+    let verified = systemd_analyze(&["verify", "--man=no", "troth-agent.service"], folder.path()).exits(0);
+    let about_ours: Vec<&str> = verified.stderr.lines().filter(|line| line.contains("troth")).collect();
+    assert_eq!(about_ours, Vec::<&str>::new());
+    assert_exposure("troth-agent.service", "`troth-agent.service` with `sinks-of-others.conf`", folder.path());
+
+    let rights = systemd_analyze(&["security", "--offline=yes", "--threshold=100", "troth-agent.service"], folder.path())
+        .exits(0)
+        .stdout;
+    for withheld in ["CAP_SYS_ADMIN", "CAP_(CHOWN|FSETID|SETFCAP)", "CAP_(DAC_*|FOWNER|IPC_OWNER)"] {
+        let row = rights.lines().find(|line| line.contains(withheld)).expect("a row of the capability");
+        assert!(!row.contains('\u{2717}'), "{row}");
+    }
+}
+
+/// Checks that a unit is as exposed as its row says, and no less.
+fn assert_exposure(unit: &str, row: &str, folder: &Path) {
+    let rated = |threshold: &str| systemd_analyze(&["security", "--offline=yes", &format!("--threshold={threshold}"), unit], folder);
+    let stated: u32 = stated_exposure(row).parse().expect("a number");
+    let _ = rated(&stated.to_string()).exits(0);
+    assert_ne!(rated(&(stated - 1).to_string()).code, 0, "{unit} is less exposed than the page says: tell it");
 }
 
 /// The capabilities of the agent's unit, as setpriv names them.
