@@ -16,6 +16,7 @@ use trust_domains::join_link::{RootHash, ServerAddress};
 use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
 use super::feature::Feature;
+use super::reload::{RELOAD_KEYS, RawReload};
 use crate::endpoints::ReferenceType;
 use crate::sinks::OnWithdraw;
 
@@ -97,6 +98,10 @@ pub struct RawSink {
     pub mode: Option<String>,
     /// What happens when the identity is withdrawn: `remove` (default) or `keep`.
     pub on_withdraw: Option<String>,
+    /// What makes the program read the files, in this order. Default: nothing does.
+    pub reload: Vec<RawReload>,
+    /// The least time between two reloads for revocation lists alone. Default: `1m`; from one second to a day.
+    pub crl_reload_interval: Option<String>,
 }
 
 /// A `[[broker]]` table.
@@ -123,6 +128,8 @@ const SINK_KEYS: &[KnownKey] = &[
     KnownKey::text::<String>("group"),
     KnownKey::text::<KeyMode>("mode"),
     KnownKey::text::<OnWithdraw>("on_withdraw"),
+    KnownKey::new("reload", KeyValue::Tables(RELOAD_KEYS)),
+    KnownKey::text::<TextDuration>("crl_reload_interval"),
 ];
 
 impl RawAgentConfig {

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use platform::file_set::{KeyMode, ParseKeyModeError};
 use trust_domains::TrustDomain;
+use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
 use super::configured_id::ConfiguredId;
 use super::raw::RawSink;
+use crate::reload::ReloadHook;
 use crate::sinks::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError};
 
 /// One file sink.
@@ -26,6 +29,10 @@ pub struct SinkConfig {
     pub key_mode: KeyMode,
     /// What happens when the identity is withdrawn.
     pub on_withdraw: OnWithdraw,
+    /// What makes the program read the files, in this order.
+    pub hooks: Vec<ReloadHook>,
+    /// The least time between two reloads for revocation lists alone.
+    pub crl_reload_interval: Duration,
 }
 
 /// A sink is not complete.
@@ -68,6 +75,8 @@ impl FromStr for SinkConfig {
             group: None,
             key_mode: KeyMode::default(),
             on_withdraw: OnWithdraw::default(),
+            hooks: Vec::new(),
+            crl_reload_interval: DEFAULT_LISTS_INTERVAL,
         })
     }
 }
@@ -88,6 +97,9 @@ impl SinkConfig {
             group: table.group.clone(),
             key_mode: table.mode.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             on_withdraw: table.on_withdraw.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            // Read beside, so that each of their mistakes has its own key.
+            hooks: Vec::new(),
+            crl_reload_interval: DEFAULT_LISTS_INTERVAL,
         })
     }
 
@@ -103,6 +115,8 @@ impl SinkConfig {
             group: self.group.clone(),
             key_mode: self.key_mode,
             on_withdraw: self.on_withdraw,
+            hooks: self.hooks.clone(),
+            crl_reload_interval: self.crl_reload_interval,
         })
     }
 }

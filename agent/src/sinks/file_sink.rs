@@ -11,15 +11,34 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::reloading::Policy;
 use trust_domains::problem::Coded as _;
 use trust_domains::wire::agent::SinkStatus;
 use trust_domains::{Revision, SpiffeId};
 
 use super::contents::files;
+use crate::reload::{Deliveries, Hooks, ReloadCounts, ReloadHook, Reloader};
 use crate::svids::{IdentityView, SvidCache, Unserved};
+use crate::workload::Attestor;
 
 /// How long after a failure the sink tries again by itself: a full disk or a wrong mode is mended by people.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Whether lists are among the files.
+const DELIVERS_LISTS: bool = true;
+
+/// What a sink works with.
+#[derive(Clone)]
+pub struct SinkSurroundings {
+    /// What is delivered.
+    pub cache: SvidCache,
+    /// The time.
+    pub clock: SharedClock,
+    /// What finds the processes that hooks signal.
+    pub attestor: Arc<Attestor>,
+    /// What hooks count.
+    pub counts: ReloadCounts,
+}
 
 /// Where an identity goes, and whose the files are.
 #[derive(Debug, Clone)]
@@ -36,6 +55,10 @@ pub struct FileSinkConfig {
     pub key_mode: KeyMode,
     /// What happens to the files when the identity is withdrawn.
     pub on_withdraw: OnWithdraw,
+    /// What makes the program read the files, in this order.
+    pub hooks: Vec<ReloadHook>,
+    /// The least time between two reloads for revocation lists alone.
+    pub crl_reload_interval: Duration,
 }
 
 /// What happens to the files when no entry of this node has the identity any more.
@@ -106,6 +129,7 @@ impl FileSink {
             serial: None,
             written_at: None,
             last_error: None,
+            hooks: Vec::new(),
         };
         Self {
             config,
@@ -119,11 +143,36 @@ impl FileSink {
         self.status.subscribe()
     }
 
-    /// Delivers each change of the identity until `stopping` is cancelled; a delivery that has begun is finished.
+    /// Delivers each change of the identity until `stopping` is cancelled; a delivery that has begun is finished. Each runs the sink's hooks, and is acknowledged
+    /// when they are done.
     ///
     /// A failure leaves what is in place, shows in the status and is tried again. The files stay when the agent stops.
-    pub async fn run(self, cache: SvidCache, clock: SharedClock, stopping: CancellationToken) {
+    pub async fn run(self, around: SinkSurroundings, stopping: CancellationToken) {
+        let SinkSurroundings {
+            cache,
+            clock,
+            attestor,
+            counts,
+        } = around;
         let ticket = cache.register_sink(&self.config.spiffe_id);
+        let (deliveries, reloader) = Reloader::new(self.hooks(attestor, counts), ticket, clock.clone(), self.status.clone());
+        tokio::join!(self.deliver(&cache, &clock, deliveries, &stopping), reloader.run(stopping.clone()));
+    }
+
+    fn hooks(&self, attestor: Arc<Attestor>, counts: ReloadCounts) -> Hooks {
+        Hooks {
+            hooks: self.config.hooks.clone(),
+            policy: Policy::with_lists_interval(self.config.crl_reload_interval),
+            spiffe_id: self.config.spiffe_id.clone(),
+            directory: self.config.directory.clone(),
+            owner: self.config.owner.clone(),
+            group: self.config.group.clone(),
+            attestor,
+            counts,
+        }
+    }
+
+    async fn deliver(&self, cache: &SvidCache, clock: &SharedClock, mut deliveries: Deliveries, stopping: &CancellationToken) {
         let mut subscription = cache.subscribe_identity(&self.config.spiffe_id);
         let mut place = Place {
             config: self.config.clone(),
@@ -136,11 +185,12 @@ impl FileSink {
                 let (back, delivered) = deliver_away_from_runtime(place, wanted.clone()).await;
                 place = back;
                 failures = if delivered.is_ok() { 0 } else { failures.saturating_add(1) };
-                self.note(&wanted, &delivered, failures, &clock);
-                match (delivered, revision) {
-                    (Ok(()), Some(revision)) => ticket.delivered(revision),
-                    (Ok(()), None) => {}
-                    (Err(_noted), revision) => open = Some((wanted, revision)),
+                self.note(&wanted, &delivered, failures, clock);
+                match (delivered, &wanted) {
+                    (Ok(()), Wanted::Files(view)) => deliveries.delivered(view, DELIVERS_LISTS, revision),
+                    (Ok(()), Wanted::Nothing) => deliveries.withdrawn(revision),
+                    (Ok(()), Wanted::AsItIs(_)) => deliveries.kept(revision),
+                    (Err(_noted), _) => open = Some((wanted, revision)),
                 }
             }
             let next = tokio::select! {

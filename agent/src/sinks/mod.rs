@@ -5,4 +5,4 @@
 mod contents;
 mod file_sink;
 
-pub use file_sink::{FileSink, FileSinkConfig, OnWithdraw, ParseOnWithdrawError};
+pub use file_sink::{FileSink, FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkSurroundings};

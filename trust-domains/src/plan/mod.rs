@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod clock_evidence;
 pub mod fetching;
+pub mod reloading;
 pub mod rotation;
 pub mod tainted;
 pub mod upstream;

@@ -20,6 +20,15 @@ struct World {
     status: watch::Receiver<SinkStatus>,
 }
 
+fn surroundings(cache: &SvidCache, clock: &ManualClock) -> SinkSurroundings {
+    SinkSurroundings {
+        cache: cache.clone(),
+        clock: clock.shared(),
+        attestor: Arc::new(Attestor::new().unwrap()),
+        counts: ReloadCounts::default(),
+    }
+}
+
 impl World {
     /// A sink for the identity of the entry `web`, running, before anything is known.
     fn new(on_withdraw: OnWithdraw) -> Self {
@@ -35,10 +44,12 @@ impl World {
             group: None,
             key_mode: KeyMode::default(),
             on_withdraw,
+            hooks: Vec::new(),
+            crl_reload_interval: Duration::from_secs(60),
         };
         let sink = FileSink::new(config);
         let (status, stopping) = (sink.status(), CancellationToken::new());
-        let running = tokio::spawn(sink.run(cache.clone(), Arc::new(clock.clone()), stopping.clone()));
+        let running = tokio::spawn(sink.run(surroundings(&cache, &clock), stopping.clone()));
         Self {
             clock,
             cache,
