@@ -27,6 +27,8 @@ pub struct AgentMetrics {
     wit_svids: Gauge,
     partner_bundles: Gauge,
     partners_missing: Gauge,
+    sinks: Gauge,
+    sinks_failing: Gauge,
     connected: Gauge,
     node_svid_end: Gauge,
 }
@@ -52,6 +54,10 @@ pub struct Levels {
     pub partner_bundles: usize,
     /// Partners that entries name and whose bundle is not.
     pub partners_missing: usize,
+    /// File sinks.
+    pub sinks: usize,
+    /// File sinks that could not deliver, or deliver less than they should.
+    pub sinks_failing: usize,
     /// Whether the sync stream is open.
     pub connected: bool,
     /// When the node SVID ends, in seconds since 1970.
@@ -93,6 +99,8 @@ impl AgentMetrics {
                 "agent_partners_missing",
                 "Partners that entries of this node federate with and whose bundle is not here",
             ),
+            sinks: metrics.make("agent_sinks", "File sinks"),
+            sinks_failing: metrics.make("agent_sinks_failing", "File sinks that cannot deliver, or deliver less than they should"),
             connected: metrics.make("agent_connected", "1 while the sync stream is open"),
             node_svid_end: metrics.make("agent_node_svid_end_timestamp_seconds", "When the node's own SVID ends"),
         }
@@ -146,6 +154,8 @@ impl AgentMetrics {
         self.wit_svids.set(signed(levels.wit_svids));
         self.partner_bundles.set(signed(levels.partner_bundles));
         self.partners_missing.set(signed(levels.partners_missing));
+        self.sinks.set(signed(levels.sinks));
+        self.sinks_failing.set(signed(levels.sinks_failing));
         self.connected.set(i64::from(levels.connected));
         self.node_svid_end.set(levels.node_svid_end);
     }

@@ -1,10 +1,12 @@
 //! The agent's process: everything put together, started in order and ended in order.
 
 mod broker;
+mod cached;
 mod joined;
 mod listening;
 mod observe;
 mod sinks;
+mod waking;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use platform::config::ConfigMistakes;
 use platform::files::{self, FileError};
 use platform::lock::{DirectoryLock, LockError};
+use platform::machine::machine_tag;
 use platform::service_manager::{HandedSockets, Notifier, Probe};
 use platform::sockets::{BindError, UnixSocketGuard, bind_unix};
 use platform::telemetry::{HealthHandle, Metrics, serve_telemetry};
@@ -23,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use trust_domains::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::join_link::ParseJoinLinkError;
+use trust_domains::plan::restart::MachineTag;
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::{Code, Coded, with_causes};
 use zeroize::Zeroizing;
@@ -30,19 +34,21 @@ use zeroize::Zeroizing;
 pub use self::listening::HANDED_SOCKETS;
 
 use self::broker::BrokerStarter;
+use self::cached::CacheOpener;
 use self::listening::Listening;
-use self::observe::{Observer, follow_link};
+use self::observe::{Observer, follow_identity, follow_link};
 use self::sinks::SinkStarter;
+use self::waking::watch_for_absence;
 use crate::admin::{self, Admin, Sinks};
 use crate::config::{AgentConfig, Feature, JoinSource};
 use crate::endpoints::{Endpoints, Served};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
-use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, Record, SealedError, SealedRecords, Standing};
+use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, SealedError, SealedRecords, Standing};
 use crate::reload;
 use crate::sinks::SinkSurroundings;
-use crate::svids::{self, Issuing, Saver, SvidCache};
+use crate::svids::{self, Issuing, LastSeen, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
 use crate::workload::{Attestor, Rights, unprovable};
@@ -190,6 +196,7 @@ struct Agent {
     config: AgentConfig,
     clock: SharedClock,
     records: Arc<SealedRecords>,
+    machine: Option<MachineTag>,
     cache: SvidCache,
     tokens: JwtCache,
     wits: Option<WitCache>,
@@ -246,6 +253,7 @@ impl Agent {
             config,
             clock,
             records,
+            machine: machine_tag().map(MachineTag),
             cache,
             tokens,
             wits,
@@ -265,9 +273,13 @@ impl Agent {
     }
 
     async fn run(self, sealed: Option<(NodeIdentity, TrustBundle)>, link: Option<Admission>) -> Result<(), RunError> {
-        self.take_up_cache(sealed.as_ref().map(|(identity, _)| identity));
         let tasks = TaskTracker::new();
         let ending = self.shutdown.child_token();
+        match &sealed {
+            _ if self.config.no_cache => cached::forget(&self.records),
+            Some((identity, _)) => self.take_up_cache(identity, &tasks, &ending),
+            None => {}
+        }
         self.spawn_parts(&tasks, &ending);
         let (workload, _workload_name) = self.workload;
         tasks.spawn({
@@ -340,23 +352,37 @@ impl Agent {
     }
 
     /// Puts what an earlier run sealed in place, so that workloads are served before the server answers.
-    fn take_up_cache(&self, identity: Option<&NodeIdentity>) {
-        if self.config.no_cache {
-            if let Err(error) = self.records.remove(Record::Cache) {
-                tracing::warn!(error = %with_causes(&error), "the sealed cache of an earlier run could not be removed");
-            }
-            return;
+    fn take_up_cache(&self, identity: &NodeIdentity, tasks: &TaskTracker, ending: &CancellationToken) {
+        let opener = CacheOpener {
+            cache: self.cache.clone(),
+            records: self.records.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            node: identity.spiffe_id.clone(),
+            svid: identity.times,
+            machine: self.machine,
+        };
+        if let Some(refused) = opener.open() {
+            tasks.spawn(opener.open_later(refused, ending.clone()));
         }
-        let Some(identity) = identity else { return };
-        match svids::load(&self.records, &identity.spiffe_id, self.clock.now()) {
-            Ok(None) => {}
-            Ok(Some(restored)) => {
-                self.cache.restore(restored);
-                self.health.set_ready();
-                tracing::info!(entries = self.cache.entry_count(), svids = self.cache.svid_count(), "took up the sealed cache");
-            }
-            Err(error) => tracing::warn!(error = %with_causes(&error), "the sealed cache cannot be used; what it held comes from the server"),
-        }
+    }
+
+    /// Keeps the cache sealed on disk, with the time and for this machine.
+    fn keep_cache(&self, tasks: &TaskTracker, ending: &CancellationToken) {
+        let earlier = svids::last_seen(&self.records).unwrap_or_else(|error| {
+            tracing::warn!(error = %with_causes(&error), "the time that was seen last cannot be read");
+            None
+        });
+        let last_seen = LastSeen::new(earlier, self.clock.clone(), self.standing.link.subscribe());
+        tasks.spawn(last_seen.clone().keep(self.records.clone(), ending.clone()));
+        let saver = Saver {
+            cache: self.cache.clone(),
+            records: self.records.clone(),
+            node: self.standing.identity.subscribe(),
+            machine: self.machine,
+            last_seen,
+        };
+        tasks.spawn(saver.run(ending.clone()));
     }
 
     fn spawn_parts(&self, tasks: &TaskTracker, ending: &CancellationToken) {
@@ -378,13 +404,15 @@ impl Agent {
             tasks.spawn(issuing.run(self.cache.clone(), upstream, ending.clone()));
         }
         if !self.config.no_cache {
-            let saver = Saver {
-                cache: self.cache.clone(),
-                records: self.records.clone(),
-                node: self.standing.identity.subscribe(),
-            };
-            tasks.spawn(saver.run(ending.clone()));
+            self.keep_cache(tasks, ending);
         }
+        tasks.spawn(follow_identity(self.standing.identity.subscribe(), self.cache.clone(), ending.clone()));
+        tasks.spawn(watch_for_absence(
+            self.clock.clone(),
+            self.cache.clone(),
+            self.standing.woken.clone(),
+            ending.clone(),
+        ));
         tasks.spawn(follow_link(
             self.standing.link.subscribe(),
             self.cache.clone(),
@@ -394,6 +422,7 @@ impl Agent {
         let starter = SinkStarter {
             around: SinkSurroundings {
                 cache: self.cache.clone(),
+                tokens: self.tokens.clone(),
                 clock: self.clock.clone(),
                 attestor: self.attestor.clone(),
                 counts: self.metrics.reload(),

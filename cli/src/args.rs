@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{agent, audit, authority, bundle, completions, config, entry, explain, federation, health, help, node, quickstart, server, svid, token};
+use crate::commands::{
+    agent, audit, authority, bundle, completions, config, entry, explain, federation, health, help, node, quickstart, run, server, svid, token,
+};
 use crate::output::{Format, Output};
 
 /// Issues and rotates workload identities (SPIFFE) for one trust domain.
@@ -110,6 +112,8 @@ pub(crate) enum Command {
     /// Fetches, watches, mints and checks SVIDs.
     #[command(subcommand)]
     Svid(svid::SvidCommand),
+    /// Supervises a program and keeps its credentials fresh in files.
+    Run(Box<run::RunArgs>),
     /// Says why a process of this node gets what it gets.
     Explain(explain::ExplainArgs),
     /// Reads the issuance journal.
@@ -143,7 +147,7 @@ pub(crate) fn command() -> clap::Command {
 /// Agent commands, and those that a workload or the operator of a node runs, read `TROTH_AGENT_*`; all others `TROTH_SERVER_*`.
 fn environment_prefix(command: &str) -> &'static str {
     match command {
-        "agent" | "explain" | "svid" => "TROTH_AGENT",
+        "agent" | "explain" | "run" | "svid" => "TROTH_AGENT",
         "quickstart" => "TROTH_QUICKSTART",
         _ => "TROTH_SERVER",
     }

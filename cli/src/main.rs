@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod commands;
+mod counted;
 mod environment;
 mod failure;
 mod input;

@@ -5,6 +5,7 @@
 //!
 //! It knows the trust domain's values and none of its rules: nothing here decides who gets what.
 
+pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod file_set;
 pub mod files;
 pub mod lock;
 pub mod logging;
+pub mod machine;
 pub mod paths;
 pub mod pkcs11;
 pub mod process;

@@ -28,6 +28,7 @@ mod operators;
 mod outage;
 mod outside_clients;
 mod power_loss;
+mod programs;
 mod quickstart;
 mod readme;
 mod restore;

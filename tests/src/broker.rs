@@ -12,26 +12,23 @@ use agent::workload_api::messages::X509svidRequest;
 use hyper_util::rt::TokioIo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use platform::clock::SystemClock;
 use platform::tls::provider;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
-use trust_domains::clock::Clock as _;
-use trust_domains::x509::{split_der, verify_svid};
+use trust_domains::x509::split_der;
 use trust_domains::{SpiffeId, TrustBundle};
 
 use crate::domain::Agent;
+use crate::expecting::Expecting;
 use crate::wait::{until, until_async};
 
 /// An X509-SVID with its key.
@@ -253,52 +250,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub fn agent_id(agent: &Agent) -> SpiffeId {
     let status = agent.operator(&["agent", "status"]).exits(0).json();
     status["spiffe_id"].as_str().expect("an ID").parse().expect("a SPIFFE ID")
-}
-
-/// Believes exactly one server (BEP-06).
-#[derive(Debug)]
-struct Expecting {
-    bundle: TrustBundle,
-    expected: SpiffeId,
-}
-
-impl ServerCertVerifier for Expecting {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
-        match verify_svid(&chain, &self.bundle, SystemClock.now().wall) {
-            Ok(peer) if *peer.spiffe_id() == self.expected => Ok(ServerCertVerified::assertion()),
-            _ => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, leaf, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, leaf, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// A workload that never asks for itself: a sleeping process of some user.

@@ -104,6 +104,16 @@ impl Watch {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
     }
 
+    /// Returns the next update if it has come.
+    ///
+    /// # Panics
+    ///
+    /// When it is no JSON.
+    pub fn try_next(&mut self) -> Option<Value> {
+        let line = self.lines.try_recv().ok()?;
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}")))
+    }
+
     /// Waits for an update that is as wanted; others are passed over.
     ///
     /// # Panics

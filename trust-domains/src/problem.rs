@@ -60,16 +60,19 @@ codes! {
     BundleNotFound "bundle_not_found" 404 3 false "The server holds no bundle of that trust domain." "list what there is: troth bundle list";
     BundleOutdated "bundle_outdated" 409 1 false "The bundle is older than the one that is stored." "get the partner's newest bundle; to go back to this one all the same, delete the stored one first: troth bundle delete --trust-domain TD --force";
     BundleOwn "bundle_own" 400 2 false "The bundle of the own trust domain comes from its authorities and from nobody else." "name the partner's trust domain: --trust-domain TD";
+    CacheOfOtherMachine "cache_of_other_machine" 409 1 false "The sealed cache of this data directory was sealed on another machine." "connect this machine to its server: everything then comes from there, and a directory that was moved on purpose needs nothing else; a copied one is to be deleted, and its machine joined by a link of its own";
     CannotReach "cannot_reach" 503 4 true "Nobody answers at that address." "check that the process runs: troth health server, troth health agent";
     CertificateNotFound "certificate_not_found" 404 3 false "This server signed no unexpired certificate with that serial." "compare the serial with what was signed: troth audit export";
     ClaimNotAllowed "claim_not_allowed" 400 1 false "The claim is registered, or is not among those that this server allows." "list its name in the server's configuration (jwt_claims), or write the entry without it; a registered claim is the issuer's alone";
     ClassExceeded "class_exceeded" 400 1 false "The life asked for is longer than the entry's credential class allows." "ask for a shorter life, or name the class that allows it with --class";
+    ClockBehind "clock_behind" 409 1 true "The machine's clock is before a time that was seen on it already." "put this machine's clock right: timedatectl; the sealed cache is served from that moment on, and with its server there the agent does not need it";
     ConfigInvalid "config_invalid" 400 2 false "The configuration has mistakes." "correct the keys that are named, then: troth config check FILE";
     ConnectionIdentityExpired "connection_identity_expired" 401 1 true "The certificate that opened this connection has ended." "connect again with the renewed certificate; the agent does so by itself";
     CrlEnded "crl_ended" 409 1 true "A partner's revocation list is past its nextUpdate." "ask the partner to publish newer lists; until then none of that partner are delivered";
     CrlIncomplete "crl_incomplete" 409 1 true "A CA of the partner has no revocation list, and programs refuse good peers over a missing one." "ask the partner to publish the lists of all its CAs at one address, in PEM with the certificates of its issuing CAs";
     CrlOutdated "crl_outdated" 409 1 false "A partner's revocation list is older than the one that is held." "ask the partner for its newest lists; to begin anew, delete the relationship and make it again: troth federation delete TD";
     CrlRefused "crl_refused" 409 1 false "What a partner publishes as its revocation lists is not believed." "look at the reason: troth federation show TD; lists are believed under the partner's own bundle only";
+    CrlsNotPublished "crls_not_published" 424 1 true "There is nothing at the address of the partner's revocation lists." "wait if the partner has revoked nothing yet; otherwise check the address with it: troth federation show TD";
     DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";
@@ -112,6 +115,9 @@ codes! {
     JwtSvidInvalid "jwt_svid_invalid" 400 1 false "The token is not a JWT-SVID that may be believed here and now." "look at the reason that is named; then ask the sender for a token made for this audience";
     KeySourceUnavailable "key_source_unavailable" 500 1 false "The key that opens the sealed secrets is not there or does not fit." "put the right key file back, or name it with --key-file; any other source with --key-source";
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
+    KeystorePasswordUnacceptable "keystore_password_unacceptable" 400 1 false "The password of a key store is not one that every reader takes." "use 6 to 512 printable ASCII characters, or leave the password out and one is made";
+    KeystoreUnwritable "keystore_unwritable" 500 1 false "A key store cannot be written so that its readers would take it." "check the alias and the certificates that are named; the other formats are not concerned";
+    MethodNotAllowed "method_not_allowed" 405 2 false "The path is there, and is asked for by another method." "see which methods it has: GET /openapi.json";
     NoCounterpart "no_counterpart" 400 1 false "Entries of another issuer have no counterpart here." "take the others and leave these out with --leave-out, name their parents with --map-parent, or change the file; docs/migrate-from-spire.md lists what has none";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";
@@ -129,6 +135,7 @@ codes! {
     NotImplemented "not_implemented" 501 1 false "This version does not do that." "look at what it does: troth help";
     NotReloaded "not_reloaded" 424 1 true "A service was told to reload and presents another certificate than the one that was delivered." "look at the service's own log, and check that it reads its files from the directory of the sink";
     Overloaded "overloaded" 503 1 true "The process has as much work as it takes at once." "try again in a moment; docs/operations.md lists the limits";
+    PeerNotAllowed "peer_not_allowed" 403 1 false "The peer is who it says, and is not on the allow-list." "list the peers that are wanted: troth proxy inbound --allow spiffe://TD/PATH";
     Pkcs11PinRefused "pkcs11_pin_refused" 500 1 false "The PKCS#11 token does not take the PIN, or there is none." "correct the file that pin-source names; the same PIN is not tried twice, so that the token is not locked";
     Pkcs11Unavailable "pkcs11_unavailable" 503 1 true "The PKCS#11 token, or a key in it, cannot be used now." "put the token back, and look at it with its own tool: pkcs11-tool --module MODULE --list-objects; work goes on by itself";
     PossessionUnproved "possession_unproved" 403 1 false "The signature does not prove that the caller has the private key, here and now." "make the proof again, with the key that is sent and for this very request";

@@ -4,6 +4,7 @@ mod attest;
 mod broker;
 mod configured_id;
 mod feature;
+mod one_trust_domain;
 mod raw;
 mod reload;
 mod sink;
@@ -26,7 +27,7 @@ use zeroize::Zeroizing;
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
 pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
-pub use raw::{RawAgentConfig, RawBroker, RawSink};
+pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
 pub use reload::{RawHttp, RawProbe, RawReload};
 pub use sink::{ParseSinkError, SinkConfig};
 

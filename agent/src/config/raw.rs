@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use platform::config::{ConfigMistakes, Draft, KeyValue, KnownKey, as_text, read_draft};
-use platform::file_set::KeyMode;
+use platform::file_set::{KeyMode, Layout};
 use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use serde::Deserialize;
 use trust_domains::TrustDomain;
+use trust_domains::delivery::{Format, TokenName};
 use trust_domains::duration::TextDuration;
 use trust_domains::join_link::{RootHash, ServerAddress};
 
 use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
 use super::feature::Feature;
+use super::one_trust_domain::{ONE_TRUST_DOMAIN, OneTrustDomain};
 use super::reload::{RELOAD_KEYS, RawReload};
 use crate::endpoints::ReferenceType;
 use crate::sinks::OnWithdraw;
@@ -98,10 +100,30 @@ pub struct RawSink {
     pub mode: Option<String>,
     /// What happens when the identity is withdrawn: `remove` (default) or `keep`.
     pub on_withdraw: Option<String>,
+    /// The formats, of `der`, `jks`, `jwks`, `pem`, `pem-combined`, `pkcs12` and `spiffe`. Default: `pem`. None at all is for a sink of tokens alone.
+    pub formats: Option<Vec<String>>,
+    /// The one trust domain whose roots and revocation lists `bundle.pem`, `crl.pem` and trust stores hold. Default: the agent's own.
+    pub trust_domain: Option<String>,
+    /// `linked` (default), or `single-files` for programs that do not follow links.
+    pub layout: Option<String>,
+    /// The file with the password of key stores. Default: one is generated and delivered as `keystore.password`.
+    pub keystore_password_file: Option<String>,
+    /// The least time between two runs of the hooks for revocation lists alone. Default: `1m`; from one second to a day.
+    pub crl_reload_interval: Option<String>,
     /// What makes the program read the files, in this order. Default: nothing does.
     pub reload: Vec<RawReload>,
-    /// The least time between two reloads for revocation lists alone. Default: `1m`; from one second to a day.
-    pub crl_reload_interval: Option<String>,
+    /// JWT-SVIDs that are delivered as `jwt/NAME.token` and kept fresh.
+    pub jwt: Vec<RawSinkToken>,
+}
+
+/// A `[[sink.jwt]]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSinkToken {
+    /// What the token is called; letters, digits, `.`, `-` and `_`.
+    pub name: String,
+    /// Whom the token is for.
+    pub audiences: Vec<String>,
 }
 
 /// A `[[broker]]` table.
@@ -128,8 +150,19 @@ const SINK_KEYS: &[KnownKey] = &[
     KnownKey::text::<String>("group"),
     KnownKey::text::<KeyMode>("mode"),
     KnownKey::text::<OnWithdraw>("on_withdraw"),
-    KnownKey::new("reload", KeyValue::Tables(RELOAD_KEYS)),
+    KnownKey::new("formats", KeyValue::Texts(as_text::<Format>)),
+    KnownKey::new("trust_domain", KeyValue::One(as_text::<OneTrustDomain>, ONE_TRUST_DOMAIN)),
+    KnownKey::text::<Layout>("layout"),
+    KnownKey::text::<PathBuf>("keystore_password_file"),
     KnownKey::text::<TextDuration>("crl_reload_interval"),
+    KnownKey::new("reload", KeyValue::Tables(RELOAD_KEYS)),
+    KnownKey::new("jwt", KeyValue::Tables(TOKEN_KEYS)),
+];
+
+/// The keys of a `[[sink.jwt]]` table.
+const TOKEN_KEYS: &[KnownKey] = &[
+    KnownKey::text::<TokenName>("name").required(),
+    KnownKey::new("audiences", KeyValue::Texts(as_text::<String>)).required(),
 ];
 
 impl RawAgentConfig {
@@ -235,6 +268,19 @@ mod tests {
             (raw.broker_socket.as_deref(), raw.broker[0].reference_types.as_slice()),
             (Some("/b/b.sock"), &["pid".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_sink_that_asks_for_several_trust_domains_in_one_file_is_refused_with_what_to_do() {
+        let sink = |rest: &str| format!("[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\n{rest}\n");
+        let raw: RawAgentConfig = read_toml_text(&sink("trust_domain = 'partner.test'"), RawAgentConfig::KNOWN_KEYS).unwrap();
+        assert_eq!(raw.sink[0].trust_domain.as_deref(), Some("partner.test"));
+        for several in ["['a.test', 'b.test']", "['a.test']", "'a.test, b.test'", "'a.test b.test'"] {
+            let told = read_toml_text::<RawAgentConfig>(&sink(&format!("trust_domain = {several}")), RawAgentConfig::KNOWN_KEYS).unwrap_err();
+            assert_eq!((told.mistakes.len(), told.mistakes[0].line), (1, Some(4)), "{told}");
+            assert_eq!(told.mistakes[0].key, "sink[0].trust_domain");
+            assert!(told.mistakes[0].text.contains("give each trust domain a [[sink]] of its own"), "{told}");
+        }
     }
 
     #[test]

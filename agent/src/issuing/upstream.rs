@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use trust_domains::TrustBundle;
-use trust_domains::clock::SharedClock;
+use trust_domains::clock::{Clock, SharedClock};
 use trust_domains::plan::rotation::RotationPolicy;
 use trust_domains::plan::tainted::Tainted;
 
@@ -63,11 +63,11 @@ impl Upstream {
         let _ = self.link.wait_for(|link| *link != Link::Connecting).await;
     }
 
-    /// Waits while the node's own SVID is being renewed because a tainted authority signed it: with that one the server answers nothing else. For a while
-    /// only: what ends meanwhile is to be withdrawn.
+    /// Waits while the node's own SVID is being renewed because a tainted authority signed it, or because it has ended, as it may have while the machine slept: with
+    /// such a one the server answers nothing else. For a while only: what ends meanwhile is to be withdrawn.
     pub(super) async fn node_renewed_first(&mut self) {
         let waiting = async {
-            while self.link.borrow().is_open() && self.is_node_tainted() {
+            while self.link.borrow().is_open() && self.is_node_renewed_first() {
                 tokio::select! {
                     changed = self.identity.changed() => if changed.is_err() { return },
                     changed = self.tainted.changed() => if changed.is_err() { return },
@@ -79,11 +79,10 @@ impl Upstream {
         let _ = tokio::time::timeout(RENEWED_FIRST, waiting).await;
     }
 
-    fn is_node_tainted(&self) -> bool {
+    fn is_node_renewed_first(&self) -> bool {
         let identity = self.identity.borrow();
-        identity
-            .as_ref()
-            .is_some_and(|identity| self.tainted.borrow().signed_certificate(identity.leaf()))
+        let is_refused = |identity: &CurrentIdentity| identity.has_ended(self.clock.now()) || self.tainted.borrow().signed_certificate(identity.leaf());
+        identity.as_ref().is_some_and(is_refused)
     }
 
     /// Returns the server, or why it cannot be asked now.

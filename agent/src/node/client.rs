@@ -122,6 +122,11 @@ impl ServerClient {
         Ok((identity, connection))
     }
 
+    /// Lets go of the open connection: the next call opens another.
+    pub(crate) async fn hang_up(&self) {
+        *self.0.open.lock().await = None;
+    }
+
     /// Opens a connection of its own without a certificate: all that a node can do whose SVID has ended.
     pub(crate) async fn connect_without_certificate(&self, identity: &NodeIdentity) -> Result<Connection, CallError> {
         self.dial(identity, None).await

@@ -54,6 +54,8 @@ pub(crate) struct Standing {
     pub(crate) link: watch::Sender<Link>,
     /// The node is leaving: a refusal is what was asked for.
     pub(crate) leaving: Arc<AtomicBool>,
+    /// Changes when this process runs again after it did not for a while.
+    pub(crate) woken: watch::Sender<()>,
 }
 
 impl Standing {
@@ -63,6 +65,7 @@ impl Standing {
             client: watch::Sender::new(None),
             link: watch::Sender::new(Link::Connecting),
             leaving: Arc::default(),
+            woken: watch::Sender::new(()),
         }
     }
 }
@@ -172,6 +175,7 @@ impl Membership {
             cache: self.cache.clone(),
             clock: self.clock.clone(),
             link: self.standing.link.clone(),
+            woken: self.standing.woken.subscribe(),
         };
         let renewal = Renewal {
             client,
@@ -179,6 +183,7 @@ impl Membership {
             clock: self.clock.clone(),
             tainted: self.cache.register_replacer(),
             trouble: self.trouble.clone(),
+            woken: self.standing.woken.subscribe(),
         };
         let work = async { tokio::join!(sync.run(stop.child_token()), renewal.run(stop.child_token()), self.tell_identity(&keeper)) };
         let refusal = async {

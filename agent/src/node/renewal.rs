@@ -64,11 +64,13 @@ pub(crate) struct Renewal {
     pub(crate) tainted: Replacer,
     /// What went wrong last, for health.
     pub(crate) trouble: watch::Sender<Option<String>>,
+    /// Changes when this process runs again after it did not for a while.
+    pub(crate) woken: watch::Receiver<()>,
 }
 
 impl Renewal {
     /// Runs until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut failures = 0;
         let mut attempt = Attempt::Idle;
         let (mut tainted, mut to_renew) = (self.tainted.changes(), self.client.to_renew());
@@ -110,6 +112,7 @@ impl Renewal {
                 // A new list is a reason to try again at once.
                 Ok(()) = tainted.changed() => attempt = Attempt::Idle,
                 Ok(()) = to_renew.changed() => {}
+                Ok(()) = self.woken.changed() => attempt = Attempt::Idle,
                 () = stop.cancelled() => {}
             }
         }

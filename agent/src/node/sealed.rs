@@ -6,6 +6,7 @@
 //! | `joining.sealed` | the key with which a join was begun, until it ended |
 //! | `identity.sealed` | the node's key, SVID, bundle and server |
 //! | `cache.sealed` | entries, workload SVIDs with their keys, bundle |
+//! | `last-seen.sealed` | the newest time that this machine's clock showed |
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,8 @@ pub enum Record {
     Identity,
     /// The key with which a join was begun.
     Joining,
+    /// The newest time that was seen.
+    LastSeen,
 }
 
 impl Record {
@@ -39,6 +42,7 @@ impl Record {
             Self::Cache => "cache",
             Self::Identity => "identity",
             Self::Joining => "joining",
+            Self::LastSeen => "last-seen",
         }
     }
 
@@ -48,6 +52,7 @@ impl Record {
             Self::Cache => 256 << 20,
             Self::Identity => 4 << 20,
             Self::Joining => 64 << 10,
+            Self::LastSeen => 4 << 10,
         }
     }
 }

@@ -73,10 +73,13 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    /// A set is in place that shows this commit. `has_lists`: whether revocation lists are among its files.
-    pub(crate) fn delivered(&mut self, view: &Arc<IdentityView>, has_lists: bool, revision: Option<Revision>) {
+    /// A set is in place that shows this commit; it was put there now if `is_new`. `has_lists`: whether revocation lists are among its files.
+    ///
+    /// The first set after the agent has started runs the hooks even if it was there: nobody knows whether they ran for it.
+    pub(crate) fn delivered(&mut self, view: &Arc<IdentityView>, is_new: bool, has_lists: bool, revision: Option<Revision>) {
         let change = match &self.last {
             Some(last) if only_lists_differ(last, view) => has_lists.then_some(Change::Lists),
+            Some(last) if last.same_contents(view) && !is_new => None,
             _ => Some(Change::Credentials),
         };
         self.last = Some(Arc::clone(view));

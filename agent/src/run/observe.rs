@@ -11,7 +11,7 @@ use crate::admin::Sinks;
 use crate::endpoints::Endpoints;
 use crate::jwt_svids::JwtCache;
 use crate::metrics::{AgentMetrics, Levels};
-use crate::node::{IDENTITY_HEALTH, Standing};
+use crate::node::{CurrentIdentity, IDENTITY_HEALTH, Standing};
 use crate::svids::SvidCache;
 use crate::sync::Link;
 use crate::wit_svids::WitCache;
@@ -50,6 +50,19 @@ pub(super) async fn follow_link(mut link: watch::Receiver<Link>, cache: SvidCach
     }
 }
 
+/// What is served ends with the node's own SVID, as that is renewed.
+pub(super) async fn follow_identity(mut identity: watch::Receiver<Option<CurrentIdentity>>, cache: SvidCache, ending: CancellationToken) {
+    loop {
+        if let Some(identity) = &*identity.borrow_and_update() {
+            cache.vouch(identity.times);
+        }
+        tokio::select! {
+            changed = identity.changed() => if changed.is_err() { return },
+            () = ending.cancelled() => return,
+        }
+    }
+}
+
 /// Brings gauges and the problems of sinks and renewal up to date.
 pub(super) struct Observer {
     pub(super) cache: SvidCache,
@@ -77,7 +90,10 @@ impl Observer {
     fn observe(&self) {
         let streams = self.endpoints.open_streams();
         let partners = self.cache.partner_counts();
+        let sinks = self.sinks.now();
         self.metrics.set(Levels {
+            sinks: sinks.len(),
+            sinks_failing: sinks.iter().filter(|sink| sink.last_error.is_some()).count(),
             partner_bundles: partners.held,
             partners_missing: partners.missing,
             entries: self.cache.entry_count(),
@@ -91,7 +107,7 @@ impl Observer {
             node_svid_end: self.standing.identity.borrow().as_ref().map_or(0, |identity| identity.expires_at.unix()),
         });
         self.problem("renewal", self.trouble.borrow().clone());
-        for sink in self.sinks.now() {
+        for sink in sinks {
             let problem = sink
                 .last_error
                 .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));

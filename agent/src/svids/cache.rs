@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use trust_domains::clock::{Clock, Reading, SharedClock};
-use trust_domains::plan::rotation::{Jitter, RotationPolicy};
+use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationPolicy};
 use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, SelectorSet, SpiffeId, TrustBundle, TrustDomain};
@@ -162,7 +162,7 @@ impl SvidCache {
             let slot = state.slots.get(entry)?;
             Some(EntryReport {
                 entry: slot.entry.clone(),
-                svid: slot.servable(now).cloned(),
+                svid: slot.servable(now).filter(|_| state.term.ended(now).is_none()).cloned(),
                 last_error: slot.last_error.clone(),
             })
         })
@@ -173,12 +173,8 @@ impl SvidCache {
     pub fn svid_count(&self) -> usize {
         let now = self.now();
         self.read(|state| {
-            state
-                .kept
-                .iter()
-                .filter_map(|id| state.slots.get(id))
-                .filter(|slot| slot.servable(now).is_some())
-                .count()
+            let kept = state.kept.iter().filter(|_| state.term.ended(now).is_none());
+            kept.filter_map(|id| state.slots.get(id)).filter(|slot| slot.servable(now).is_some()).count()
         })
     }
 
@@ -232,6 +228,13 @@ impl SvidCache {
             state.incomplete = !restored.is_complete;
             state.restore(restored.held, now);
         });
+        self.shared.work.notify_one();
+    }
+
+    /// Takes the times of the node's own SVID: nothing is served past its end.
+    pub(crate) fn vouch(&self, svid: HeldCredential) {
+        self.change(|state, now| state.vouch(svid, now));
+        // The loop may have to look sooner than it meant to.
         self.shared.work.notify_one();
     }
 

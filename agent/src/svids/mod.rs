@@ -18,6 +18,7 @@ mod slot;
 mod state;
 mod subscription;
 mod taint;
+mod term;
 mod view;
 mod views;
 
@@ -29,7 +30,7 @@ pub use view::{IdentityView, IssuedSvid, Unserved, WantedFacts};
 pub(crate) use issuing::Issuing;
 pub(crate) use partners::Federated;
 pub(crate) use recency::Recency;
-pub(crate) use saved::{Saver, load};
+pub(crate) use saved::{LastSeen, SavedUnreadable, Saver, last_seen, load};
 pub(crate) use state::{Removed, Update};
 pub(crate) use taint::Replacer;
 

@@ -1,6 +1,7 @@
 //! The sealed cache: what a restarted agent serves while its server is away.
 
 mod form;
+mod last_seen;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trust_domains::crl::CrlSet;
+use trust_domains::plan::restart::MachineTag;
 use trust_domains::problem::with_causes;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{Revision, TrustBundle, TrustDomain};
 
-use self::form::write;
-pub(crate) use self::form::{Restored, load};
+pub(crate) use self::form::{Restored, SavedUnreadable, load};
+use self::form::{Sealing, write};
+pub(crate) use self::last_seen::{LastSeen, read as last_seen};
 use super::cache::SvidCache;
 use super::lists::KeptLists;
 use super::slot::Held;
@@ -72,10 +75,14 @@ pub(crate) struct Saver {
     pub(crate) records: Arc<SealedRecords>,
     /// Returns who this node is now.
     pub(crate) node: tokio::sync::watch::Receiver<Option<crate::node::CurrentIdentity>>,
+    /// The machine that it is sealed for.
+    pub(crate) machine: Option<MachineTag>,
+    pub(crate) last_seen: LastSeen,
 }
 
 impl Saver {
-    /// Writes after each change, and once more at the end.
+    /// Writes after each change, and what is still unwritten at the end. Without a change nothing is written: a cache that may not be served now is still there for
+    /// a later run.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut changes = self.cache.changes();
         changes.mark_unchanged();
@@ -86,7 +93,7 @@ impl Saver {
             }
             tokio::select! {
                 () = tokio::time::sleep(DEBOUNCE) => {}
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return self.save().await,
             }
             changes.mark_unchanged();
             self.save().await;
@@ -95,17 +102,25 @@ impl Saver {
                 () = stop.cancelled() => break,
             }
         }
-        self.save().await;
+        if changes.has_changed().unwrap_or(false) {
+            self.save().await;
+        }
     }
 
     async fn save(&self) {
         let node = self.node.borrow().as_ref().map(|identity| identity.spiffe_id.clone());
         let kept = self.cache.read(|state| state.worth_keeping());
+        let (machine, last_seen) = (self.machine, self.last_seen.look());
         let records = self.records.clone();
         // Sealing and writing 2 MB, and waiting for the disk, are not for the runtime.
         let saved = tokio::task::spawn_blocking(move || match (kept, node) {
             (Some(kept), Some(node)) => {
-                let octets = write(&kept, &node).map_err(|source| SealedError::Unknown { record: Record::Cache, source })?;
+                let by = Sealing {
+                    node: &node,
+                    machine,
+                    last_seen,
+                };
+                let octets = write(&kept, by).map_err(|source| SealedError::Unknown { record: Record::Cache, source })?;
                 records.write(Record::Cache, &octets)
             }
             _ => records.remove(Record::Cache),

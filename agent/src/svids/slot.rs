@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trust_domains::clock::Reading;
-use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential};
+use trust_domains::plan::rotation::{Attempt, CredentialState, Demand, HeldCredential, Urgency};
 use trust_domains::plan::tainted::Tainted;
+use trust_domains::plan::validity::has_ended;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision};
 
@@ -88,7 +89,7 @@ impl Slot {
 
     /// Returns what the entry asks of its SVID.
     pub(super) fn demand(&self, now: Reading) -> Demand {
-        if self.entry.expires_at.is_some_and(|end| end <= now.wall) {
+        if self.entry.expires_at.is_some_and(|end| has_ended(end, now.wall)) {
             return Demand::EntryGone;
         }
         match &self.held {
@@ -145,9 +146,9 @@ impl Slot {
         self.stale || self.tainted || self.held.is_none()
     }
 
-    /// Returns how many see an SVID of a tainted authority here: with how many it is replaced first.
-    pub(super) fn taint_weight(&self) -> usize {
-        if self.tainted { self.views } else { 0 }
+    /// Returns how urgent its renewal is.
+    pub(super) fn urgency(&self) -> Urgency {
+        Urgency::new(self.views, self.held.as_ref().map(|held| held.times.ends_at()), self.tainted)
     }
 
     /// Puts an SVID in place, or none.

@@ -2,7 +2,6 @@
 //!
 //! It decides nothing by itself and waits for nobody: each method takes what happened and the clock's reading, and publishes what follows.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use trust_domains::clock::Reading;
 use trust_domains::crl::CrlSet;
 use trust_domains::plan::authority::AuthorityId;
-use trust_domains::plan::rotation::{Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
+use trust_domains::plan::rotation::{HeldCredential, Jitter, RotationAction, RotationPolicy, next_due, plan, retry_delay};
 use trust_domains::plan::tainted::Tainted;
 use trust_domains::wire::node::{MAX_ISSUE_BATCH, NodeEntry};
 use trust_domains::{EntryId, Revision, TrustBundle, TrustDomain};
@@ -25,6 +24,7 @@ use super::recency::Recency;
 use super::settlement::{Matter, Settlement};
 use super::slot::{Held, Slot, differs};
 use super::subscription::{View, ViewKey};
+use super::term::Term;
 use super::view::WantedFacts;
 use crate::issuing;
 
@@ -67,8 +67,7 @@ pub(crate) enum Removed {
 /// What came of asking for one SVID.
 pub(crate) type Outcome = issuing::Outcome<Held>;
 
-/// What the rotation plan asks for now: those in use first; of them those that somebody waits for, then those of tainted authorities that most see, then
-/// those whose SVID ends first.
+/// What the rotation plan asks for now, the most urgent first.
 pub(crate) type Due = issuing::Due<Arc<NodeEntry>>;
 
 /// Entries, SVIDs and views.
@@ -83,6 +82,8 @@ pub(crate) struct State {
     pub(super) incomplete: bool,
     /// Why everything was taken back, until the next sync.
     pub(super) withdrawn: Option<String>,
+    /// How long this node is vouched for.
+    pub(super) term: Term,
     pub(super) slots: HashMap<EntryId, Slot>,
     /// The entries for which an SVID shall be held.
     pub(super) kept: BTreeSet<EntryId>,
@@ -115,6 +116,7 @@ impl State {
             lists: Lists::default(),
             incomplete: false,
             withdrawn: None,
+            term: Term::default(),
             slots: HashMap::new(),
             kept: BTreeSet::new(),
             index: SelectorIndex::default(),
@@ -198,26 +200,32 @@ impl State {
             self.changes += 1;
             self.publish(now);
         }
+        self.follow_term(now);
         if renew.is_empty() {
             return Due {
                 issue: Vec::new(),
-                next: next_due(now, &states, policy),
+                next: next_due(now, &states, policy).into_iter().chain(self.term.ends_at(now)).min(),
             };
         }
-        renew.sort_by_key(|id| {
-            self.slots.get(id).map(|slot| {
-                (
-                    slot.views == 0,
-                    slot.held.is_some(),
-                    Reverse(slot.taint_weight()),
-                    slot.held.as_ref().map(|held| held.times.ends_at()),
-                )
-            })
-        });
+        renew.sort_by_key(|id| self.slots.get(id).map(Slot::urgency));
         renew.truncate(MAX_ISSUE_BATCH);
         Due {
             issue: renew.iter().filter_map(|id| self.begin(id)).collect(),
             next: Some(now.since_boot),
+        }
+    }
+
+    /// Takes the times of the node's own SVID.
+    pub(crate) fn vouch(&mut self, svid: HeldCredential, now: Reading) {
+        self.term.begin(svid);
+        self.follow_term(now);
+    }
+
+    /// Publishes everything anew when the node's own SVID has ended, or lasts again.
+    fn follow_term(&mut self, now: Reading) {
+        if self.term.turned(now) {
+            self.views.values_mut().for_each(|view| view.dirty = true);
+            self.publish(now);
         }
     }
 

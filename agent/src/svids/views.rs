@@ -141,6 +141,10 @@ impl State {
         if slots.is_empty() {
             return unserved(if view.is_serving() { gone() } else { Unserved::NotEntitled });
         }
+        if let Some(ended) = self.term.ended(now) {
+            let reason = format!("this node's own SVID ended at {ended}, and its server has not renewed it");
+            return unserved(Unserved::NothingValid { reason, entry_gone: false });
+        }
         let svids: Vec<_> = slots.iter().filter_map(|slot| slot.servable(now)).cloned().collect();
         let coming = slots.iter().any(|slot| slot.is_coming(now));
         if !svids.is_empty() && (!coming || view.is_serving()) {

@@ -2,11 +2,10 @@
 
 mod acknowledge;
 mod assembly;
-mod backoff;
 mod link;
 mod stream;
 
 pub use link::Link;
 
-pub(crate) use backoff::{Backoff, jitter};
+pub(crate) use platform::backoff::{Backoff, jitter};
 pub(crate) use stream::Sync;

@@ -14,8 +14,8 @@ use trust_domains::wire::node::{HEARTBEAT_S, SyncMessage};
 
 use super::acknowledge::acknowledge;
 use super::assembly::{Assembly, Step, SyncFault};
-use super::backoff::{Backoff, jitter};
 use super::link::Link;
+use super::{Backoff, jitter};
 use crate::node::{CallError, CurrentIdentity, IdentityKeeper, ServerClient, Verdict};
 use crate::svids::SvidCache;
 
@@ -39,6 +39,8 @@ pub(crate) struct Sync {
     pub(crate) cache: SvidCache,
     pub(crate) clock: SharedClock,
     pub(crate) link: watch::Sender<Link>,
+    /// Changes when this process runs again after it did not for a while.
+    pub(crate) woken: watch::Receiver<()>,
 }
 
 /// A stream ended, or never opened.
@@ -83,7 +85,7 @@ impl Sync {
     /// Runs until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut identity = self.keeper.identity();
+        let (mut identity, mut woken) = (self.keeper.identity(), self.woken.clone());
         let mut resync = false;
         loop {
             identity.mark_unchanged();
@@ -91,6 +93,11 @@ impl Sync {
                 error = self.stream(resync, &mut backoff) => error,
                 // With a renewed SVID a new connection: the old one ends with the old certificate.
                 _ = identity.changed() => continue,
+                // The connection is one of before: its server has given it up, or nobody knows.
+                Ok(()) = woken.changed() => {
+                    self.client.hang_up().await;
+                    continue;
+                }
                 () = stop.cancelled() => return,
             };
             if error.is_refusal() {
@@ -104,6 +111,7 @@ impl Sync {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = identity.changed() => {}
+                Ok(()) = woken.changed() => backoff.reset(),
                 () = stop.cancelled() => return,
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use platform::tls::ConnectionInfo;
 use rustls::pki_types::CertificateDer;
 use trust_domains::node::{KeyStanding, NodeRecord, Turn};
+use trust_domains::plan::validity::has_ended;
 use trust_domains::public_key::{KeyHash, PublicKey};
 use trust_domains::wire::node::{NodeCredential, RENEWAL_GRACE_S, RenewExpiredRequest, RenewRequest, possession_message};
 use trust_domains::x509::{Certificate, VerifiedPeer, verify_svid};
@@ -102,7 +103,7 @@ impl Attestation {
         let now = self.clock.now().wall;
         let chain: Vec<_> = request.chain.iter().map(|certificate| CertificateDer::from(certificate.0.as_slice())).collect();
         let ended_at = end_of(&chain)?;
-        if now <= ended_at {
+        if !has_ended(ended_at, now) {
             return Err(AttestError::NotEnded { valid_until: ended_at });
         }
         self.renewal_grace.allows(ended_at, now)?;

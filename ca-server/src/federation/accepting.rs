@@ -13,7 +13,7 @@ use super::attempt::read;
 use super::error::{FederationRefused, FetchFailed};
 use super::fetch::{Content, EndpointTrust, FetchTarget};
 use crate::decisions::Cause;
-use crate::registry::edit::{AcceptedFetch, RelationshipRefused, passed_over};
+use crate::registry::edit::{AcceptedFetch, RelationshipRefused, foreign_roots, passed_over};
 
 impl Federation {
     /// Returns what partners need to federate with this trust domain.
@@ -37,6 +37,7 @@ impl Federation {
             replace,
             dry_run,
             all_entries,
+            crl_url,
         } = request;
         let partner = link.trust_domain().clone();
         if partner == self.trust_domain {
@@ -51,7 +52,7 @@ impl Federation {
             profile: link.profile().clone(),
             redirects: existing.as_ref().is_none_or(|existing| existing.redirects),
             all_entries,
-            crl_url: existing.as_ref().and_then(|existing| existing.crl_url.clone()),
+            crl_url: crl_url.or_else(|| existing.as_ref().and_then(|existing| existing.crl_url.clone())),
             bootstrap: None,
         };
         let parsed = self.fetch_by_link(&link, spec.redirects).await.map_err(|source| FederationRefused::Fetch {
@@ -59,7 +60,8 @@ impl Federation {
             source,
         })?;
         let shown = AcceptedBundle::of(&parsed.bundle, link.roots());
-        let warnings = passed_over(&parsed.skipped).into_iter().collect();
+        let mut warnings = foreign_roots(&parsed.bundle);
+        warnings.extend(passed_over(&parsed.skipped));
         let replaced_roots = self.editor.roots_replaced(&partner, link.roots());
         let mut accepted = AcceptedFetch {
             spec,
@@ -69,9 +71,7 @@ impl Federation {
         };
         if dry_run {
             // What would take `replace` is shown without it too: beside what there is.
-            let differs =
-                |existing: &RelationshipView| existing.url != accepted.spec.url || existing.all_entries != all_entries || !is_by(existing, link.profile());
-            accepted.replace |= !replaced_roots.is_empty() || existing.as_ref().is_some_and(differs);
+            accepted.replace |= !self.editor.differences_of(&accepted).is_empty();
             let result = self.editor.judge_accepted(&accepted)?;
             let relationship = self.would_be(&accepted, cause)?;
             return Ok(Accepted {
@@ -82,6 +82,8 @@ impl Federation {
                 result,
                 dry_run,
                 warnings,
+                nodes: Vec::new(),
+                revision: self.registry.revision(),
             });
         }
         let saved = self.editor.accept(accepted, cause).await?;
@@ -94,6 +96,8 @@ impl Federation {
             result: saved.result,
             dry_run,
             warnings,
+            nodes: saved.nodes,
+            revision: saved.revision,
         })
     }
 
@@ -127,7 +131,11 @@ impl Federation {
         // FED-21: the endpoint's own trust domain is believed by itself, or not at all.
         let trust_domain = id.trust_domain();
         match self.bundle_of(&trust_domain) {
-            Some(bundle) => Ok(EndpointTrust::Spiffe { id, bundle }),
+            Some(bundle) => Ok(EndpointTrust::Spiffe {
+                id,
+                bundle,
+                lists: self.lists_of(&trust_domain),
+            }),
             None => Err(FetchFailed::SourceMissing { endpoint_id: id, trust_domain }),
         }
     }
@@ -154,8 +162,4 @@ impl Federation {
         };
         Ok(RelationshipView::of(&relationship, facts))
     }
-}
-
-fn is_by(existing: &RelationshipView, profile: &EndpointProfile) -> bool {
-    existing.profile == profile.name() && existing.endpoint_id.as_ref() == profile.endpoint_id()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use trust_domains::bundle::{MAX_BUNDLE_BYTES, ParseBundleError, ParsedBundle};
+use trust_domains::crl::CrlSet;
 use trust_domains::federation::{EndpointAuthority, Relationship};
 use trust_domains::problem::{Coded as _, Problem, with_causes};
 use trust_domains::{TrustBundle, TrustDomain};
@@ -107,6 +108,7 @@ impl Federation {
             EndpointAuthority::Spiffe { endpoint_id, bundle } => Ok(EndpointTrust::Spiffe {
                 id: endpoint_id.clone(),
                 bundle: Arc::new(bundle.clone()),
+                lists: self.lists_of(&endpoint_id.trust_domain()),
             }),
             EndpointAuthority::Web => Ok(EndpointTrust::Web),
         }
@@ -119,6 +121,13 @@ impl Federation {
         }
         self.registry
             .view(|state| state.partners.find(trust_domain).map(|held| Arc::new(held.partner.bundle().clone())))
+    }
+
+    /// Returns the revocation lists that are held of a partner; none of anybody else. Our own server is no endpoint that revokes itself.
+    pub(super) fn lists_of(&self, partner: &TrustDomain) -> Arc<CrlSet> {
+        self.registry
+            .view(|state| state.partners.crls().find(partner).map(|held| Arc::clone(&held.set)))
+            .unwrap_or_default()
     }
 
     /// Returns the tag of the document whose bundle is still the one that is held: one that an operator set since is replaced by the next fetch.

@@ -9,17 +9,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trust_domains::Timestamp;
 use trust_domains::crl::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 use trust_domains::federation::{BundleMap, EndpointUrl, FetchProblem, MAX_BUNDLE_MAP_BYTES, ParseBundleMapError, ParsedBundleMap, Relationship};
 use trust_domains::plan::authority::OursSeen;
 use trust_domains::problem::{Code, Coded, Problem, with_causes};
 use trust_domains::wire::federation::PartnerCrlsView;
+use trust_domains::{Timestamp, TrustDomain};
 
 use super::Federation;
 use super::error::FetchFailed;
 use super::fetch::{Content, EndpointTrust, FetchError, FetchTarget};
 use super::partner::Partner;
+use super::room::Partners;
 use crate::decisions::Cause;
 use crate::registry::edit::{TakeCrlsRefused, Taken};
 use crate::registry::{HeldRelationship, State};
@@ -29,6 +30,9 @@ const BUNDLE_MAP_PATH: &str = "/bundle-map";
 
 /// How long a partner that has no Bundle Map is not asked for it again: most are not ours and never have one.
 const ASK_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The HTTP status of an address where there is nothing.
+const NOT_FOUND: u16 = 404;
 
 /// What this process knows of what is fetched beside a partner's bundle.
 #[derive(Debug, Default)]
@@ -52,6 +56,9 @@ enum CrlsFailed {
     /// Nothing came.
     #[error(transparent)]
     Fetch(#[from] FetchFailed),
+    /// Nothing is there, and none are held: most partners have no lists before they revoke something.
+    #[error("the partner publishes no revocation lists at this address")]
+    NotPublished,
     /// What came is no set of lists.
     #[error("what is at the address of the revocation lists cannot be used")]
     Read(#[from] PartnerCrlsRefused),
@@ -64,6 +71,7 @@ impl Coded for CrlsFailed {
     fn code(&self) -> Code {
         match self {
             Self::Fetch(error) => error.code(),
+            Self::NotPublished => Code::CrlsNotPublished,
             Self::Read(error) => error.code(),
             Self::Take(error) => error.code(),
         }
@@ -110,11 +118,15 @@ impl Federation {
             Err(error) => error.code().word(),
         });
         let failed = outcome.as_ref().err().map(Problem::of);
+        let is_taken = matches!(&outcome, Ok((Taken::Taken(_), _)));
         let known_failure = self.with_partners(|partners| {
-            let number = partners.changes.next();
-            let known = partners.known.get_mut(partner).filter(|known| known.modified == held.modified)?;
-            known.changed = number;
+            let Partners { known, changes, .. } = partners;
+            let known = known.get_mut(partner).filter(|known| known.modified == held.modified)?;
             let before = std::mem::replace(&mut known.beside.crls_error, failed.clone());
+            // That the same came again is told with the next news of the partner, not by itself.
+            if is_taken || before != failed {
+                known.changed = changes.next();
+            }
             if let Ok((_, etag)) = &outcome {
                 known.beside.crls_fetched_at = Some(now);
                 known.beside.crls_etag = etag.clone();
@@ -141,7 +153,10 @@ impl Federation {
             etag: known.filter(|(_, held)| *held == self.held_of(relationship)).map(|(etag, _)| etag),
             limit: MAX_PARTNER_CRLS,
         };
-        let fetched = self.fetcher.fetch(&target).await.map_err(FetchFailed::from)?;
+        let fetched = match self.fetcher.fetch(&target).await {
+            Err(FetchError::Status { status: NOT_FOUND, .. }) if self.held_of(relationship).1.is_none() => return Err(CrlsFailed::NotPublished),
+            fetched => fetched.map_err(FetchFailed::from)?,
+        };
         let taken = match fetched.content {
             Content::NotModified if target.etag.is_none() => return Err(FetchFailed::NoDocument.into()),
             Content::NotModified => Taken::Same,
@@ -179,13 +194,12 @@ impl Federation {
         }
         match self.fetch_map(relationship).await {
             Ok((map, etag)) => {
+                let is_news = map.is_some();
                 match map {
                     Some(map) => self.seen.note(partner, OursSeen::new(map.get(&self.trust_domain), now.wall)),
                     None => self.seen.note_again(partner, now.wall),
                 }
-                if let Some(known) = self.lock().known.get_mut(partner) {
-                    known.beside.map_etag = etag;
-                }
+                self.note_map(partner, is_news, |beside| beside.map_etag = etag);
             }
             // What it showed before counts on, until it shows something else: a moment of silence is no answer.
             Err(MapFailed::Fetch(error)) => {
@@ -193,16 +207,22 @@ impl Federation {
             }
             Err(error @ (MapFailed::None | MapFailed::Read(_))) => {
                 tracing::debug!(trust_domain = %partner, error = with_causes(&error), "a partner does not show what it holds of our bundle");
+                let is_news = self.seen.tells(partner);
                 self.seen.forget(partner);
-                if let Some(known) = self.lock().known.get_mut(partner) {
-                    known.beside.silent_until = Some(now.since_boot + ASK_AGAIN);
-                }
+                self.note_map(partner, is_news, |beside| beside.silent_until = Some(now.since_boot + ASK_AGAIN));
             }
         }
+    }
+
+    /// Notes what came of looking at a partner's Bundle Map, and tells it to those who watch where it is news.
+    fn note_map(&self, partner: &TrustDomain, is_news: bool, note: impl FnOnce(&mut Beside)) {
         self.with_partners(|partners| {
-            let number = partners.changes.next();
-            if let Some(known) = partners.known.get_mut(partner) {
-                known.changed = number;
+            let Partners { known, changes, .. } = partners;
+            if let Some(known) = known.get_mut(partner) {
+                note(&mut known.beside);
+                if is_news {
+                    known.changed = changes.next();
+                }
             }
         });
     }

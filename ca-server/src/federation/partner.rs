@@ -7,7 +7,7 @@ use trust_domains::Timestamp;
 use trust_domains::bundle::{BundleSource, PartnerBundle};
 use trust_domains::clock::Reading;
 use trust_domains::federation::{FetchProblem, FetchStatus, Standing};
-use trust_domains::plan::fetching::{due, interval};
+use trust_domains::plan::fetching::{due, interval, second_due};
 use trust_domains::plan::rotation::Jitter;
 use trust_domains::problem::Problem;
 
@@ -75,6 +75,8 @@ impl Partner {
         self.modified = modified;
         self.due = now.since_boot;
         self.etag = None;
+        self.failures = 0;
+        self.last_error = None;
         self.beside = Beside::default();
     }
 
@@ -87,8 +89,10 @@ impl Partner {
 
     /// Notes how a fetch ended that was the last: nothing for a success.
     pub(super) fn settle(&mut self, now: Reading, failed: Option<Problem>, hint: Option<Duration>, jitter: Jitter) {
-        self.last_attempt = Some(now.wall);
-        self.due = due(now.since_boot, Some(now.since_boot), hint, jitter);
+        self.due = match self.last_attempt.replace(now.wall) {
+            None => second_due(now.since_boot, hint, jitter),
+            Some(_) => due(now.since_boot, Some(now.since_boot), hint, jitter),
+        };
         match failed {
             Some(problem) => {
                 self.failures = self.failures.saturating_add(1);

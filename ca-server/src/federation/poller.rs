@@ -94,8 +94,13 @@ impl Federation {
                 let known = partners.known.entry(name).or_insert_with(|| Partner::new(modified, due, remembered));
                 known.changed = number;
                 match (bundle, start) {
-                    // It is not fetched a second time.
-                    (HeldBundle::CameAlong { hint }, Start::OfRelationship) => known.accept(modified, now, hint, Self::jitter()),
+                    // It is not fetched a second time, unless there is something beside it.
+                    (HeldBundle::CameAlong { hint, has_lists }, Start::OfRelationship) => {
+                        known.accept(modified, now, hint, Self::jitter());
+                        if has_lists {
+                            known.due = now.since_boot;
+                        }
+                    }
                     _ if known.modified != modified => known.change(modified, now),
                     _ => {}
                 }
@@ -156,8 +161,11 @@ impl Federation {
             others => format!(" and {others} more"),
         };
         let text = format!(
-            "the bundles of {} partners are not fetched, and somebody must look: {}{others}; troth federation list",
-            wanting.len(),
+            "{}, and somebody must look: {}{others}; troth federation list",
+            match wanting.len() {
+                1 => "the bundle of a partner is not fetched".to_owned(),
+                many => format!("the bundles of {many} partners are not fetched"),
+            },
             named.join(", ")
         );
         if self.health.set_problem(PROBLEM, text) {
@@ -203,7 +211,7 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HeldBundle {
     /// It was fetched by a link, and accepted together with the relationship.
-    CameAlong { hint: Option<Duration> },
+    CameAlong { hint: Option<Duration>, has_lists: bool },
     /// There is none.
     None,
     /// There is one.
@@ -222,6 +230,7 @@ fn held(state: &State) -> Vec<Held> {
                 None => HeldBundle::None,
                 Some(bundle) if came_along(bundle) => HeldBundle::CameAlong {
                     hint: bundle.partner.bundle().refresh_hint(),
+                    has_lists: held.relationship.crl_url().is_some(),
                 },
                 Some(_) => HeldBundle::There,
             },

@@ -7,6 +7,7 @@ use std::time::Duration;
 use trust_domains::class::CredentialClass;
 use trust_domains::jwt_svid::{Audience, ClaimNames, ClaimRefused};
 use trust_domains::node::{NodeRecord, NodeState};
+use trust_domains::plan::validity::has_ended;
 use trust_domains::public_key::{KeyHash, PublicKey, SignatureInvalid};
 use trust_domains::wire::node::{EXPORTER_LEN, KeyRequest};
 use trust_domains::wire::tokens::{JwtRequest, WitRequest, wit_possession_message};
@@ -111,7 +112,7 @@ impl<'a> Judge<'a> {
         if other_node || entry.is_node_alias() || entry.id() != id {
             return Err(foreign());
         }
-        if let Some(expired_at) = entry.expires_at().filter(|end| *end <= self.now) {
+        if let Some(expired_at) = entry.expires_at().filter(|end| has_ended(*end, self.now)) {
             return Err(RequestRefused::EntryExpired {
                 entry: entry.id().clone(),
                 expired_at,

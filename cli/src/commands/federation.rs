@@ -92,7 +92,7 @@ pub(crate) struct DeleteArgs {
 pub(crate) async fn run(command: FederationCommand, global: &Global) -> Result<ExitCode, Failure> {
     match command {
         FederationCommand::Invite(args) => invite::run(&args, global).await?,
-        FederationCommand::Accept(args) => accept::run(args, global).await?,
+        FederationCommand::Accept(args) => return accept::run(args, global).await,
         FederationCommand::Create(args) => return save::create(args, global).await,
         FederationCommand::Update(args) => return save::update(args, global).await,
         FederationCommand::Delete(args) => return delete(&args, global).await,

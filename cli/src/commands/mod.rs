@@ -13,6 +13,7 @@ pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod node;
 pub(crate) mod quickstart;
+pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod svid;
 pub(crate) mod token;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, handed: HandedSockets) -> Result<ExitCode, Fai
         Command::Bundle(command) => return bundle::run(command, &global).await,
         Command::Federation(command) => return federation::run(command, &global).await,
         Command::Svid(command) => return svid::run(command, &global).await,
+        Command::Run(args) => return run::run(*args, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,
         Command::Audit(command) => audit::run(command, &global).await?,
         Command::Health(command) => return health::run(command, &global).await,

@@ -4,16 +4,15 @@ mod credentials;
 mod fetch;
 mod lint;
 mod mint;
-pub(crate) mod received;
-mod received_token;
 mod received_wit;
 mod revoke;
-mod socket;
-pub(crate) mod workload;
+mod shown;
+pub(crate) mod socket;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+pub(crate) use fetch::first as first_x509;
 
 use crate::args::Global;
 use crate::failure::Failure;

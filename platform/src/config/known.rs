@@ -31,6 +31,8 @@ pub enum KeyValue {
     },
     /// A number that a function accepts as a text: bare, or in quotes as flags and variables have it. [`number_as_text`](super::number_as_text) reads both.
     Number(fn(&str) -> Result<(), String>),
+    /// A text that a function accepts, where a list of them is refused with this reason.
+    One(fn(&str) -> Result<(), String>, &'static str),
     /// A table with keys of its own.
     Table(&'static [KnownKey]),
     /// Any number of such tables: `[[sink]]`.

@@ -91,7 +91,7 @@ fn draft<T: DeserializeOwned>(text: &str, known: &[KnownKey], file: Option<&Path
     reader.check_table(document.get_ref(), known, "", 0);
     if reader.mistakes.is_empty() {
         return match toml::from_str(text) {
-            Ok(value) => Ok(Draft::of(value)),
+            Ok(value) => Ok(Draft::new(value, file, None)),
             Err(error) => {
                 // The table above missed what the type wants: a value that only together with others is wrong.
                 reader.tell(error.span().map_or(0, |span| span.start), "", error.message());
@@ -106,7 +106,7 @@ fn draft<T: DeserializeOwned>(text: &str, known: &[KnownKey], file: Option<&Path
     });
     let told = reader.mistakes.finish::<()>(file, None);
     match (understood, told) {
-        (Some(value), told) => Ok(Draft::new(value, told.err())),
+        (Some(value), told) => Ok(Draft::new(value, file, told.err())),
         (None, Err(told)) => Err(told),
         (None, Ok(())) => Err(ConfigMistakes {
             file: file.map(Path::to_owned),
@@ -171,7 +171,8 @@ impl Reader<'_> {
                     self.check_value(&format!("{key}[{index}]"), table, &KeyValue::Table(known));
                 }
             }
-            (KeyValue::Text(accepts), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::Text(accepts) | KeyValue::One(accepts, _), DeValue::String(text)) => self.check_text(at, key, text, *accepts),
+            (KeyValue::One(_, reason), DeValue::Array(_)) => self.tell(at, key, reason),
             (KeyValue::Texts(accepts), DeValue::Array(texts)) => {
                 for (index, text) in texts.iter().enumerate() {
                     self.check_value(&format!("{key}[{index}]"), text, &KeyValue::Text(*accepts));
@@ -212,7 +213,7 @@ fn described(expected: &KeyValue) -> &'static str {
         KeyValue::Integer { .. } | KeyValue::Number(_) => "a whole number",
         KeyValue::Table(_) => "a table",
         KeyValue::Tables(_) => "tables ([[..]])",
-        KeyValue::Text(_) => "a text in quotes",
+        KeyValue::One(..) | KeyValue::Text(_) => "a text in quotes",
         KeyValue::Texts(_) => "a list of texts",
     }
 }

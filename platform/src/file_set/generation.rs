@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fmt;
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fsync, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -14,7 +13,10 @@ use trust_domains::delivery::SetFile;
 
 use super::directory::Directory;
 use super::error::FileSetError;
-use super::ownership::Ownership;
+use super::manifest::Manifest;
+use super::ownership::{Ownership, open_to_readers};
+use super::set_folder::write_file;
+use super::single_files;
 
 /// The link that leads to the current generation.
 const CURRENT: &str = "..data";
@@ -46,7 +48,7 @@ impl fmt::Display for Generation {
 ///
 /// # Errors
 /// When the directory cannot be read or changed, or its current set is not one that [`publish`] made.
-pub fn recover(directory: &Directory) -> Result<(), FileSetError> {
+pub(super) fn recover(directory: &Directory) -> Result<(), FileSetError> {
     clean(directory, &[current(directory)?])
 }
 
@@ -54,9 +56,10 @@ pub fn recover(directory: &Directory) -> Result<(), FileSetError> {
 ///
 /// # Errors
 /// When something that it did not make has one of the names, or a call of the system fails: a full disk, a file system that is read-only.
-pub fn publish(directory: &Directory, files: &[SetFile], ownership: &Ownership) -> Result<(), FileSetError> {
+pub(super) fn publish(directory: &Directory, files: &[SetFile], ownership: &Ownership) -> Result<(), FileSetError> {
     let before = current(directory)?;
-    check_links(directory, files)?;
+    let singles = Manifest::read(directory)?;
+    check_links(directory, files, &singles)?;
     let next = Generation(generations(directory)?.into_iter().max().map_or(1, |Generation(newest)| newest.wrapping_add(1)));
     // First, not last: on a full disk it may be what was left behind that fills it.
     clean(directory, &[before])?;
@@ -64,6 +67,10 @@ pub fn publish(directory: &Directory, files: &[SetFile], ownership: &Ownership) 
         // Best effort: what stays is removed before the next attempt.
         let _left_behind = remove(directory, next);
         return Err(error);
+    }
+    if singles != Manifest::default() {
+        // What the directory held in the other layout has the names of the links.
+        single_files::withdraw(directory)?;
     }
     make_links(directory, files)?;
     sync(directory)?;
@@ -74,7 +81,7 @@ pub fn publish(directory: &Directory, files: &[SetFile], ownership: &Ownership) 
 ///
 /// # Errors
 /// When its current set is not one that [`publish`] made, or a call of the system fails.
-pub fn withdraw(directory: &Directory) -> Result<(), FileSetError> {
+pub(super) fn withdraw(directory: &Directory) -> Result<(), FileSetError> {
     if current(directory)?.is_some() {
         unlink(directory, CURRENT)?;
     }
@@ -102,6 +109,57 @@ fn current(directory: &Directory) -> Result<Option<Generation>, FileSetError> {
     }
 }
 
+/// Opens the generation that readers see, if there is one.
+pub(super) fn open_current(directory: &Directory) -> Result<Option<OwnedFd>, FileSetError> {
+    let Some(generation) = current(directory)? else { return Ok(None) };
+    let name = generation.to_string();
+    match open_folder(directory, &name) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(FileSetError::system("opening", &directory.path_of(&name), errno)),
+    }
+}
+
+/// Returns whether a generation holds files of these names and no others, and the links to it are there.
+pub(super) fn holds(directory: &Directory, generation: &OwnedFd, files: &[SetFile]) -> Result<bool, FileSetError> {
+    let links = links(directory)?;
+    let wanted: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let present = names_in(generation).map_err(|errno| FileSetError::system("listing", &directory.path_of(CURRENT), errno))?;
+    Ok(links.iter().map(String::as_str).eq(tops(files)) && present.iter().map(String::as_str).eq(wanted))
+}
+
+/// Returns whether something in the directory is a link through [`CURRENT`].
+pub(super) fn is_link_of_ours(directory: &Directory, name: &str) -> Result<bool, FileSetError> {
+    link_state(directory, name).map(|state| state == LinkState::Ours)
+}
+
+/// Lists the files of a generation, those in its folders too.
+fn names_in(generation: &OwnedFd) -> Result<BTreeSet<String>, Errno> {
+    let mut names = BTreeSet::new();
+    for (name, kind) in entries(generation)? {
+        if kind != FileType::Directory {
+            names.insert(name);
+            continue;
+        }
+        let inner = open_folder(generation, &name)?;
+        names.extend(entries(&inner)?.into_iter().map(|(file, _)| format!("{name}/{file}")));
+    }
+    Ok(names)
+}
+
+fn entries(folder: &OwnedFd) -> Result<Vec<(String, FileType)>, Errno> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !matches!(name.as_str(), "." | "..") {
+            let stat = statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+            found.push((name, FileType::from_raw_mode(stat.st_mode)));
+        }
+    }
+    Ok(found)
+}
+
 /// Writes a generation and syncs all of it; nobody sees it yet.
 fn write(directory: &Directory, generation: Generation, files: &[SetFile], ownership: &Ownership) -> Result<(), FileSetError> {
     let name = generation.to_string();
@@ -114,7 +172,7 @@ fn write(directory: &Directory, generation: Generation, files: &[SetFile], owner
         mkdirat(&made, *folder, Mode::RWXU).map_err(|errno| failed("making a folder in", errno))?;
     }
     for file in files {
-        write_file(&made, file, ownership).map_err(|errno| FileSetError::system("writing", &path.join(file.name.as_str()), errno))?;
+        write_file(&made, file.name.as_str(), file, ownership).map_err(|errno| FileSetError::system("writing", &path.join(file.name.as_str()), errno))?;
     }
     for folder in folders {
         let folder = open_folder(&made, folder).map_err(|errno| failed("opening a folder in", errno))?;
@@ -125,19 +183,8 @@ fn write(directory: &Directory, generation: Generation, files: &[SetFile], owner
 
 /// Lets readers into a folder whose files are complete, and syncs it.
 fn finish_folder(folder: &OwnedFd) -> Result<(), Errno> {
-    fchmod(folder, Mode::from_raw_mode(0o755))?;
+    open_to_readers(folder)?;
     fsync(folder)
-}
-
-/// Writes one file, private until its owner and mode are set.
-fn write_file(generation: &OwnedFd, file: &SetFile, ownership: &Ownership) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut opened = std::fs::File::from(openat(generation, file.name.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
-    opened
-        .write_all(&file.content)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    ownership.apply(&opened, file.secret)?;
-    fsync(&opened)
 }
 
 /// Leads readers to a generation, by one rename.
@@ -167,8 +214,8 @@ fn link_state(directory: &Directory, name: &str) -> Result<LinkState, FileSetErr
 }
 
 /// Refuses to begin when a file that is not ours has one of the names.
-fn check_links(directory: &Directory, files: &[SetFile]) -> Result<(), FileSetError> {
-    for name in tops(files) {
+fn check_links(directory: &Directory, files: &[SetFile], singles: &Manifest) -> Result<(), FileSetError> {
+    for name in tops(files).into_iter().filter(|name| !singles.has_top(name)) {
         if link_state(directory, name)? == LinkState::Foreign {
             return Err(FileSetError::Foreign { path: directory.path_of(name) });
         }
@@ -267,7 +314,8 @@ fn remove_files(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
     Ok(folders)
 }
 
-fn open_folder(directory: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
+/// Opens a real directory in another.
+pub(super) fn open_folder(directory: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(
         directory,
         name,

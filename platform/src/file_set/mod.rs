@@ -10,15 +10,30 @@
 //!
 //! A reader of one file opens it by its name. A reader of several opens the directory `DIR/..data` once and reads them in it: then key and
 //! certificate always belong together. The generation before the current one stays until the next change, for readers that are in it.
-//! Owner, group and modes are set on each generation, so whatever happened to the last one is undone. What a crash left behind is found by
-//! its exact name, links of an earlier set by where they lead, and removed; nothing else in the directory is touched.
+//!
+//! For programs that follow no links there is [`Layout::SingleFiles`]: `DIR/svid.pem` is a file itself. All files of the next set are written and synced
+//! under other names first (`..next~N`); then each is renamed over the one before, in the order of the set, which has a key after its certificates. A reader
+//! never sees half a file. One that reads several in those few system calls may see some of the set before and some of the next: a new certificate with
+//! the old key, and a kill in the middle leaves that until the next start. Which files are ours is written in `..files` before the first of them appears.
+//!
+//! The rooms: [`Directory`] is opened step by step and locked; `generation` and `single_files` are the two layouts; [`deliver`] compares what is there
+//! first, and sets owner, group and modes again where only those were changed. What a crash left behind is found by its exact name, links of an earlier
+//! set by where they lead, and removed; nothing else in the directory is touched.
 
+mod deliver;
 mod directory;
 mod error;
 mod generation;
+mod layout;
+mod manifest;
 mod ownership;
+mod set_folder;
+mod single_files;
+#[cfg(test)]
+mod testing;
 
+pub use deliver::{Delivery, deliver, read, recover, withdraw};
 pub use directory::Directory;
 pub use error::FileSetError;
-pub use generation::{publish, recover, withdraw};
+pub use layout::{Layout, ParseLayoutError};
 pub use ownership::{KeyMode, Ownership, ParseKeyModeError};

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use nix::unistd::{Group, User};
-use rustix::fs::{Mode, fchmod, fchown};
+use rustix::fs::{Mode, fchmod, fchown, fstat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::error::FileSetError;
 
@@ -71,14 +72,52 @@ impl Ownership {
 
     /// Sets them on an open file that holds a key, or nothing secret.
     pub(super) fn apply(&self, file: impl AsFd, secret: bool) -> Result<(), Errno> {
-        const PUBLIC: u32 = 0o644;
         let (uid, gid) = (self.uid.map(rustix::fs::Uid::from_raw), self.gid.map(rustix::fs::Gid::from_raw));
         if uid.is_some() || gid.is_some() {
             fchown(&file, uid, gid)?;
         }
         // After the owner, whose change takes bits away.
-        fchmod(&file, Mode::from_raw_mode(if secret { self.key_mode.0 } else { PUBLIC }))
+        fchmod(&file, Mode::from_raw_mode(self.mode(secret)))
     }
+
+    /// Sets them again if somebody changed them.
+    pub(super) fn apply_if_changed(&self, file: impl AsFd, secret: bool) -> Result<Applied, Errno> {
+        let stat = fstat(&file)?;
+        let uid = self.uid.unwrap_or_else(|| geteuid().as_raw());
+        // Without a configured group it is the process's, or that of a directory that hands its own on.
+        let same_group = self.gid.is_none_or(|gid| stat.st_gid == gid);
+        if stat.st_uid == uid && same_group && stat.st_mode & PERMISSIONS == self.mode(secret) {
+            return Ok(Applied::Before);
+        }
+        let ownership = Self { uid: Some(uid), ..*self };
+        ownership.apply(file, secret).map(|()| Applied::Again)
+    }
+
+    fn mode(&self, secret: bool) -> u32 {
+        const PUBLIC: u32 = 0o644;
+        if secret { self.key_mode.0 } else { PUBLIC }
+    }
+}
+
+/// Whether owner and mode were as they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// They were not, and were set.
+    Again,
+    /// They were.
+    Before,
+}
+
+/// The bits of a mode that say who may do what.
+const PERMISSIONS: u32 = 0o7777;
+
+/// Lets everybody into a folder of files, as into any directory: each file has its own mode.
+pub(super) fn open_to_readers(folder: impl AsFd) -> Result<Applied, Errno> {
+    const MODE: u32 = 0o755;
+    if fstat(&folder)?.st_mode & PERMISSIONS == MODE {
+        return Ok(Applied::Before);
+    }
+    fchmod(&folder, Mode::from_raw_mode(MODE)).map(|()| Applied::Again)
 }
 
 fn number_or(kind: &'static str, name: &str, look_up: impl FnOnce(&str) -> Result<Option<u32>, nix::Error>) -> Result<u32, FileSetError> {

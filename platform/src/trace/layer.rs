@@ -49,9 +49,10 @@ async fn no_route(request: Request) -> Response {
 }
 
 async fn no_method(request: Request) -> Response {
-    let mut problem = Problem::new(Code::NotFound, format!("{} is not answered at {}", request.method(), request.uri().path()));
-    problem.status = 405;
-    problem_response(problem)
+    problem_response(Problem::new(
+        Code::MethodNotAllowed,
+        format!("{} is not answered at {}", request.method(), request.uri().path()),
+    ))
 }
 
 #[cfg(test)]
@@ -80,7 +81,7 @@ mod tests {
         for (method, path, code, status) in [
             ("GET", "/refuse", Code::NodeBanned, 403),
             ("GET", "/nowhere", Code::NotFound, 404),
-            ("POST", "/refuse", Code::NotFound, 405),
+            ("POST", "/refuse", Code::MethodNotAllowed, 405),
         ] {
             let (parts, problem) = answer(method, path).await;
             assert_eq!((parts.status.as_u16(), problem.code()), (status, code), "{method} {path}");

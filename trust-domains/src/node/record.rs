@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NodeAttestor, NodeName, NodeState};
+use crate::plan::validity::has_ended;
 use crate::problem::{Code, Coded};
 use crate::public_key::KeyHash;
 use crate::selector::SelectorSet;
@@ -175,7 +176,7 @@ impl NodeRecord {
     pub fn state(&self, now: Timestamp) -> NodeState {
         if self.banned {
             NodeState::Banned
-        } else if now >= self.expires_at() {
+        } else if has_ended(self.expires_at(), now) {
             NodeState::Expired
         } else {
             NodeState::Active

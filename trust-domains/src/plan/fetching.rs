@@ -25,6 +25,10 @@ pub const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// A fetch comes early by at most this part of the interval: partners that were set up together drift apart.
 const JITTER_DIVISOR: u32 = 10;
 
+/// The second fetch comes early by at most this part of the interval: a thousand partners that a script set up in three seconds are not asked within three
+/// seconds again.
+const FIRST_JITTER_DIVISOR: u32 = 2;
+
 /// Returns how long to wait between two fetches of a bundle with this refresh hint (FED-04, BUN-11).
 #[must_use]
 pub fn interval(hint: Option<Duration>) -> Duration {
@@ -38,6 +42,13 @@ pub fn due(now_since_boot: Duration, last_attempt: Option<Duration>, hint: Optio
     let Some(last) = last_attempt else { return now_since_boot };
     let interval = interval(hint);
     last.saturating_add(interval).saturating_sub(jitter.of(interval / JITTER_DIVISOR))
+}
+
+/// Returns the time since boot at which the second fetch is due, after the first that a process made: an interval after it, less a jitter of at most half.
+#[must_use]
+pub fn second_due(first: Duration, hint: Option<Duration>, jitter: Jitter) -> Duration {
+    let interval = interval(hint);
+    first.saturating_add(interval).saturating_sub(jitter.of(interval / FIRST_JITTER_DIVISOR))
 }
 
 /// What is made of a bundle that was fetched.

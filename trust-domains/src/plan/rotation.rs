@@ -10,11 +10,13 @@
 
 mod held;
 mod timing;
+mod urgency;
 
 use std::time::Duration;
 
 pub use held::HeldCredential;
 pub use timing::{Jitter, renewal_due, retry_delay};
+pub use urgency::Urgency;
 
 use crate::clock::Reading;
 use crate::plan::validity::DEFAULT_CLOCK_SKEW;

@@ -11,6 +11,16 @@ pub const SHORTEST_LIFE: Duration = Duration::from_secs(10);
 /// How far `NotBefore` lies before the moment of issue unless configured: peers whose clocks are that much behind accept a new certificate.
 pub const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// Returns whether what ends at `not_after` has ended: at that second it has.
+///
+/// The one rule for every end by which Troth decides what it gives: who is a member, at the server and on the node alike, which SVID is served, which entry counts.
+/// Two parts that counted the last second differently would disagree for its length on who is a member. Verification of what others present counts it in, as RFC 5280
+/// section 4.1.2.5 demands: so nothing is given away that somebody would refuse already.
+#[must_use]
+pub fn has_ended(not_after: Timestamp, now: Timestamp) -> bool {
+    now >= not_after
+}
+
 /// When a certificate is valid, and when it was issued. Only [`Validity::plan`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
@@ -77,7 +87,7 @@ impl Validity {
         }
         let full = now + Duration::from_secs(ttl.as_secs());
         let wanted = match entry_expires_at {
-            Some(expires_at) if expires_at <= now => return Err(ValidityRefused::EntryExpired { expires_at }),
+            Some(expires_at) if has_ended(expires_at, now) => return Err(ValidityRefused::EntryExpired { expires_at }),
             Some(expires_at) => full.min(expires_at),
             None => full,
         };

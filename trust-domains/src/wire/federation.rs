@@ -256,6 +256,9 @@ pub struct AcceptLink {
     /// Whether every entry federates with it; where every entry does already, it stays so.
     #[serde(default)]
     pub all_entries: bool,
+    /// Where its revocation lists are; where they are fetched already, absent leaves it so.
+    #[serde(default)]
+    pub crl_url: Option<EndpointUrl>,
 }
 
 /// A partner's link is accepted, or would be.
@@ -275,6 +278,11 @@ pub struct Accepted {
     pub dry_run: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// The nodes concerned: those that have its bundle, or had it. None where nothing was kept.
+    #[serde(default)]
+    pub nodes: Vec<SpiffeId>,
+    /// The newest commit.
+    pub revision: Revision,
 }
 
 /// What is trusted by a bundle.

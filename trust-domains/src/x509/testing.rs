@@ -73,6 +73,11 @@ impl TestCa {
         params.signed_by(root.issuer.key(), &self.issuer).unwrap().der().clone()
     }
 
+    /// What signs: for lists.
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     pub(crate) fn leaf(&self, spiffe_id: &str) -> CertificateDer<'static> {
         self.leaf_with(spiffe_id, |_| {})
     }

@@ -22,13 +22,19 @@ fn hook(table: &str) -> Result<SinkConfig, ConfigMistakes> {
 fn each_kind_of_hook_is_read() {
     for (table, name) in [
         ("signal = 'HUP'\npid_file = '/run/nginx.pid'", "signal HUP by /run/nginx.pid"),
-        ("signal = 'USR1'\nselectors = ['unix:path:/usr/sbin/nginx', 'unix:uid:0']", "signal USR1 by selectors"),
+        (
+            "signal = 'USR1'\nselectors = ['unix:path:/usr/sbin/nginx', 'unix:uid:0']",
+            "signal USR1 by selectors",
+        ),
         ("signal = 'HUP'\nsystemd_unit = 'nginx.service'", "systemd unit nginx.service"),
         ("systemd_unit = 'nginx.service'", "systemd unit nginx.service"),
         ("command = ['/usr/sbin/nginx', '-s', 'reload']\ntimeout = '5s'", "command /usr/sbin/nginx"),
         ("command = ['kill -HUP $(cat /run/x)']\nshell = true", "command /bin/sh"),
         ("http = { url = 'http://127.0.0.1:9000/reload', method = 'PUT' }", "http"),
-        ("http = { url = 'unix:/run/x.sock:/reload' }\nprobe = { address = '127.0.0.1:443', server_name = 'web.example', within = '5s' }", "http"),
+        (
+            "http = { url = 'unix:/run/x.sock:/reload' }\nprobe = { address = '127.0.0.1:443', server_name = 'web.example', within = '5s' }",
+            "http",
+        ),
     ] {
         let sink = hook(table).unwrap();
         assert_eq!(sink.hooks.len(), 1);
@@ -42,7 +48,10 @@ fn each_kind_of_hook_is_read() {
 #[test]
 fn hooks_keep_their_order_and_lists_their_interval() {
     let sink = read("crl_reload_interval = '5m'\n[[sink.reload]]\ncommand = ['/bin/a']\n[[sink.reload]]\nsignal = 'HUP'\npid_file = '/run/b.pid'\n").unwrap();
-    assert_eq!(sink.hooks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["command /bin/a", "signal HUP by /run/b.pid"]);
+    assert_eq!(
+        sink.hooks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["command /bin/a", "signal HUP by /run/b.pid"]
+    );
     assert_eq!(sink.crl_reload_interval.as_secs(), 300);
     assert_eq!(read("").unwrap().crl_reload_interval.as_secs(), 60);
 }
@@ -56,7 +65,10 @@ fn every_mistake_is_named_under_its_key() {
         ("signal = 'HUP'\npid_file = 'x.pid'", &["sink[0].reload[0].pid_file"]),
         ("signal = 'HUP'\npid_file = '/x'\nselectors = ['unix:uid:0']", &["sink[0].reload[0].signal"]),
         ("signal = 'HUP'\nselectors = []", &["sink[0].reload[0].selectors"]),
-        ("signal = 'HUP'\nselectors = ['k8s:ns:x', 'unix']", &["sink[0].reload[0].selectors[0]", "sink[0].reload[0].selectors[1]"]),
+        (
+            "signal = 'HUP'\nselectors = ['k8s:ns:x', 'unix']",
+            &["sink[0].reload[0].selectors[0]", "sink[0].reload[0].selectors[1]"],
+        ),
         ("pid_file = '/run/x.pid'", &["sink[0].reload[0]"]),
         ("command = []", &["sink[0].reload[0].command"]),
         ("command = ['nginx']", &["sink[0].reload[0].command"]),
@@ -69,7 +81,10 @@ fn every_mistake_is_named_under_its_key() {
         ("command = ['/bin/x']\ntimeout = '10'", &["sink[0].reload[0].timeout"]),
         ("command = ['/bin/x']\ntimeout = '6m'", &["sink[0].reload[0].timeout"]),
         ("command = ['/bin/x']\nprobe = { address = 'example.com:443' }", &["sink[0].reload[0].probe"]),
-        ("command = ['/bin/x']\nprobe = { address = '127.0.0.1:1', within = 'x' }", &["sink[0].reload[0].probe.within"]),
+        (
+            "command = ['/bin/x']\nprobe = { address = '127.0.0.1:1', within = 'x' }",
+            &["sink[0].reload[0].probe.within"],
+        ),
         ("comand = ['/bin/x']\nsignal = 'HUP'", &["sink[0].reload[0].comand", "sink[0].reload[0].signal"]),
     ] {
         let told = hook(table).unwrap_err();

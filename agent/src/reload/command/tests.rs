@@ -27,7 +27,10 @@ async fn a_command_has_an_environment_of_its_own_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let context = context(directory.path());
     let out = directory.path().join("out");
-    let text = format!("{{ pwd; /usr/bin/env | /usr/bin/sort; /bin/ls /proc/self/fd | /usr/bin/wc -l; /usr/bin/cut -d' ' -f5 /proc/$$/stat; echo $$; }} > {}", out.display());
+    let text = format!(
+        "{{ pwd; /usr/bin/env | /usr/bin/sort; /bin/ls /proc/self/fd | /usr/bin/wc -l; /usr/bin/cut -d' ' -f5 /proc/$$/stat; echo $$; }} > {}",
+        out.display()
+    );
     shell(&text).perform(&context, LONG).await.unwrap();
     let said = std::fs::read_to_string(out).unwrap();
     let lines: Vec<&str> = said.lines().collect();
@@ -60,7 +63,10 @@ async fn a_command_that_hangs_forks_and_ignores_term_is_killed_with_all_it_start
     let directory = tempfile::tempdir().unwrap();
     let context = context(directory.path());
     let pids = directory.path().join("pids");
-    let text = format!("trap '' TERM; /bin/sleep 1000 & (trap '' TERM; while :; do /bin/sleep 1000; done) & echo $$ $! > {}; wait; wait; while :; do /bin/sleep 1000; done", pids.display());
+    let text = format!(
+        "trap '' TERM; /bin/sleep 1000 & (trap '' TERM; while :; do /bin/sleep 1000; done) & echo $$ $! > {}; wait; wait; while :; do /bin/sleep 1000; done",
+        pids.display()
+    );
     let hook = shell(&text);
     let running = hook.perform(&context, Duration::from_secs(1));
     let failed = running.await.unwrap_err();
@@ -84,7 +90,10 @@ async fn what_a_command_leaves_in_the_background_does_not_hold_it_up() {
     let directory = tempfile::tempdir().unwrap();
     let context = context(directory.path());
     let left = directory.path().join("left");
-    shell(&format!("/bin/sleep 1000 & echo $! > {}", left.display())).perform(&context, LONG).await.unwrap();
+    shell(&format!("/bin/sleep 1000 & echo $! > {}", left.display()))
+        .perform(&context, LONG)
+        .await
+        .unwrap();
     let pid: i32 = std::fs::read_to_string(left).unwrap().trim().parse().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
 }

@@ -61,7 +61,14 @@ async fn a_pid_file_that_is_not_there_yet_or_names_nobody_may_pass() {
     let mut child = sleeper();
     child.kill().unwrap();
     child.wait().unwrap();
-    for text in [String::new(), "x".to_owned(), "-1".to_owned(), "0".to_owned(), "99999999999".to_owned(), child.id().to_string()] {
+    for text in [
+        String::new(),
+        "x".to_owned(),
+        "-1".to_owned(),
+        "0".to_owned(),
+        "99999999999".to_owned(),
+        child.id().to_string(),
+    ] {
         std::fs::write(&path, &text).unwrap();
         let refused = by_file(&path).perform(&context, LONG).await.unwrap_err();
         assert!(refused.may_pass(), "{text:?}: {refused}");

@@ -1,18 +1,42 @@
 //! The sink against the cache: deliveries, withdrawals, failures that people mend.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use platform::file_set::{KeyMode, Layout};
 use trust_domains::Timestamp;
 use trust_domains::clock::{Clock as _, ManualClock};
 
+use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
+
 use super::*;
+use crate::jwt_svids::Audience;
+use crate::jwt_svids::testing::{TOKEN_LIFE, issue_forever};
+use crate::sinks::config::{SinkContents, SinkToken};
 use crate::svids::Update;
 use crate::svids::testing::{bundle, bundle_of, delta, entry, issue_all, snapshot};
+use crate::sync::Link;
+
+fn config(directory: PathBuf, on_withdraw: OnWithdraw) -> FileSinkConfig {
+    FileSinkConfig {
+        spiffe_id: entry("web", 1).spiffe_id,
+        directory,
+        layout: Layout::default(),
+        owner: None,
+        group: None,
+        key_mode: KeyMode::default(),
+        contents: SinkContents::default(),
+        on_withdraw,
+        hooks: Vec::new(),
+        crl_reload_interval: DEFAULT_LISTS_INTERVAL,
+    }
+}
 
 struct World {
     clock: ManualClock,
     cache: SvidCache,
+    tokens: JwtCache,
+    _link: watch::Sender<Link>,
     _root: tempfile::TempDir,
     directory: PathBuf,
     stopping: CancellationToken,
@@ -20,39 +44,37 @@ struct World {
     status: watch::Receiver<SinkStatus>,
 }
 
-fn surroundings(cache: &SvidCache, clock: &ManualClock) -> SinkSurroundings {
-    SinkSurroundings {
-        cache: cache.clone(),
-        clock: clock.shared(),
-        attestor: Arc::new(Attestor::new().unwrap()),
-        counts: ReloadCounts::default(),
-    }
-}
-
 impl World {
     /// A sink for the identity of the entry `web`, running, before anything is known.
     fn new(on_withdraw: OnWithdraw) -> Self {
+        Self::with(on_withdraw, |_| {})
+    }
+
+    /// The same, told more.
+    fn with(on_withdraw: OnWithdraw, tell: impl FnOnce(&mut FileSinkConfig)) -> Self {
         let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
         let cache = SvidCache::new(Arc::new(clock.clone()));
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("sink");
-        let spiffe_id = entry("web", 1).spiffe_id;
-        let config = FileSinkConfig {
-            spiffe_id,
-            directory: directory.clone(),
-            owner: None,
-            group: None,
-            key_mode: KeyMode::default(),
-            on_withdraw,
-            hooks: Vec::new(),
-            crl_reload_interval: Duration::from_secs(60),
-        };
+        let (link, linked) = watch::channel(Link::Open { since: clock.now().wall });
+        let tokens = JwtCache::new(Arc::new(clock.clone()), linked);
+        let mut config = config(directory.clone(), on_withdraw);
+        tell(&mut config);
         let sink = FileSink::new(config);
         let (status, stopping) = (sink.status(), CancellationToken::new());
-        let running = tokio::spawn(sink.run(surroundings(&cache, &clock), stopping.clone()));
+        let around = SinkSurroundings {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            clock: clock.shared(),
+            attestor: Arc::new(Attestor::new().unwrap()),
+            counts: ReloadCounts::default(),
+        };
+        let running = tokio::spawn(sink.run(around, stopping.clone()));
         Self {
             clock,
             cache,
+            tokens,
+            _link: link,
             _root: root,
             directory,
             stopping,
@@ -132,24 +154,16 @@ async fn a_deleted_entry_empties_the_directory_or_leaves_it_as_configured() {
 
 #[test]
 fn files_stay_while_the_agent_is_starting_or_its_server_is_away() {
-    let spiffe_id = entry("web", 1).spiffe_id;
-    let config = FileSinkConfig {
-        spiffe_id,
-        directory: "/sink".into(),
-        owner: None,
-        group: None,
-        key_mode: KeyMode::default(),
-        on_withdraw: OnWithdraw::Remove,
-    };
-    let sink = FileSink::new(config);
-    assert!(sink.wanted(Err(Unserved::Starting)).is_none());
+    let sink = FileSink::new(config("/sink".into(), OnWithdraw::Remove));
+    let before = Wanted::AsItIs(None);
+    assert!(sink.wanted(Err(Unserved::Starting), &before).is_none());
     let nothing_valid = |entry_gone| Unserved::NothingValid {
         reason: "the server is away".to_owned(),
         entry_gone,
     };
-    assert!(matches!(sink.wanted(Err(nothing_valid(false))), Some(Wanted::AsItIs(Some(_)))));
-    assert!(matches!(sink.wanted(Err(nothing_valid(true))), Some(Wanted::Nothing)));
-    assert!(matches!(sink.wanted(Err(Unserved::NotEntitled)), Some(Wanted::Nothing)));
+    assert!(matches!(sink.wanted(Err(nothing_valid(false)), &before), Some(Wanted::AsItIs(Some(_)))));
+    assert!(matches!(sink.wanted(Err(nothing_valid(true)), &before), Some(Wanted::Nothing)));
+    assert!(matches!(sink.wanted(Err(Unserved::NotEntitled), &before), Some(Wanted::Nothing)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,14 +182,6 @@ async fn a_failure_shows_in_the_status_and_is_mended_without_a_restart() {
     assert_eq!(status.last_error, None);
     assert!(world.read("svid.pem").is_some());
     world.stop().await;
-}
-
-#[test]
-fn the_text_forms_of_on_withdraw_round_trip() {
-    for value in [OnWithdraw::Keep, OnWithdraw::Remove] {
-        assert_eq!(value.to_string().parse(), Ok(value));
-    }
-    assert!("delete".parse::<OnWithdraw>().is_err());
 }
 
 #[tokio::test]
@@ -204,5 +210,86 @@ async fn each_partner_has_a_file_of_its_own_until_it_is_withdrawn() {
     world.status_where(|status| status.written_at > first.written_at).await;
     assert_eq!(world.read("federated/partner.test.pem"), None);
     assert_eq!(world.read("federated/second.test.pem"), Some(second.to_pem()));
+    world.stop().await;
+}
+
+fn with_a_token(config: &mut FileSinkConfig) {
+    config.contents.tokens = vec![SinkToken {
+        name: "vault".parse().unwrap(),
+        audience: Audience::of(vec!["vault.example".to_owned()]).unwrap(),
+    }];
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_part_of_the_set_and_replaced_before_it_ends() {
+    let mut world = World::with(OnWithdraw::Remove, with_a_token);
+    let issuing = tokio::spawn(issue_forever(world.tokens.clone(), Arc::new(world.clock.clone())));
+    world.cache.apply(snapshot(1, vec![entry("web", 1)]));
+    world.issue();
+    world.status_where(|status| status.serial.is_some() && status.last_error.is_none()).await;
+    let first = world.read("jwt/vault.token").expect("the token came with the certificate");
+    let key = world.directory.join("jwt/vault.token").metadata().unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+    let written = world.status.borrow().written_at;
+    world.clock.advance(TOKEN_LIFE / 2 + Duration::from_secs(1));
+    world.status_where(|status| status.written_at > written).await;
+    let second = world.read("jwt/vault.token").unwrap();
+    assert_ne!(first, second);
+    assert!(world.read("svid.pem").is_some());
+    issuing.abort();
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_had_holds_up_nothing_and_one_that_ended_is_taken_away() {
+    let mut world = World::with(OnWithdraw::Remove, with_a_token);
+    let issuing = tokio::spawn(issue_forever(world.tokens.clone(), Arc::new(world.clock.clone())));
+    world.cache.apply(snapshot(1, vec![entry("web", 1)]));
+    world.issue();
+    world.status_where(|status| status.serial.is_some() && status.last_error.is_none()).await;
+    assert!(world.read("jwt/vault.token").is_some());
+
+    // The server issues nothing any more; the certificate is good for longer than the token.
+    issuing.abort();
+    let _ended = issuing.await;
+    world.clock.advance(TOKEN_LIFE + Duration::from_secs(1));
+    let told = world
+        .status_where(|status| status.last_error.as_deref().is_some_and(|error| error.contains("there is no token vault")))
+        .await;
+    assert_eq!(world.read("jwt/vault.token"), None, "no token past its end stays in place");
+    assert!(told.serial.is_some() && world.read("svid.pem").is_some());
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mode_that_somebody_changed_is_set_right_without_a_rotation() {
+    let mut world = World::new(OnWithdraw::Remove);
+    world.cache.apply(snapshot(1, vec![entry("web", 1)]));
+    world.issue();
+    world.status_where(|status| status.serial.is_some()).await;
+    let key = world.directory.join("svid_key.pem");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let is_private = || key.metadata().unwrap().permissions().mode() & 0o777 == 0o600;
+    tokio::time::timeout(LOOK_AFTER * 3, async {
+        while !is_private() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("the mode of the key is set again");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_trust_domain_without_a_bundle_here_is_told_and_trusted_by_nothing() {
+    let mut world = World::with(OnWithdraw::Remove, |config| {
+        config.contents.trust_domain = Some("partner.test".parse().unwrap())
+    });
+    world.cache.apply(snapshot(1, vec![entry("web", 1)]));
+    world.issue();
+    let status = world.status_where(|status| status.serial.is_some()).await;
+    assert!(status.last_error.unwrap().contains("--federates-with partner.test"));
+    assert!(world.read("svid.pem").is_some() && world.read("bundle.pem").is_none());
     world.stop().await;
 }

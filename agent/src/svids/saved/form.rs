@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize, Serializer};
 use trust_domains::bundle::SpiffeBundle;
 use trust_domains::clock::Reading;
 use trust_domains::crl::{CrlSet, CrlSetRefused};
+use trust_domains::plan::restart::{MachineTag, RestartRefused, SealedBy, admit};
 use trust_domains::plan::rotation::{HeldCredential, Jitter};
+use trust_domains::plan::validity::DEFAULT_CLOCK_SKEW;
 use trust_domains::wire::crls::{CrlsWhole, PartnerCrls};
 use trust_domains::wire::encoding::Base64;
 use trust_domains::wire::node::NodeEntry;
 use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustDomain};
 use zeroize::Zeroizing;
 
-use super::Kept;
+use super::{Kept, last_seen};
 use crate::node::{Record, SealedError, SealedRecords};
 use crate::svids::batch::SharedIssuers;
 use crate::svids::partner_lists;
@@ -34,6 +36,9 @@ const FORMAT: u32 = 1;
 struct Written<'a> {
     format: u32,
     node: &'a SpiffeId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
+    last_seen: Timestamp,
     revision: Revision,
     bundle: SpiffeBundle,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +80,10 @@ impl Serialize for Text<'_> {
 struct Stored {
     format: u32,
     node: SpiffeId,
+    /// The machine's tag in hex. Absent where it has none, and in what versions wrote that did not ask.
+    machine: Option<String>,
+    /// The newest time seen. Absent in what versions wrote that did not keep it.
+    last_seen: Option<Timestamp>,
     revision: Revision,
     bundle: SpiffeBundle,
     /// Absent in what versions before federation wrote: such a cache serves, and is no place to resume at.
@@ -132,6 +141,9 @@ pub(crate) enum SavedUnreadable {
         /// Whose it is.
         found: SpiffeId,
     },
+    /// This machine, or its clock, is not one by which it may be served.
+    #[error(transparent)]
+    Refused(#[from] RestartRefused),
     /// The revocation lists in it.
     #[error("the revocation lists in the sealed cache cannot be used")]
     Lists(#[from] CrlSetRefused),
@@ -140,8 +152,16 @@ pub(crate) enum SavedUnreadable {
     Sealed(#[from] SealedError),
 }
 
+/// Who seals a cache, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sealing<'a> {
+    pub(super) node: &'a SpiffeId,
+    pub(super) machine: Option<MachineTag>,
+    pub(super) last_seen: Timestamp,
+}
+
 /// Serializes what was kept; the keys in it are wiped with the returned octets.
-pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+pub(super) fn write(kept: &Kept, by: Sealing<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let mut issuers: Vec<&Bytes> = Vec::new();
     let mut svids = Vec::with_capacity(kept.svids.len());
     for held in &kept.svids {
@@ -162,7 +182,9 @@ pub(super) fn write(kept: &Kept, node: &SpiffeId) -> Result<Zeroizing<Vec<u8>>, 
     let issuers = issuers.into_iter().map(|issuer| Text(issuer)).collect();
     let written = Written {
         format: FORMAT,
-        node,
+        node: by.node,
+        machine: by.machine.map(|MachineTag(tag)| hex::encode(tag)),
+        last_seen: by.last_seen,
         revision: kept.revision,
         bundle: kept.bundle.as_ref().into(),
         federated: kept
@@ -214,8 +236,8 @@ pub(crate) struct Restored {
     pub(crate) lists_epoch: Option<u64>,
 }
 
-/// Reads what an earlier run of this node kept.
-pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Result<Option<Restored>, SavedUnreadable> {
+/// Reads what an earlier run of this node kept, if it may be served on this machine now. A cache that may not is left as it is: the clock may be put right.
+pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, machine: Option<MachineTag>, now: Reading) -> Result<Option<Restored>, SavedUnreadable> {
     let Some(octets) = records.read(Record::Cache)? else { return Ok(None) };
     let stored: Stored = serde_json::from_slice(&octets).map_err(|source| SealedError::Unknown { record: Record::Cache, source })?;
     if stored.format != FORMAT {
@@ -224,6 +246,11 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
     if stored.node != *node {
         return Err(SavedUnreadable::OtherNode { found: stored.node });
     }
+    let sealed_by = SealedBy {
+        machine: stored.machine.as_deref().map(tag).transpose()?,
+        last_seen: stored.last_seen.max(last_seen::read(records)?),
+    };
+    admit(&sealed_by, machine, now.wall, DEFAULT_CLOCK_SKEW)?;
     let mut shared = SharedIssuers::default();
     let issuers: Vec<Bytes> = stored.issuers.iter().map(|der| shared.share(&der.0)).collect();
     let held = stored
@@ -255,6 +282,13 @@ pub(crate) fn load(records: &SealedRecords, node: &SpiffeId, now: Reading) -> Re
         is_complete,
         lists_epoch,
     }))
+}
+
+fn tag(text: &str) -> Result<MachineTag, RestartRefused> {
+    let mut tag = [0; 16];
+    // Sealed, and yet no tag: by a version that names machines in another way.
+    hex::decode_to_slice(text, &mut tag).map_err(|_| RestartRefused::OtherMachine)?;
+    Ok(MachineTag(tag))
 }
 
 fn restored(svid: StoredSvid, issuers: &[Bytes], now: Reading) -> Option<Held> {

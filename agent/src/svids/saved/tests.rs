@@ -4,6 +4,8 @@ use trust_domains::{SpiffeId, Timestamp};
 
 use super::form::SavedUnreadable;
 use super::*;
+
+mod rules;
 use crate::svids::partners::Federated;
 use crate::svids::state::Update;
 use crate::svids::testing::{TTL, bundle, bundle_of, entry, issue_all, revision, snapshot, with_empty_list};
@@ -26,19 +28,28 @@ fn filled(clock: &ManualClock) -> SvidCache {
     cache
 }
 
-fn save(cache: &SvidCache, records: &SealedRecords) {
+/// The machine of these tests.
+const HERE: Option<MachineTag> = Some(MachineTag([7; 16]));
+
+fn save(cache: &SvidCache, records: &SealedRecords, clock: &ManualClock) {
     let kept = cache.read(|state| state.worth_keeping()).unwrap();
-    records.write(Record::Cache, &write(&kept, &node()).unwrap()).unwrap();
+    let node = node();
+    let by = Sealing {
+        node: &node,
+        machine: HERE,
+        last_seen: clock.now().wall,
+    };
+    records.write(Record::Cache, &write(&kept, by).unwrap()).unwrap();
 }
 
 #[tokio::test]
 async fn a_restarted_agent_serves_what_it_held() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
+    save(&filled(&clock), &records(&dir), &clock);
     clock.advance(TTL / 4);
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     assert_eq!(cache.resume_after(), Some(revision(7)));
     let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
     let view = cache.subscribe(proven).next().await.unwrap();
@@ -64,9 +75,9 @@ async fn revocation_lists_are_delivered_after_a_restart_without_the_server() {
     };
     cache.apply(update);
     issue_all(&cache, clock.now());
-    save(&cache, &records(&dir));
+    save(&cache, &records(&dir), &clock);
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     assert_eq!((**cache.lists().borrow()).clone(), set);
     assert_eq!(cache.resume_after(), Some(revision(7)));
     let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
@@ -78,10 +89,10 @@ async fn revocation_lists_are_delivered_after_a_restart_without_the_server() {
 fn svids_that_ended_meanwhile_are_not_taken_up() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
+    save(&filled(&clock), &records(&dir), &clock);
     clock.advance(TTL * 2);
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     assert_eq!((cache.svid_count(), cache.entry_count()), (0, 2));
 }
 
@@ -89,17 +100,20 @@ fn svids_that_ended_meanwhile_are_not_taken_up() {
 fn the_cache_of_another_node_is_not_taken_up() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
+    save(&filled(&clock), &records(&dir), &clock);
     let other = "spiffe://td.example/troth/agent/join_token/web-2".parse().unwrap();
-    assert!(matches!(load(&records(&dir), &other, clock.now()), Err(SavedUnreadable::OtherNode { .. })));
+    assert!(matches!(
+        load(&records(&dir), &other, HERE, clock.now()),
+        Err(SavedUnreadable::OtherNode { .. })
+    ));
 }
 
 #[test]
 fn issuers_are_written_once_and_shared_again() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
-    let held = load(&records(&dir), &node(), clock.now()).unwrap().unwrap().held;
+    save(&filled(&clock), &records(&dir), &clock);
+    let held = load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap().held;
     assert_eq!(held[0].svid.chain[1].as_ptr(), held[1].svid.chain[1].as_ptr());
 }
 
@@ -124,9 +138,9 @@ async fn the_bundles_of_partners_outlive_a_restart() {
         ..snapshot(7, vec![federating()])
     });
     issue_all(&before, clock.now());
-    save(&before, &records(&dir));
+    save(&before, &records(&dir), &clock);
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     let proven = ["unix:uid:1000".parse().unwrap()].into_iter().collect();
     let view = cache.subscribe(proven).next().await.unwrap();
     assert_eq!(*view.federated[partner.trust_domain()], partner);
@@ -145,10 +159,10 @@ fn forget(part: &str, dir: &tempfile::TempDir) {
 fn a_cache_of_a_version_that_gave_no_partner_to_all_asks_for_a_snapshot() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
+    save(&filled(&clock), &records(&dir), &clock);
     forget("given_to_all", &dir);
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
 }
 
@@ -156,15 +170,15 @@ fn a_cache_of_a_version_that_gave_no_partner_to_all_asks_for_a_snapshot() {
 fn a_cache_of_a_version_without_partners_serves_and_asks_for_a_snapshot() {
     let clock = ManualClock::new(Timestamp::from_unix(1_800_000_000));
     let dir = tempfile::tempdir().unwrap();
-    save(&filled(&clock), &records(&dir));
+    save(&filled(&clock), &records(&dir), &clock);
     forget("federated", &dir);
 
     let cache = SvidCache::new(clock.shared());
-    cache.restore(load(&records(&dir), &node(), clock.now()).unwrap().unwrap());
+    cache.restore(load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap());
     assert_eq!((cache.svid_count(), cache.resume_after()), (2, None));
-    save(&cache, &records(&dir));
+    save(&cache, &records(&dir), &clock);
     assert!(
-        !load(&records(&dir), &node(), clock.now()).unwrap().unwrap().is_complete,
+        !load(&records(&dir), &node(), HERE, clock.now()).unwrap().unwrap().is_complete,
         "what was not known is not written as if it were"
     );
     cache.apply(snapshot(8, vec![entry("a", 1)]));

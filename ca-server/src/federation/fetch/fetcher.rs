@@ -72,9 +72,10 @@ impl Fetcher {
                 id: id.clone(),
                 roots: roots.clone(),
             },
-            EndpointTrust::Spiffe { id, bundle } => Believed::Spiffe {
+            EndpointTrust::Spiffe { id, bundle, lists } => Believed::Spiffe {
                 id: id.clone(),
                 bundle: Arc::clone(bundle),
+                lists: Arc::clone(lists),
             },
             EndpointTrust::Web => Believed::Web(self.web_roots.verifier().await?),
         };

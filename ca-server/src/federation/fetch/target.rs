@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use trust_domains::bundle::TrustBundle;
+use trust_domains::crl::CrlSet;
 use trust_domains::federation::EndpointUrl;
 use trust_domains::join_link::RootHash;
 use trust_domains::spiffe_id::SpiffeId;
@@ -40,6 +41,8 @@ pub enum EndpointTrust {
         id: SpiffeId,
         /// The newest bundle of the ID's trust domain (FED-25).
         bundle: Arc<TrustBundle>,
+        /// The revocation lists that are held of it: an endpoint whose certificate is on one is not believed.
+        lists: Arc<CrlSet>,
     },
     /// `https_web`: a certificate of the URL's host from a CA of the web (FED-17).
     Web,

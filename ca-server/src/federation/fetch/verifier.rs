@@ -10,15 +10,23 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use trust_domains::bundle::TrustBundle;
 use trust_domains::clock::SharedClock;
+use trust_domains::crl::CrlSet;
 use trust_domains::join_link::RootHash;
 use trust_domains::spiffe_id::SpiffeId;
-use trust_domains::x509::{VerifyError, verify_identity, verify_identity_by_root_hash};
+use trust_domains::x509::{VerifyError, check_unrevoked, verify_identity, verify_identity_by_root_hash};
 
 /// By what one fetch believes every endpoint that it meets.
 #[derive(Debug)]
 pub(super) enum Believed {
-    Pinned { id: SpiffeId, roots: Vec<RootHash> },
-    Spiffe { id: SpiffeId, bundle: Arc<TrustBundle> },
+    Pinned {
+        id: SpiffeId,
+        roots: Vec<RootHash>,
+    },
+    Spiffe {
+        id: SpiffeId,
+        bundle: Arc<TrustBundle>,
+        lists: Arc<CrlSet>,
+    },
     Web(Arc<WebPkiServerVerifier>),
 }
 
@@ -34,7 +42,10 @@ impl EndpointVerifier {
         let now = self.clock.now().wall;
         match &self.believed {
             Believed::Pinned { id, roots } => verify_identity_by_root_hash(chain, roots, id, now).map(|_| ()),
-            Believed::Spiffe { id, bundle } => verify_identity(chain, id, bundle, now).map(|_| ()),
+            Believed::Spiffe { id, bundle, lists } => {
+                verify_identity(chain, id, bundle, now)?;
+                check_unrevoked(chain, lists)
+            }
             Believed::Web(_) => Ok(()),
         }
     }

@@ -217,6 +217,24 @@ pub(super) fn contents(source: &str, bundle: &TrustBundle) -> String {
     format!("{source}, {sequence}: {x509} X.509, {jwt} JWT and {wit} WIT authorities")
 }
 
+/// Says which roots of a bundle name another trust domain than the bundle is of: probably somebody's mistake, and nothing that a standard forbids.
+#[must_use]
+pub fn foreign_roots(bundle: &TrustBundle) -> Vec<String> {
+    let own = bundle.trust_domain().id();
+    let others = bundle.x509_authorities().iter().filter(|root| {
+        let names = root.certificate().uri_sans();
+        !names.is_empty() && !names.iter().any(|name| name == own.as_str())
+    });
+    let told = others.map(|root| {
+        format!(
+            "the root {} names {}, not {own}",
+            root.certificate().subject(),
+            root.certificate().uri_sans().join(", ")
+        )
+    });
+    told.collect()
+}
+
 /// Says what is probably a mistake of whoever sets the bundle.
 fn warnings(offered: &TrustBundle, stored: Option<&HeldBundle>, result: BundleResult) -> Vec<String> {
     let partner = offered.trust_domain();
@@ -224,18 +242,7 @@ fn warnings(offered: &TrustBundle, stored: Option<&HeldBundle>, result: BundleRe
     if offered.is_empty() {
         warnings.push(format!("the bundle holds no key: nothing of {partner} is trusted"));
     }
-    let own = partner.id();
-    let others = offered.x509_authorities().iter().filter(|root| {
-        let names = root.certificate().uri_sans();
-        !names.is_empty() && !names.iter().any(|name| name == own.as_str())
-    });
-    warnings.extend(others.map(|root| {
-        format!(
-            "the root {} names {}, not {own}",
-            root.certificate().subject(),
-            root.certificate().uri_sans().join(", ")
-        )
-    }));
+    warnings.extend(foreign_roots(offered));
     if let (Some(stored), BundleResult::Updated) = (stored, result) {
         let before = stored.partner.bundle();
         if offered.jwt_authorities().is_empty() && !before.jwt_authorities().is_empty() {

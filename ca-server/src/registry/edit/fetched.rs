@@ -81,13 +81,7 @@ impl Editor {
             (state.relationships.find(partner).cloned(), stored)
         });
         self.refuse_too_many(held.is_some())?;
-        let others = held.map(|held| {
-            let mut differences = differences(held.relationship.spec(), &accepted.spec);
-            if !unnamed_roots(stored.as_deref(), &accepted.pins).is_empty() {
-                differences.push("roots");
-            }
-            (differences, held)
-        });
+        let others = held.map(|held| (differing(&held, stored.as_deref(), accepted), held));
         if let Some((differences, held)) = others.as_ref().filter(|(differences, _)| !differences.is_empty() && !accepted.replace) {
             return Err(exists(&held.relationship, &accepted.spec, differences.clone()).into());
         }
@@ -116,6 +110,20 @@ impl Editor {
         self.registry.view(|state| {
             let stored = state.relationships.find(partner).and_then(|_| state.partners.find(partner));
             unnamed_roots(stored.map(|held| &*held.partner), pins)
+        })
+    }
+
+    /// Names what a relationship that there is says differently than the link: that is what `replace` is for.
+    #[must_use]
+    pub fn differences_of(&self, accepted: &AcceptedFetch) -> Vec<&'static str> {
+        let partner = &accepted.spec.trust_domain;
+        self.registry.view(|state| {
+            let stored = state.partners.find(partner).map(|held| &*held.partner);
+            state
+                .relationships
+                .find(partner)
+                .map(|held| differing(held, stored, accepted))
+                .unwrap_or_default()
         })
     }
 
@@ -178,6 +186,14 @@ impl Editor {
         }
         Ok(())
     }
+}
+
+fn differing(held: &HeldRelationship, stored: Option<&PartnerBundle>, accepted: &AcceptedFetch) -> Vec<&'static str> {
+    let mut differences = differences(held.relationship.spec(), &accepted.spec);
+    if !unnamed_roots(stored, &accepted.pins).is_empty() {
+        differences.push("roots");
+    }
+    differences
 }
 
 /// Says what was accepted, for the journal: what the link pinned, and what came.

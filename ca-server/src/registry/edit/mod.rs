@@ -18,6 +18,7 @@ mod relationships;
 
 pub use apply::Applied;
 pub use bundle_refused::BundleRefused;
+pub use bundles::foreign_roots;
 pub use create::Created;
 pub use error::{DraftRefused, EditError};
 pub use fetched::{AcceptRefused, AcceptedFetch, Taken, passed_over};

@@ -11,7 +11,7 @@ use trust_domains::{Revision, SpiffeBundle, SpiffeId, TrustBundle, TrustDomain};
 
 use super::Editor;
 use super::bundle_refused::BundleRefused;
-use super::bundles::{contents, parse};
+use super::bundles::{contents, foreign_roots, parse};
 use super::relationship_refused::RelationshipRefused;
 use crate::decisions::Cause;
 use crate::limits::RELATIONSHIPS;
@@ -110,7 +110,7 @@ impl Editor {
         let (nodes_before, held) = self
             .registry
             .view(|state| (state.nodes_federating(partner), state.partners.find(partner).cloned()));
-        let mut warnings = Vec::new();
+        let mut warnings = relationship.bootstrap().map(|given| foreign_roots(given.bundle())).unwrap_or_default();
         // A bundle that is held counts more than one to begin with: what the operator gives now is newer than both.
         let is_new = |given: &SpiffeBundle| before.as_ref().is_none_or(|before| before.relationship.bootstrap() != Some(given));
         let given = relationship.bootstrap().filter(|given| is_new(given));

@@ -45,6 +45,7 @@ pub(super) fn accepting(link: &FederationLink) -> AcceptLink {
         replace: false,
         dry_run: false,
         all_entries: false,
+        crl_url: None,
     }
 }
 

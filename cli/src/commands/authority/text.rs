@@ -4,6 +4,7 @@ use trust_domains::TrustDomain;
 use trust_domains::plan::authority::{AuthorityId, Phase};
 use trust_domains::wire::authorities::{Acknowledged, AuthorityView, ClockAccepted, ReplacementView};
 
+use crate::counted::counted;
 use crate::output::table;
 
 /// As much of an id as lists show: 8 octets tell any two apart, and commands take it in place of the whole.
@@ -43,18 +44,10 @@ pub(super) fn list(authorities: &[AuthorityView]) -> String {
 }
 
 fn acknowledged(by: &Acknowledged) -> String {
-    let nodes = counted(by.nodes);
+    let nodes = counted(by.nodes, "node", "nodes");
     match by.missing_count {
         0 => format!("{nodes}, all"),
         _ => format!("{nodes}; missing {}", named(&by.missing, by.missing_count)),
-    }
-}
-
-/// `4 nodes`.
-fn counted(nodes: usize) -> String {
-    match nodes {
-        1 => "1 node".to_owned(),
-        many => format!("{many} nodes"),
     }
 }
 
@@ -63,7 +56,7 @@ pub(super) fn named(some: &[trust_domains::node::NodeName], count: usize) -> Str
     let names: Vec<&str> = some.iter().map(trust_domains::node::NodeName::as_str).collect();
     match count.saturating_sub(names.len()) {
         0 => names.join(", "),
-        more if names.is_empty() => counted(more),
+        more if names.is_empty() => counted(more, "node", "nodes"),
         more => format!("{} and {more} more", names.join(", ")),
     }
 }

@@ -12,6 +12,7 @@ use super::bundle_path;
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
 use crate::commands::entry::wait::{WaitArgs, wait};
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::input::read_text;
 
@@ -130,10 +131,14 @@ fn deleted_text(deleted: &BundleDeleted) -> String {
     let left = deleted.entries - deleted.dissociated.min(deleted.entries);
     let mut text = format!("deleted the bundle of {}", deleted.trust_domain);
     if deleted.dissociated > 0 {
-        text.push_str(&format!("; it was taken out of {} entries", deleted.dissociated));
+        text.push_str(&format!("; it was taken out of {}", counted(deleted.dissociated, "entry", "entries")));
     }
     if left > 0 {
-        text.push_str(&format!("; {left} entries still name it"));
+        text.push_str(&format!(
+            "; {} still {} it",
+            counted(left, "entry", "entries"),
+            if left == 1 { "names" } else { "name" }
+        ));
     }
     text
 }

@@ -2,9 +2,10 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::Args;
-use trust_domains::federation::FederationLink;
+use trust_domains::federation::{EndpointUrl, FederationLink};
 use trust_domains::problem::Code;
 use trust_domains::wire::bundles::BundleResult;
 use trust_domains::wire::federation::{AcceptLink, Accepted};
@@ -12,6 +13,7 @@ use trust_domains::wire::federation::{AcceptLink, Accepted};
 use super::text;
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
+use crate::commands::entry::wait::{WaitArgs, wait};
 use crate::failure::Failure;
 use crate::input::read_text;
 
@@ -35,12 +37,17 @@ pub(crate) struct AcceptArgs {
     /// Gives the partner's bundle to every entry, not only to those with --federates-with.
     #[arg(long)]
     all_entries: bool,
+    /// Where the partner's revocation lists are: they are delivered with its bundle, and with no other.
+    #[arg(long, value_name = "URL")]
+    crl_url: Option<EndpointUrl>,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     place: ServerPlace,
 }
 
 /// Asks the server what the link comes to, shows it, asks, and accepts it.
-pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure> {
+pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<ExitCode, Failure> {
     let (output, link) = (global.output(), link(&args.link)?);
     let client = AdminClient::find(&args.place, global)?;
     let mut request = AcceptLink {
@@ -48,10 +55,12 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
         replace: args.replace,
         dry_run: true,
         all_entries: args.all_entries,
+        crl_url: args.crl_url.clone(),
     };
     let planned: Accepted = client.post(ACCEPT, &request).await?;
     if args.dry_run {
-        return output.result(&planned, text::acceptance);
+        output.result(&planned, text::acceptance)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let shown = text::acceptance(&planned);
     match args.yes {
@@ -59,6 +68,7 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
         // Whoever is asked sees what about, however quiet it shall be.
         false => std::io::stderr().write_all(shown.as_bytes())?,
     }
+    planned.warnings.iter().for_each(|warning| output.warn(warning));
     if text::replaced(&planned).is_some() && !args.replace {
         return Err(differs(&planned));
     }
@@ -67,10 +77,9 @@ pub(super) async fn run(args: AcceptArgs, global: &Global) -> Result<(), Failure
     }
     request.dry_run = false;
     let accepted: Accepted = client.post(ACCEPT, &request).await?;
-    accepted.warnings.iter().for_each(|warning| output.warn(warning));
     output.result(&accepted, text::accepted)?;
     output.note(&format!("the other way: {}", text::other_direction(&accepted.relationship)));
-    Ok(())
+    wait(&client, &args.wait, accepted.revision, accepted.nodes, global).await
 }
 
 /// Where the admin API accepts links.

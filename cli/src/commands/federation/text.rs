@@ -6,9 +6,11 @@ use trust_domains::Timestamp;
 use trust_domains::duration::format_duration;
 use trust_domains::federation::PartnerState;
 use trust_domains::plan::fetching::interval;
+use trust_domains::problem::Code;
 use trust_domains::wire::bundles::BundleResult;
 use trust_domains::wire::federation::{Accepted, AcceptedBundle, Invite, PartnerCrlsView, RelationshipDeleted, RelationshipSaved, RelationshipView};
 
+use crate::counted::counted;
 use crate::output::{fields, table};
 
 /// Relationships, one a line, each in both directions.
@@ -116,14 +118,25 @@ fn endpoint(item: &RelationshipView) -> Vec<(&'static str, String)> {
 fn lists(crls: &PartnerCrlsView) -> String {
     let delivered = match (crls.lists, crls.delivered) {
         (0, _) => "none held".to_owned(),
-        (held, true) => format!("{held} lists with {} serials are delivered", crls.revoked),
-        (held, false) => format!("{held} lists with {} serials are held, and none delivered: they have ended", crls.revoked),
+        (held, true) => format!(
+            "{} with {} delivered",
+            counted(held, "list", "lists"),
+            counted(crls.revoked, "serial", "serials")
+        ),
+        (held, false) => format!(
+            "{} with {} held, and none delivered: they have ended",
+            counted(held, "list", "lists"),
+            counted(crls.revoked, "serial", "serials")
+        ),
     };
     let fetched = crls.last_success.map(|at| format!("; last fetched {at}")).unwrap_or_default();
     let failed = crls
         .last_error
         .as_ref()
-        .map(|error| format!("; the last fetch failed: {} ({})", error.detail, error.code))
+        .map(|error| match error.code == Code::CrlsNotPublished.word() {
+            true => format!("; {} ({})", error.detail, error.code),
+            false => format!("; the last fetch failed: {} ({})", error.detail, error.code),
+        })
         .unwrap_or_default();
     format!("{delivered}{fetched}{failed}")
 }
@@ -246,11 +259,15 @@ pub(super) fn deleted(deleted: &RelationshipDeleted) -> String {
         "; no bundle of it was held"
     });
     if deleted.dissociated > 0 {
-        text.push_str(&format!("; it was taken out of {} entries", deleted.dissociated));
+        text.push_str(&format!("; it was taken out of {}", counted(deleted.dissociated, "entry", "entries")));
     }
     let left = deleted.entries.saturating_sub(deleted.dissociated);
     if left > 0 {
-        text.push_str(&format!("; {left} entries still name it"));
+        text.push_str(&format!(
+            "; {} still {} it",
+            counted(left, "entry", "entries"),
+            if left == 1 { "names" } else { "name" }
+        ));
     }
     text
 }

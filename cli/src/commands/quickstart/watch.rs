@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use platform::clock::SystemClock;
+use sidecar::source::{SourceError, WorkloadClient, X509Context};
+use trust_domains::x509::X509Svid;
 use trust_domains::{SpiffeId, TrustDomain};
 
 use super::directory::Directory;
 use super::events::{Delivery, Show};
 use super::parts::Parts;
-use crate::commands::svid::received::{Received, ReceivedSvid};
-use crate::commands::svid::workload::WorkloadClient;
 use crate::failure::{Failure, usage};
 
 /// The longest wait for an update: a life of 60 s is renewed at half of it.
@@ -27,14 +28,15 @@ pub(super) async fn rotations(
     mut after_each: impl AsyncFnMut(&mut Show) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let demo = SpiffeId::expand(trust_domain, "/demo").map_err(|error| Failure::of(&error))?;
-    let mut client = WorkloadClient::connect(&directory.workload_socket()).await?;
-    let mut updates = client.watch_x509().await?;
+    let socket = directory.workload_socket();
+    let opened = async { WorkloadClient::connect(&socket).await?.watch_x509().await };
+    let mut updates = opened.await.map_err(|error: SourceError| Failure::of(&error))?;
     let mut last: Option<Delivery> = None;
     loop {
-        let update = tokio::time::timeout(UPDATE_WITHIN, updates.next()).await;
+        let update = tokio::time::timeout(UPDATE_WITHIN, updates.next(&SystemClock)).await;
         parts.check()?;
-        let received = update.map_err(|_| late())??;
-        let delivery = verified(&received, &demo, last.as_ref())?;
+        let received = update.map_err(|_| late())?.map_err(|error| Failure::of(&error))?;
+        let delivery = delivered(&received, &demo, last.as_ref())?;
         files_follow(directory, &delivery).await?;
         show.delivered(&delivery);
         if last.as_ref().is_some_and(|last| last.rotations < delivery.rotations) {
@@ -52,21 +54,21 @@ fn late() -> Failure {
     usage(format!("no rotation within {} s", UPDATE_WITHIN.as_secs())).with_hint("look at the agent: eval \"$(troth quickstart --env)\"; troth agent status")
 }
 
-/// Checks the whole update against its own bundle; it must bring a new certificate whenever the serial changed.
-fn verified(received: &Received, demo: &SpiffeId, last: Option<&Delivery>) -> Result<Delivery, Failure> {
-    let svid: &ReceivedSvid = received
-        .svids
+/// Reads what was delivered, which was verified when it came; it must bring a new certificate whenever the serial changed.
+fn delivered(received: &X509Context, demo: &SpiffeId, last: Option<&Delivery>) -> Result<Delivery, Failure> {
+    let svid = received
+        .svids()
         .iter()
-        .find(|svid| svid.spiffe_id == *demo)
+        .find(|svid| svid.spiffe_id() == demo)
         .ok_or_else(|| usage(format!("the agent delivered no {demo}")).with_hint("see why: troth explain"))?;
-    svid.verify(crate::environment::now())?;
-    let rotated = last.is_some_and(|last| last.serial != svid.serial);
+    let (issued_at, expires_at) = (svid.issued_at(), svid.not_after());
+    let rotated = last.is_some_and(|last| last.serial != *svid.serial());
     Ok(Delivery {
-        spiffe_id: svid.spiffe_id.clone(),
-        serial: svid.serial,
-        issued_at: svid.issued_at,
-        expires_at: svid.expires_at,
-        next_rotation: svid.issued_at + Duration::from_secs(svid.issued_at.seconds_until(svid.expires_at).max(0).unsigned_abs() / 2),
+        spiffe_id: svid.spiffe_id().clone(),
+        serial: *svid.serial(),
+        issued_at,
+        expires_at,
+        next_rotation: issued_at + Duration::from_secs(issued_at.seconds_until(expires_at).max(0).unsigned_abs() / 2),
         deliveries: last.map_or(0, |last| last.deliveries) + 1,
         rotations: last.map_or(0, |last| last.rotations) + u64::from(rotated),
     })
@@ -87,5 +89,5 @@ async fn files_follow(directory: &Directory, delivery: &Delivery) -> Result<(), 
 
 fn file_serial(directory: &Directory) -> Option<trust_domains::Serial> {
     let pem = std::fs::read(directory.sink().join("svid.pem")).ok()?;
-    crate::commands::svid::received::leaf_serial(&pem)
+    X509Svid::from_pem(&pem).ok().map(|svid| *svid.leaf().serial())
 }

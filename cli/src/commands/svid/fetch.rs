@@ -3,18 +3,18 @@
 mod bundles;
 mod wit;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use platform::clock::SystemClock;
 use serde::Serialize;
+use sidecar::source::{HeldSvid, SourceError, WorkloadClient, X509Context};
 use trust_domains::crl::Crl;
-use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
+use trust_domains::{SpiffeId, Timestamp, TrustDomain};
 
 use super::credentials::{Credentials, Numbered};
-use super::received::{Received, ReceivedSvid};
-use super::received_token::{ReceivedToken, jwt_bundles_of};
+use super::shown::{ShownSvid, ShownToken};
 use super::socket::SocketArgs;
-use super::workload::WorkloadClient;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::table;
@@ -87,7 +87,7 @@ pub(crate) struct WatchArgs {
 
 #[derive(Serialize)]
 struct Fetched {
-    svids: Vec<ReceivedSvid>,
+    svids: Vec<ShownSvid>,
     /// The partner trust domains whose bundles came along.
     federates_with: Vec<TrustDomain>,
     /// How many revocation lists came along.
@@ -96,13 +96,13 @@ struct Fetched {
 
 #[derive(Serialize)]
 struct FetchedTokens {
-    svids: Vec<ReceivedToken>,
+    svids: Vec<ShownToken>,
 }
 
 #[derive(Serialize)]
 struct Update {
     at: Timestamp,
-    svids: Vec<ReceivedSvid>,
+    svids: Vec<ShownSvid>,
     federates_with: Vec<TrustDomain>,
     crls: usize,
 }
@@ -118,33 +118,43 @@ pub(crate) async fn fetch(command: FetchCommand, global: &Global) -> Result<(), 
 }
 
 async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let received = verified(client.watch_x509().await?.next().await?)?;
+    let received = first(&args.socket.find()?).await?;
     if let Some(folder) = &args.write {
         let credentials = Credentials::open(folder)?;
-        write_svids(&credentials, &received.svids)?;
-        write_federated(&credentials, &received.federated)?;
-        write_crls(&credentials, &received.crls)?;
+        write_svids(&credentials, received.svids())?;
+        write_federated(&credentials, &received)?;
+        write_crls(&credentials, received.crls())?;
     }
     let fetched = Fetched {
-        federates_with: names(&received.federated),
-        crls: received.crls.len(),
-        svids: received.svids,
+        federates_with: partners(&received),
+        crls: received.crls().len(),
+        svids: shown(&received),
     };
     global.output().result(&fetched, |fetched| svids_text(&fetched.svids))
 }
 
-fn names(bundles: &[TrustBundle]) -> Vec<TrustDomain> {
-    bundles.iter().map(|bundle| bundle.trust_domain().clone()).collect()
+/// Fetches the X509-SVIDs of this process once.
+pub(crate) async fn first(socket: &Path) -> Result<X509Context, Failure> {
+    let fetched = async { WorkloadClient::connect(socket).await?.watch_x509().await?.next(&SystemClock).await };
+    fetched.await.map_err(|error: SourceError| Failure::of(&error))
+}
+
+fn partners(received: &X509Context) -> Vec<TrustDomain> {
+    received.bundles().federated().map(|bundle| bundle.trust_domain().clone()).collect()
+}
+
+fn shown(received: &X509Context) -> Vec<ShownSvid> {
+    received.svids().iter().map(ShownSvid::from).collect()
 }
 
 /// Writes the bundle of each partner, and takes away those of an earlier fetch that are not given any more: what is withdrawn is not to be trusted.
-fn write_federated(credentials: &Credentials, bundles: &[TrustBundle]) -> Result<(), Failure> {
+fn write_federated(credentials: &Credentials, received: &X509Context) -> Result<(), Failure> {
+    let bundles: Vec<_> = received.bundles().federated().collect();
     if bundles.is_empty() && !credentials.path(FEDERATED).exists() {
         return Ok(());
     }
     let federated = credentials.inner(FEDERATED)?;
-    for bundle in bundles {
+    for bundle in &bundles {
         federated.public(&format!("{}.pem", bundle.trust_domain()), bundle.to_pem().as_bytes())?;
     }
     for name in federated.names()? {
@@ -166,21 +176,15 @@ fn write_crls(credentials: &Credentials, crls: &[Crl]) -> Result<(), Failure> {
     if credentials.path(CRLS).exists() { credentials.remove(CRLS) } else { Ok(()) }
 }
 
-fn verified(received: Received) -> Result<Received, Failure> {
-    let now = crate::environment::now();
-    received.svids.iter().try_for_each(|svid| svid.verify(now))?;
-    Ok(received)
-}
-
-fn write_svids(credentials: &Credentials, svids: &[ReceivedSvid]) -> Result<(), Failure> {
+fn write_svids(credentials: &Credentials, svids: &[HeldSvid]) -> Result<(), Failure> {
     for (index, svid) in svids.iter().enumerate() {
         let key = pem::encode_config(
-            &pem::Pem::new("PRIVATE KEY", svid.key.to_vec()),
+            &pem::Pem::new("PRIVATE KEY", svid.key().to_vec()),
             pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
         );
         credentials.secret(&SVID_KEY.name(index), key.as_bytes())?;
-        credentials.public(&SVID_CHAIN.name(index), svid.svid.to_pem().as_bytes())?;
-        credentials.public(&SVID_BUNDLE.name(index), svid.bundle.to_pem().as_bytes())?;
+        credentials.public(&SVID_CHAIN.name(index), svid.svid().to_pem().as_bytes())?;
+        credentials.public(&SVID_BUNDLE.name(index), svid.bundle().to_pem().as_bytes())?;
     }
     credentials.keep_first(svids.len(), &[SVID_KEY, SVID_CHAIN, SVID_BUNDLE])
 }
@@ -188,12 +192,15 @@ fn write_svids(credentials: &Credentials, svids: &[ReceivedSvid]) -> Result<(), 
 async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     // The agent refuses the same; its status says invalid argument, and not which.
     agent::jwt_svids::Audience::of(args.audience.clone()).map_err(|error| Failure::of(&error))?;
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let response = client.jwt_svids(args.audience.clone(), args.spiffe_id.as_ref()).await?;
-    let bundles = jwt_bundles_of(client.jwt_bundles().await?)?;
-    let now = crate::environment::now();
-    let read = |message| ReceivedToken::read(message, &bundles, &args.audience, now);
-    let svids = response.svids.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let socket = args.socket.find()?;
+    let fetched = async {
+        WorkloadClient::connect(&socket)
+            .await?
+            .jwt_svids(&args.audience, args.spiffe_id.as_ref(), &SystemClock)
+            .await
+    };
+    let fetched = fetched.await.map_err(|error: SourceError| Failure::of(&error))?;
+    let svids: Vec<_> = fetched.iter().map(ShownToken::from).collect();
     if let Some(folder) = &args.write {
         let credentials = Credentials::open(folder)?;
         for (index, svid) in svids.iter().enumerate() {
@@ -207,18 +214,19 @@ async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
 /// Prints each update until it is interrupted; a refusal ends it with its reason.
 pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failure> {
     let interrupted = platform::process::shutdown_signal()?;
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let mut updates = client.watch_x509().await?;
+    let socket = args.socket.find()?;
+    let opened = async { WorkloadClient::connect(&socket).await?.watch_x509().await };
+    let mut updates = opened.await.map_err(|error: SourceError| Failure::of(&error))?;
     loop {
         let received = tokio::select! {
-            received = updates.next() => verified(received?)?,
+            received = updates.next(&SystemClock) => received.map_err(|error| Failure::of(&error))?,
             () = interrupted.cancelled() => return Ok(()),
         };
         let update = Update {
             at: crate::environment::now(),
-            federates_with: names(&received.federated),
-            crls: received.crls.len(),
-            svids: received.svids,
+            federates_with: partners(&received),
+            crls: received.crls().len(),
+            svids: shown(&received),
         };
         global
             .output()
@@ -226,7 +234,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
     }
 }
 
-fn svids_text(svids: &[ReceivedSvid]) -> String {
+fn svids_text(svids: &[ShownSvid]) -> String {
     let rows: Vec<[String; 5]> = svids
         .iter()
         .map(|svid| {
@@ -244,7 +252,7 @@ fn svids_text(svids: &[ReceivedSvid]) -> String {
 }
 
 /// A token and nothing else is what scripts take: one line each; who it is of goes before it when there are several.
-fn tokens_text(svids: &[ReceivedToken]) -> String {
+fn tokens_text(svids: &[ShownToken]) -> String {
     match svids {
         [one] => one.token.as_str().to_owned(),
         several => {

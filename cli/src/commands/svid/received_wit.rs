@@ -18,7 +18,6 @@ use trust_domains::wit_svid::{BoundTokens, ProofAudience, ProofLife, ProofReques
 use trust_domains::{SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
-use super::received::named;
 use crate::failure::Failure;
 
 /// One WIT-SVID with its key, which is never part of a result.
@@ -136,7 +135,7 @@ impl HolderKey {
 /// Reads the WIT bundles as the Workload API sends them.
 pub(crate) fn wit_bundles_of(response: WitBundlesResponse) -> Result<HashMap<TrustDomain, TrustBundle>, Failure> {
     let read = |(id, keys): (String, String)| {
-        let trust_domain = named(&id)?;
+        let trust_domain: TrustDomain = id.strip_prefix("spiffe://").unwrap_or(&id).parse().map_err(|error| Failure::of(&error))?;
         let bundle = TrustBundle::new(trust_domain.clone())
             .with_wit_jwks(keys.as_bytes())
             .map_err(|error| Failure::of(&error))?;

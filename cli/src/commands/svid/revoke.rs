@@ -10,6 +10,7 @@ use trust_domains::{Serial, SpiffeId};
 use crate::admin::{AdminClient, ServerPlace};
 use crate::args::Global;
 use crate::commands::entry::wait::{WaitArgs, wait};
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::output::{List, table};
 
@@ -103,17 +104,10 @@ fn revoked_text(revoked: &Revoked) -> String {
         None => "nothing that was issued for it has still to end: nothing is revoked".to_owned(),
         Some(rule) => format!(
             "revoked {} for {}, until {}: then the last of them would have ended",
-            counted(revoked.certificates),
+            counted(revoked.certificates, "certificate", "certificates"),
             named(&rule.target),
             rule.until
         ),
-    }
-}
-
-fn counted(certificates: usize) -> String {
-    match certificates {
-        1 => "1 certificate".to_owned(),
-        many => format!("{many} certificates"),
     }
 }
 

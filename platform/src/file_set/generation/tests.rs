@@ -1,14 +1,15 @@
 //! Generations on a real disk: swapped under readers, killed in the middle, on a disk that is full.
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::file_set::KeyMode;
+use crate::file_set::testing::{Sink, names, ownership, set_of};
 
 /// Tells this test binary to play a writer that is killed, in the directory named.
 const WRITER: &str = "TROTH_TEST_SINK_WRITER";
@@ -22,16 +23,8 @@ const FEDERATED: &str = "federated";
 /// The files of every set here: one of a partner among them.
 const FILES: [&str; 4] = ["svid.pem", "svid_key.pem", "bundle.pem", "federated/partner.test.pem"];
 
-fn set(number: usize) -> [SetFile; 4] {
-    FILES.map(|name| SetFile {
-        name: name.parse().unwrap(),
-        secret: name == "svid_key.pem",
-        content: Zeroizing::new(format!("{number}\n").into_bytes()),
-    })
-}
-
-fn ownership() -> Ownership {
-    Ownership::resolve(None, None, KeyMode::default()).unwrap()
+fn set(number: usize) -> Vec<SetFile> {
+    set_of(&FILES, number)
 }
 
 fn published(path: &Path, number: usize) -> Result<(), FileSetError> {
@@ -47,30 +40,6 @@ fn read_set(path: &Path) -> Option<[String; 4]> {
         contents.push(std::io::read_to_string(std::fs::File::from(file)).unwrap());
     }
     contents.try_into().ok()
-}
-
-fn names(path: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-struct Sink {
-    _root: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Sink {
-    /// In memory where there is such a file system: thousands of syncs on a busy disk take minutes, and show no more.
-    fn new() -> Self {
-        let root = tempfile::tempdir_in("/dev/shm").or_else(|_no_such| tempfile::tempdir()).unwrap();
-        let path = root.path().join("sink");
-        std::fs::create_dir(&path).unwrap();
-        Self { _root: root, path }
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use conformance::covers;
 use tests::wait::until;
 
-use super::{Domain, accepts, federated, has_fields, is_time, path_text, relationships, text_of, typed};
+use super::{Domain, accepts, federated, has_fields, is_time, link_of, path_text, relationships, text_of, typed};
 
 /// The options by which `partner` is set up without a link.
 fn options(partner: &Domain) -> Vec<String> {
@@ -173,4 +173,34 @@ fn an_entry_may_name_a_partner_that_is_not_there_and_its_operator_is_told() {
     assert_eq!(ours.operator(&update).exits(0).stderr, "", "there is a bundle now");
     let refused = ours.operator(&["bundle", "delete", "--trust-domain", "late.test", "--force"]).exits(1);
     assert!(text_of(&refused.json(), "hint").contains("troth federation delete"), "{refused:?}");
+}
+
+#[test]
+fn a_link_is_accepted_with_the_address_of_the_lists_and_every_node_is_waited_for() {
+    let (ours, partner) = (federated("lists.test"), federated("listed.test"));
+    let _agent = ours.agent("n1");
+    let _ = ours.told(&["entry", "create", "--spiffe-id", "/web", "--selector", "unix:uid:4710"]);
+    let url = format!("{}crls.pem", text_of(&partner.told(&["federation", "invite"]), "url"));
+    let accepted = ours.operator(&[
+        "federation",
+        "accept",
+        &link_of(&partner),
+        "--yes",
+        "--all-entries",
+        "--crl-url",
+        &url,
+        "--wait",
+    ]);
+    let accepted = accepted.exits(0);
+    assert!(accepted.stderr.contains("1 of 1 connected node"), "{}", accepted.stderr);
+    // A partner that revoked nothing has no lists yet: that is no failure.
+    let told = until("what there is of lists", || {
+        let shown = ours.told(&["federation", "show", "listed.test"]);
+        let code = shown["crls"]["last_error"]["code"].as_str().map(str::to_owned);
+        code.map(|code| (code, shown))
+    });
+    assert_eq!(told.0, "crls_not_published", "{}", told.1);
+    assert_eq!(text_of(&told.1, "crl_url"), url);
+    // Accepted again without the address it stays as it is.
+    assert_eq!(text_of(&accepts(&ours, &partner), "result"), "unchanged");
 }

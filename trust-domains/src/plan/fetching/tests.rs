@@ -45,6 +45,18 @@ fn what_was_never_tried_is_due_at_once_and_the_rest_an_interval_after_the_last_t
     assert_eq!(due(Some(seconds(10)), 0.0), seconds(310), "overdue: at once");
 }
 
+#[covers("FED-04")]
+#[test]
+fn second_fetches_lie_anywhere_in_the_later_half_of_the_interval() {
+    let second = |jitter| second_due(seconds(900), Some(seconds(300)), Jitter::new(jitter));
+    assert_eq!([second(0.0), second(0.5), second(1.0)], [1_200, 1_125, 1_050].map(seconds));
+    assert_eq!(
+        second_due(seconds(0), Some(seconds(1)), Jitter::new(1.0)),
+        seconds(15),
+        "of the shortest interval too"
+    );
+}
+
 #[covers("FED-05", "BUN-07")]
 #[test]
 fn fed_05_an_older_bundle_is_refused_and_an_empty_one_is_taken() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Reading;
 use crate::plan::clock_evidence::step_between;
 use crate::plan::rotation::{Jitter, RotationPolicy, renewal_due};
+use crate::plan::validity::has_ended;
 use crate::timestamp::Timestamp;
 
 /// A credential that is held, by the times that the plan asks for.
@@ -55,7 +56,7 @@ impl HeldCredential {
     /// Returns whether it has ended: by the time that passed, or by the wall clock if that agreed with the issuer's when it came.
     #[must_use]
     pub fn has_ended(&self, now: Reading) -> bool {
-        now.since_boot >= self.ends_at || (self.wall_agreed && now.wall >= self.not_after)
+        now.since_boot >= self.ends_at || (self.wall_agreed && has_ended(self.not_after, now.wall))
     }
 
     /// Returns the time since boot at which it is renewed.

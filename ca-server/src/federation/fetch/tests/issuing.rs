@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use platform::tls::TlsIdentity;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, RevokedCertParams, SanType,
 };
+use rustls::pki_types::CertificateDer;
 use trust_domains::bundle::TrustBundle;
+use trust_domains::crl::{Crl, CrlIssuer, CrlSet};
 use trust_domains::join_link::RootHash;
 use trust_domains::timestamp::Timestamp;
+use trust_domains::x509::Certificate;
 
 /// 2026-11-22T09:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_338_000);
@@ -85,6 +88,26 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         assert!(!key.der_bytes().is_empty());
         (params.signed_by(&key, &self.issuer).unwrap().der().to_vec(), key.serialize_der())
+    }
+
+    /// The list of the CA that signs leaves, with these of them.
+    pub(crate) fn revoking(&self, leaves: &[CertificateDer<'_>]) -> Arc<CrlSet> {
+        let revoked = leaves.iter().map(|leaf| RevokedCertParams {
+            serial_number: Certificate::parse(leaf).unwrap().serial().as_bytes().to_vec().into(),
+            revocation_time: NOW.to_offset_date_time(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: NOW.to_offset_date_time(),
+            next_update: (NOW + LIFE).to_offset_date_time(),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = Crl::parse(params.signed_by(&self.issuer).unwrap().der().to_vec()).unwrap();
+        Arc::new(CrlSet::new([(CrlIssuer::parse(self.issuing.clone()).unwrap(), list)]).unwrap())
     }
 
     pub(crate) fn root_hash(&self) -> RootHash {

@@ -3,6 +3,7 @@
 mod addresses;
 mod answers;
 mod hostile;
+mod http2;
 pub(crate) mod issuing;
 mod proxied;
 mod redirects;

@@ -1,5 +1,7 @@
 //! Redirects: few, to endpoint URLs only, and each under the same checks (trap T15 of the requirements).
 
+use std::sync::Arc;
+
 use conformance::covers;
 use trust_domains::problem::Code;
 
@@ -117,6 +119,7 @@ async fn the_target_of_a_redirect_proves_the_id_that_is_configured() {
         let trust = EndpointTrust::Spiffe {
             id: ID.parse().unwrap(),
             bundle: ca.bundle("a.test"),
+            lists: Arc::default(),
         };
         let target = target(&format!("https://127.0.0.1:{}/", first.port), trust);
         match comes {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::tls::{TlsIdentity, provider};
-use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -47,6 +48,12 @@ impl Endpoint {
         Self::with(identity, Arc::new(NoClientAuth), reply).await
     }
 
+    /// Does so in one version of TLS alone.
+    pub(crate) async fn of_version(identity: &TlsIdentity, version: &'static SupportedProtocolVersion, reply: Reply) -> Self {
+        let config = config(identity, &[version], Arc::new(NoClientAuth), HTTP1);
+        Self::answering(config, move |_| reply.clone()).await
+    }
+
     /// Does so and asks for a certificate, which nobody has to show.
     pub(crate) async fn curious(identity: &TlsIdentity, roots: rustls::RootCertStore, reply: Reply) -> Self {
         let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
@@ -54,12 +61,10 @@ impl Endpoint {
     }
 
     async fn with(identity: &TlsIdentity, clients: Arc<dyn ClientCertVerifier>, reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .unwrap()
-            .with_client_cert_verifier(clients)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::answering(config(identity, &[&TLS13, &TLS12], clients, HTTP1), reply).await
+    }
+
+    async fn answering(config: ServerConfig, reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -88,6 +93,25 @@ impl Endpoint {
     pub(crate) fn seen(&mut self) -> Vec<Seen> {
         std::iter::from_fn(|| self.seen.try_recv().ok()).collect()
     }
+}
+
+/// What is agreed on before a request.
+const HTTP1: &[u8] = b"http/1.1";
+
+/// Returns the TLS of an endpoint.
+pub(super) fn config(
+    identity: &TlsIdentity,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Arc<dyn ClientCertVerifier>,
+    protocol: &[u8],
+) -> ServerConfig {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config
 }
 
 async fn request(stream: &mut TlsStream<TcpStream>) -> Option<Seen> {

@@ -1,5 +1,7 @@
 //! `https_spiffe`: exactly one SPIFFE ID, by the bundle of its own trust domain or by a pinned root.
 
+use std::sync::Arc;
+
 use conformance::covers;
 use trust_domains::join_link::RootHash;
 use trust_domains::problem::Code;
@@ -20,6 +22,7 @@ fn by_bundle(port: u16, ca: &Ca) -> FetchTarget {
     let trust = EndpointTrust::Spiffe {
         id: ID.parse().unwrap(),
         bundle: ca.bundle("a.test"),
+        lists: Arc::default(),
     };
     target(&url(port), trust)
 }
@@ -81,6 +84,7 @@ async fn the_bundle_of_the_moment_decides_and_no_other() {
     nothing.trust = EndpointTrust::Spiffe {
         id: ID.parse().unwrap(),
         bundle: trust_domains::bundle::TrustBundle::new("a.test".parse().unwrap()).into(),
+        lists: Arc::default(),
     };
     let (_, text) = world.refused(&nothing).await;
     assert!(text.contains("holds no X.509 authority"), "{text}");
@@ -109,4 +113,22 @@ async fn at_first_an_endpoint_is_believed_by_a_pinned_root_in_its_chain_and_its_
         let (code, text) = world.refused(&by_pins(endpoint.port, pins.clone())).await;
         assert_eq!(code, Code::EndpointUntrusted, "{what}: {text}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_certificate_is_on_a_list_of_its_domain_is_not_believed() {
+    let (world, ca) = (World::new(), Ca::of("a.test"));
+    let endpoint = Endpoint::start(&ca.svid(ID), |_| ok("the bundle")).await;
+    let by_lists = |lists| FetchTarget {
+        trust: EndpointTrust::Spiffe {
+            id: ID.parse().unwrap(),
+            bundle: ca.bundle("a.test"),
+            lists,
+        },
+        ..by_bundle(endpoint.port, &ca)
+    };
+    let chain = world.fetch(&by_lists(ca.revoking(&[]))).await.unwrap().peer_chain;
+    let (code, text) = world.refused(&by_lists(ca.revoking(&chain[..1]))).await;
+    assert_eq!(code, Code::EndpointUntrusted);
+    assert!(text.contains("revoked"), "{text}");
 }

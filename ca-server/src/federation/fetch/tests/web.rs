@@ -154,3 +154,13 @@ async fn an_endpoint_that_speaks_http2_is_asked_in_it() {
     end.cancel();
     serving.await.unwrap();
 }
+
+#[tokio::test]
+#[covers("FED-08")]
+async fn an_endpoint_that_speaks_tls_1_2_alone_is_asked_in_it() {
+    let world = World::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let endpoint = Endpoint::of_version(&world.ca.host(&["localhost"]), version, ok("the bundle")).await;
+        assert_eq!(world.document(&web(endpoint.port)).await, "the bundle", "{version:?}");
+    }
+}

@@ -1,18 +1,16 @@
 //! `troth svid fetch bundles`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use trust_domains::problem::Code;
+use sidecar::source::WorkloadClient;
+use trust_domains::problem::{Code, Coded as _};
 use trust_domains::{TrustBundle, TrustDomain};
 
 use super::super::credentials::Credentials;
-use super::super::received::{bundles_of, named};
 use super::super::received_wit::wit_bundles_of;
 use super::super::socket::SocketArgs;
-use super::super::workload::WorkloadClient;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::table;
@@ -44,20 +42,19 @@ struct FetchedBundle {
 
 /// Fetches the bundles of every kind.
 pub(super) async fn fetch_bundles(args: &BundlesArgs, global: &Global) -> Result<(), Failure> {
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let mut bundles: BTreeMap<TrustDomain, TrustBundle> = bundles_of(client.bundles().await?.bundles)?
-        .into_iter()
-        .map(|bundle| (bundle.trust_domain().clone(), bundle))
-        .collect();
-    for (trust_domain, keys) in client.jwt_bundles().await?.bundles.iter().map(|(id, keys)| (named(id), keys)) {
-        let trust_domain = trust_domain?;
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await.map_err(|error| Failure::of(&error))?;
+    let mut bundles = client.bundles().await.map_err(|error| Failure::of(&error))?;
+    for (trust_domain, keys) in client.jwt_bundles().await.map_err(|error| Failure::of(&error))? {
         let bundle = bundles.remove(&trust_domain).unwrap_or_else(|| TrustBundle::new(trust_domain.clone()));
-        bundles.insert(trust_domain, bundle.with_jwks(keys).map_err(|error| Failure::of(&error))?);
+        bundles.insert(
+            trust_domain,
+            keys.jwt_authorities().iter().cloned().fold(bundle, TrustBundle::with_jwt_authority),
+        );
     }
     let wit_keys = match client.wit_bundles().await {
         Ok(response) => Some(wit_bundles_of(response)?),
-        Err(failure) if failure.code() == Code::NotImplemented => None,
-        Err(failure) => return Err(failure),
+        Err(error) if error.code() == Code::NotImplemented => None,
+        Err(error) => return Err(Failure::of(&error)),
     };
     if let Some(folder) = &args.write {
         let credentials = Credentials::open(folder)?;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use sidecar::source::WorkloadClient;
 use trust_domains::SpiffeId;
+use trust_domains::problem::Code;
 use trust_domains::wit_svid::{PROOF_HEADER, ProofAudience, WIT_HEADER};
 
 use super::super::credentials::{Credentials, Numbered};
 use super::super::received_wit::{ReceivedWit, wit_bundles_of};
 use super::super::socket::SocketArgs;
-use super::super::workload::WorkloadClient;
 use crate::args::Global;
 use crate::failure::Failure;
 
@@ -47,9 +48,12 @@ struct Fetched {
 /// Fetches, checks, proves and writes.
 pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Failure> {
     let audience = args.prove.as_deref().map(ProofAudience::new).transpose().map_err(|error| Failure::of(&error))?;
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await?;
-    let response = client.wit_svids(args.spiffe_id.as_ref()).await?;
-    let bundles = wit_bundles_of(client.wit_bundles().await?)?;
+    let mut client = WorkloadClient::connect(&args.socket.find()?).await.map_err(|error| Failure::of(&error))?;
+    let response = client.wit_svids(args.spiffe_id.as_ref()).await.map_err(|error| Failure::of(&error))?;
+    if response.svids.is_empty() {
+        return Err(Failure::new(Code::WitSvidInvalid, "the agent sent a message without SVIDs"));
+    }
+    let bundles = wit_bundles_of(client.wit_bundles().await.map_err(|error| Failure::of(&error))?)?;
     let now = crate::environment::now();
     let read = response.svids.into_iter().map(|message| ReceivedWit::read(message, &bundles, now));
     let mut svids = read.collect::<Result<Vec<_>, _>>()?;

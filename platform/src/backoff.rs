@@ -4,44 +4,49 @@ use std::time::Duration;
 
 /// Waits that double from `first` to `longest`, each with a random part taken off.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
+    /// Returns waits of at most these lengths, with no failure yet.
+    #[must_use]
+    pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, failures: 0 }
     }
 
     /// Returns the wait after one more failure: half to all of its step, by `fraction` (0 to 1).
-    pub(crate) fn next(&mut self, fraction: f64) -> Duration {
+    pub fn next(&mut self, fraction: f64) -> Duration {
         let wait = self.after(self.failures, fraction);
         self.failures = self.failures.saturating_add(1);
         wait
     }
 
     /// Returns the wait after that many failures before this one, without counting it.
-    pub(crate) fn after(&self, failures: u32, fraction: f64) -> Duration {
+    #[must_use]
+    pub fn after(&self, failures: u32, fraction: f64) -> Duration {
         let step = self.first.saturating_mul(2_u32.saturating_pow(failures.min(30))).min(self.longest);
         step / 2 + (step / 2).mul_f64(fraction.clamp(0.0, 1.0))
     }
 
     /// Returns how many failures there were in a row.
-    pub(crate) const fn failures(&self) -> u32 {
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
         self.failures
     }
 
     /// Starts over after a success.
-    pub(crate) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
 /// Returns a fraction from 0 to 1; without randomness the longest wait is as good as any.
-pub(crate) fn jitter() -> f64 {
-    platform::random::fraction().unwrap_or(1.0)
+#[must_use]
+pub fn jitter() -> f64 {
+    crate::random::fraction().unwrap_or(1.0)
 }
 
 #[cfg(test)]

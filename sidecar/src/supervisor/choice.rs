@@ -1,0 +1,51 @@
+//! Which identity of several is delivered.
+
+use trust_domains::SpiffeId;
+use trust_domains::problem::{Code, Coded};
+
+use crate::source::{HeldSvid, X509Context};
+
+/// Which identity of several is delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The agent's first (WAPI-11).
+    #[default]
+    Default,
+    /// The one with this hint.
+    Hint(String),
+    /// This one.
+    Id(SpiffeId),
+}
+
+/// The agent has no such identity for this process.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the agent gives this process {given}, and not {wanted}")]
+pub struct NotAmong {
+    wanted: String,
+    given: String,
+}
+
+impl Choice {
+    /// Finds it.
+    pub(super) fn find<'a>(&self, context: &'a X509Context) -> Result<&'a HeldSvid, NotAmong> {
+        let found = match self {
+            Self::Default => Some(context.default_svid()),
+            Self::Hint(hint) => context.svids().iter().find(|svid| svid.hint() == Some(hint)),
+            Self::Id(id) => context.svids().iter().find(|svid| svid.spiffe_id() == id),
+        };
+        found.ok_or_else(|| NotAmong {
+            wanted: match self {
+                Self::Default => "one".to_owned(),
+                Self::Hint(hint) => format!("one with the hint {hint:?}"),
+                Self::Id(id) => id.to_string(),
+            },
+            given: context.svids().iter().map(|svid| svid.spiffe_id().to_string()).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+impl Coded for NotAmong {
+    fn code(&self) -> Code {
+        Code::NoEntries
+    }
+}

@@ -1,0 +1,117 @@
+//! The directory of a supervised program's files: its own, for as long as it runs.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use platform::file_set::{self, Directory, KeyMode, Ownership};
+use trust_domains::delivery::SetFile;
+
+use super::error::RunError;
+
+/// What a directory of ours is called, before its random part. One that nobody holds any more is what a killed supervisor left.
+const PREFIX: &str = "troth-run-";
+
+/// The directory, held until this value ends: then its files are removed, and the directory too if it was made here.
+#[derive(Debug)]
+pub(super) struct Place {
+    directory: Directory,
+    is_ours: bool,
+    ownership: Ownership,
+}
+
+impl Place {
+    /// Takes the directory that was named, and makes it if it is missing; otherwise makes one for this run under the first of `XDG_RUNTIME_DIR`, `TMPDIR` and
+    /// `/tmp` that is an absolute path of a directory, and removes there what runs of this user that were killed left behind.
+    pub(super) fn take(named: Option<&Path>) -> Result<Self, RunError> {
+        let (path, is_ours) = match named {
+            Some(named) => named_one(named)?,
+            None => (new_one()?, true),
+        };
+        let opened = Directory::open(&path);
+        let directory = opened.inspect_err(|_| drop(is_ours.then(|| fs::remove_dir(&path))))?;
+        file_set::recover(&directory)?;
+        let ownership = Ownership::resolve(None, None, KeyMode::default())?;
+        Ok(Self { directory, is_ours, ownership })
+    }
+
+    /// Returns its path.
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Puts a set in the place of the one before.
+    pub(super) fn publish(&self, files: &[SetFile]) -> Result<(), file_set::FileSetError> {
+        file_set::publish(&self.directory, files, &self.ownership)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        remove(&self.directory, self.is_ours);
+    }
+}
+
+fn remove(directory: &Directory, is_ours: bool) {
+    if let Err(error) = file_set::withdraw(directory) {
+        tracing::warn!(directory = %directory.path().display(), error = %error, "the credentials could not be removed");
+    }
+    if is_ours && let Err(error) = fs::remove_dir(directory.path()) {
+        tracing::warn!(directory = %directory.path().display(), error = %error, "the directory of the credentials could not be removed");
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> RunError {
+    let path = path.to_owned();
+    move |source| RunError::Directory { path, source }
+}
+
+/// Returns the whole path of a directory that was named, and whether it was made here. Links are followed once, by us, and never again.
+fn named_one(named: &Path) -> Result<(PathBuf, bool), RunError> {
+    let made = match fs::DirBuilder::new().mode(0o700).create(named) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(failed(named)(error)),
+    };
+    Ok((fs::canonicalize(named).map_err(failed(named))?, made))
+}
+
+fn new_one() -> Result<PathBuf, RunError> {
+    let base = base();
+    let base = fs::canonicalize(&base).map_err(failed(&base))?;
+    remove_left_behind(&base);
+    let chance = platform::random::array::<8>().map_err(|error| failed(&base)(io::Error::other(error)))?;
+    let path = base.join(format!("{PREFIX}{}", hex::encode(chance)));
+    fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
+    Ok(path)
+}
+
+/// A variable with a path that is relative or leads to no directory is passed over, as the XDG specification says.
+fn base() -> PathBuf {
+    let named = ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    let mut usable = named.filter(|path| path.is_absolute() && path.is_dir());
+    usable.next().unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+/// A directory of ours is locked for as long as its supervisor lives; nobody holds the lock of one that was killed.
+fn remove_left_behind(base: &Path) {
+    let Ok(entries) = fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let is_one = entry.file_name().to_str().is_some_and(is_name);
+        let is_mine = entry
+            .metadata()
+            .is_ok_and(|facts| facts.is_dir() && facts.uid() == platform::process::effective_uid());
+        if is_one
+            && is_mine
+            && let Ok(directory) = Directory::open(&entry.path())
+        {
+            remove(&directory, true);
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|chance| chance.len() == 16 && chance.bytes().all(|octet| octet.is_ascii_hexdigit()))
+}

@@ -1,0 +1,29 @@
+//! What a supervised program finds in its environment.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::files::{BUNDLE, COMBINED, Format, KEY, SVID};
+use super::tokens::TokenSpec;
+
+/// Returns the variables that are set, in the place of those that this process was given.
+///
+/// `SPIFFE_ENDPOINT_SOCKET`, as the standard names it (EP-01); `TROTH_SVID_DIR`, and for each file a variable with its path.
+pub(super) fn variables(socket: &Path, directory: &Path, formats: &[Format], tokens: &[TokenSpec]) -> Vec<(String, OsString)> {
+    let mut endpoint = OsString::from("unix://");
+    endpoint.push(socket);
+    let path = |name: &str| directory.join(name).into_os_string();
+    let mut variables = vec![
+        ("SPIFFE_ENDPOINT_SOCKET".to_owned(), endpoint),
+        ("TROTH_SVID_DIR".to_owned(), directory.as_os_str().to_owned()),
+        ("TROTH_BUNDLE_FILE".to_owned(), path(BUNDLE)),
+    ];
+    for format in formats {
+        variables.extend(match format {
+            Format::Pem => vec![("TROTH_SVID_FILE".to_owned(), path(SVID)), ("TROTH_SVID_KEY_FILE".to_owned(), path(KEY))],
+            Format::PemCombined => vec![("TROTH_SVID_COMBINED_FILE".to_owned(), path(COMBINED))],
+        });
+    }
+    variables.extend(tokens.iter().map(|token| (token.variable(), path(&token.file()))));
+    variables
+}

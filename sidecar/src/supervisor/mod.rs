@@ -1,0 +1,21 @@
+//! Supervises a program that has never heard of SPIFFE: its credentials are files that are always fresh (`troth run`).
+//!
+//! What is done when is [`trust_domains::plan::supervising`]; here it is done. The supervisor has no rights of its own: the identity is that of this process.
+
+mod child;
+mod choice;
+mod directory;
+mod environment;
+mod error;
+mod files;
+mod run;
+mod signals;
+mod terminal;
+mod tokens;
+
+pub use choice::Choice;
+pub use error::RunError;
+pub use files::Format;
+pub use run::{Options, run};
+pub use signals::{ParseSignalError, SignalName};
+pub use tokens::{ParseTokenSpecError, TokenSpec};
