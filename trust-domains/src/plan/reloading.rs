@@ -195,7 +195,8 @@ impl Reloading {
             self.settled = self.newest;
             self.unsettled = None;
         }
-        (0..self.hooks.len()).find_map(|index| self.next_of(index))
+        // The last hook first: whoever is behind with a set has its turn before another begins with the next one.
+        (0..self.hooks.len()).rev().find_map(|index| self.next_of(index))
     }
 
     /// Returns when to look again, if nothing else happens.
