@@ -4,6 +4,8 @@ use platform::telemetry::Metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::reload::ReloadCounts;
+
 /// The agent's metrics. A clone is the same metrics.
 #[derive(Debug, Clone)]
 pub struct AgentMetrics {
@@ -16,6 +18,7 @@ pub struct AgentMetrics {
     sds: SdsCounts,
     broker_streams: Gauge,
     broker: BrokerCounts,
+    reload: ReloadCounts,
     jwt_issued: Counter,
     jwt_failed: Counter,
     jwt_svids: Gauge,
@@ -81,6 +84,7 @@ impl AgentMetrics {
                 granted: metrics.make("agent_broker_references_granted", "Workload references of brokers that were granted"),
                 refused: metrics.make("agent_broker_references_refused", "Workload references of brokers that were refused"),
             },
+            reload: ReloadCounts::new(metrics),
             jwt_issued: metrics.make("agent_jwt_svids_issued", "JWT-SVIDs obtained from the server"),
             jwt_failed: metrics.make("agent_jwt_svid_requests_failed", "JWT-SVIDs asked for and not obtained"),
             jwt_svids: metrics.make("agent_jwt_svids", "Valid JWT-SVIDs held"),
@@ -106,6 +110,12 @@ impl AgentMetrics {
     #[must_use]
     pub fn sds(&self) -> SdsCounts {
         self.sds.clone()
+    }
+
+    /// Returns what reload hooks count.
+    #[must_use]
+    pub fn reload(&self) -> ReloadCounts {
+        self.reload.clone()
     }
 
     /// Returns what the Broker API counts.

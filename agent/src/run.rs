@@ -46,6 +46,8 @@ use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
 use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, SealedError, SealedRecords, Standing};
+use crate::reload;
+use crate::sinks::SinkSurroundings;
 use crate::svids::{self, Issuing, LastSeen, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
@@ -131,6 +133,7 @@ impl Coded for RunError {
 /// [`RunError`] when it cannot start, cannot join for good, or was banned or evicted.
 pub async fn run(config: AgentConfig, handed: HandedSockets, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
     prepare_process();
+    reload::check_permitted(&config.sinks)?;
     let link = config.join.as_ref().map(read_link);
     files::ensure_private_dir(&config.data_dir, 0o700).map_err(RunError::DataDir)?;
     let _lock = lock(&config).await?;
@@ -417,9 +420,13 @@ impl Agent {
             ending.clone(),
         ));
         let starter = SinkStarter {
-            cache: self.cache.clone(),
-            tokens: self.tokens.clone(),
-            clock: self.clock.clone(),
+            around: SinkSurroundings {
+                cache: self.cache.clone(),
+                tokens: self.tokens.clone(),
+                clock: self.clock.clone(),
+                attestor: self.attestor.clone(),
+                counts: self.metrics.reload(),
+            },
             health: self.health.clone(),
             sinks: self.sinks.clone(),
             tasks: tasks.clone(),

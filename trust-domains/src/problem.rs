@@ -101,6 +101,8 @@ codes! {
     FederationSourceMissing "federation_source_missing" 409 1 false "There is no bundle by which the endpoint could prove its SPIFFE ID." "give the endpoint's bundle with --bootstrap-bundle FILE; an endpoint in another trust domain than the one it serves needs that domain's bundle first";
     FileUnavailable "file_unavailable" 500 1 true "A file or directory cannot be read or written." "check that the path exists, its owner and its mode";
     HookAnswerUnexpected "hook_answer_unexpected" 424 1 true "A service answered the request that should have made it reload with another status than 2xx." "look at what the service says of it, in its answer and in its own log";
+    HookCommandFailed "hook_command_failed" 424 1 true "The command that should have made a service reload failed, or did not end in time." "look at what it says, in the agent's log; then run it by hand as the sink's owner";
+    HookSignalRefused "hook_signal_refused" 424 1 true "The process that should have got a signal to reload was not found, or is not one that the hook may mean." "check pid_file = or selectors = of the hook, and that the program runs as the sink's owner";
     Internal "internal" 500 1 true "Something failed inside that is not the caller's fault." "look in the process's log under the trace id, then try again";
     InvalidRequest "invalid_request" 400 2 false "The request is not what this call expects." "compare it with the description: troth help, or /openapi.json";
     InvalidSelector "invalid_selector" 400 2 false "A selector is not of the form type:value." "write it as unix:uid:1000; docs/operations.md lists the kinds";

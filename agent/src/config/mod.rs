@@ -6,6 +6,7 @@ mod configured_id;
 mod feature;
 mod one_trust_domain;
 mod raw;
+mod reload;
 mod sink;
 
 use std::fmt::Display;
@@ -19,6 +20,7 @@ use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use trust_domains::duration::{format_duration, parse_duration};
+use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
@@ -26,6 +28,7 @@ pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
 pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
 pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
+pub use reload::{RawHttp, RawProbe, RawReload};
 pub use sink::{ParseSinkError, SinkConfig};
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
@@ -196,14 +199,22 @@ fn features(mistakes: &mut Mistakes, named: &[String]) -> Features {
 
 fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
     let mut sinks: Vec<SinkConfig> = Vec::new();
-    let of_flags = raw.sinks.iter().map(|text| ("sink".to_owned(), SinkConfig::from_str(text)));
+    let of_flags = raw.sinks.iter().map(|text| ("sink".to_owned(), SinkConfig::from_str(text), None));
     let of_tables = raw
         .sink
         .iter()
         .enumerate()
-        .map(|(index, table)| (format!("sink[{index}]"), SinkConfig::of_table(table)));
-    for (key, parsed) in of_flags.chain(of_tables) {
-        let Some(sink) = mistakes.check(&key, parsed) else { continue };
+        .map(|(index, table)| (format!("sink[{index}]"), SinkConfig::of_table(table), Some(table)));
+    for (key, parsed, table) in of_flags.chain(of_tables) {
+        let Some(mut sink) = mistakes.check(&key, parsed) else { continue };
+        if let Some(table) = table {
+            sink.hooks = reload::hooks(mistakes, &key, &table.reload);
+            let interval = mistakes.check(
+                &format!("{key}.crl_reload_interval"),
+                reload::lists_interval(table.crl_reload_interval.as_deref()),
+            );
+            sink.crl_reload_interval = interval.unwrap_or(DEFAULT_LISTS_INTERVAL);
+        }
         match sinks.iter().find(|other| overlap(&other.directory, &sink.directory)) {
             Some(other) => mistakes.add(
                 key,

@@ -18,6 +18,7 @@ use super::MOST_STREAMS_PER_UID;
 use super::configured_id::ConfiguredId;
 use super::feature::Feature;
 use super::one_trust_domain::{ONE_TRUST_DOMAIN, OneTrustDomain};
+use super::reload::{RELOAD_KEYS, RawReload};
 use crate::endpoints::ReferenceType;
 use crate::sinks::OnWithdraw;
 
@@ -107,8 +108,10 @@ pub struct RawSink {
     pub layout: Option<String>,
     /// The file with the password of key stores. Default: one is generated and delivered as `keystore.password`.
     pub keystore_password_file: Option<String>,
-    /// How often at most a change of revocation lists alone makes the hooks run. Default: 1 minute.
+    /// The least time between two runs of the hooks for revocation lists alone. Default: `1m`; from one second to a day.
     pub crl_reload_interval: Option<String>,
+    /// What makes the program read the files, in this order. Default: nothing does.
+    pub reload: Vec<RawReload>,
     /// JWT-SVIDs that are delivered as `jwt/NAME.token` and kept fresh.
     pub jwt: Vec<RawSinkToken>,
 }
@@ -152,6 +155,7 @@ const SINK_KEYS: &[KnownKey] = &[
     KnownKey::text::<Layout>("layout"),
     KnownKey::text::<PathBuf>("keystore_password_file"),
     KnownKey::text::<TextDuration>("crl_reload_interval"),
+    KnownKey::new("reload", KeyValue::Tables(RELOAD_KEYS)),
     KnownKey::new("jwt", KeyValue::Tables(TOKEN_KEYS)),
 ];
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 use platform::file_set::{KeyMode, Layout, ParseKeyModeError, ParseLayoutError};
 use trust_domains::TrustDomain;
 use trust_domains::delivery::{Format, ParseFormatError, ParseTokenNameError, TokenName};
-use trust_domains::duration::{ParseDurationError, parse_duration};
 use trust_domains::jwt_svid::AudienceRefused;
+use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
 use super::configured_id::ConfiguredId;
 use super::one_trust_domain::OneTrustDomain;
 use super::raw::{RawSink, RawSinkToken};
 use crate::jwt_svids::Audience;
-use crate::sinks::{DEFAULT_CRL_RELOAD_INTERVAL, FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
+use crate::reload::ReloadHook;
+use crate::sinks::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
 
 /// One file sink.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct SinkConfig {
     pub contents: SinkContents,
     /// What happens when the identity is withdrawn.
     pub on_withdraw: OnWithdraw,
+    /// What makes the program read the files, in this order.
+    pub hooks: Vec<ReloadHook>,
     /// How often at most a change of revocation lists alone makes the hooks run.
     pub crl_reload_interval: Duration,
 }
@@ -57,9 +60,6 @@ pub enum ParseSinkError {
     /// A format.
     #[error(transparent)]
     Format(#[from] ParseFormatError),
-    /// The interval.
-    #[error("crl_reload_interval: {0}")]
-    Interval(#[from] ParseDurationError),
     /// The layout.
     #[error(transparent)]
     Layout(#[from] ParseLayoutError),
@@ -123,7 +123,8 @@ impl FromStr for SinkConfig {
             layout: Layout::default(),
             contents: SinkContents::default(),
             on_withdraw: OnWithdraw::default(),
-            crl_reload_interval: DEFAULT_CRL_RELOAD_INTERVAL,
+            hooks: Vec::new(),
+            crl_reload_interval: DEFAULT_LISTS_INTERVAL,
         })
     }
 }
@@ -146,7 +147,9 @@ impl SinkConfig {
             layout: table.layout.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             contents: contents(table)?,
             on_withdraw: table.on_withdraw.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            crl_reload_interval: table.crl_reload_interval.as_deref().map_or(Ok(DEFAULT_CRL_RELOAD_INTERVAL), parse_duration)?,
+            // Read beside, so that each of their mistakes has its own key.
+            hooks: Vec::new(),
+            crl_reload_interval: DEFAULT_LISTS_INTERVAL,
         })
     }
 
@@ -164,6 +167,7 @@ impl SinkConfig {
             layout: self.layout,
             contents: self.contents.clone(),
             on_withdraw: self.on_withdraw,
+            hooks: self.hooks.clone(),
             crl_reload_interval: self.crl_reload_interval,
         })
     }

@@ -112,6 +112,16 @@ impl Observer {
                 .last_error
                 .map(|error| format!("the sink of {} in {} failed: {error}", sink.spiffe_id, sink.directory));
             self.problem(&format!("sink {}", sink.directory), problem);
+            for (index, hook) in sink.hooks.iter().enumerate() {
+                let error = hook.last_error.as_deref().unwrap_or("it fails");
+                let text = hook.given_up.then(|| {
+                    format!(
+                        "the program of {} in {} may not use what was delivered: {}: {error}",
+                        sink.spiffe_id, sink.directory, hook.hook
+                    )
+                });
+                self.problem(&format!("sink {} reload {index}", sink.directory), text);
+            }
         }
     }
 

@@ -4,21 +4,16 @@ use platform::telemetry::HealthHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trust_domains::clock::SharedClock;
 
 use super::joined::joined;
 use crate::admin::Sinks;
 use crate::config::SinkConfig;
-use crate::jwt_svids::JwtCache;
 use crate::node::CurrentIdentity;
-use crate::sinks::FileSink;
-use crate::svids::SvidCache;
+use crate::sinks::{FileSink, SinkSurroundings};
 
 /// Starts the sinks once it is known which trust domain this is.
 pub(super) struct SinkStarter {
-    pub(super) cache: SvidCache,
-    pub(super) tokens: JwtCache,
-    pub(super) clock: SharedClock,
+    pub(super) around: SinkSurroundings,
     pub(super) health: HealthHandle,
     pub(super) sinks: Sinks,
     pub(super) tasks: TaskTracker,
@@ -32,8 +27,7 @@ impl SinkStarter {
                 Ok(config) => {
                     let sink = FileSink::new(config);
                     self.sinks.add(sink.status());
-                    self.tasks
-                        .spawn(sink.run(self.cache.clone(), self.tokens.clone(), self.clock.clone(), ending.clone()));
+                    self.tasks.spawn(sink.run(self.around.clone(), ending.clone()));
                 }
                 Err(error) => {
                     let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);

@@ -11,9 +11,7 @@ use trust_domains::delivery::{Format, TokenName};
 use trust_domains::{SpiffeId, TrustDomain};
 
 use crate::jwt_svids::Audience;
-
-/// How often at most the hooks of a sink run for a change of revocation lists alone, unless told otherwise.
-pub const DEFAULT_CRL_RELOAD_INTERVAL: Duration = Duration::from_secs(60);
+use crate::reload::ReloadHook;
 
 /// Where an identity goes, and whose the files are.
 #[derive(Debug, Clone)]
@@ -34,6 +32,8 @@ pub struct FileSinkConfig {
     pub contents: SinkContents,
     /// What happens to the files when the identity is withdrawn.
     pub on_withdraw: OnWithdraw,
+    /// What makes the program read the files, in this order.
+    pub hooks: Vec<ReloadHook>,
     /// How often at most a change of revocation lists alone makes the hooks run.
     pub crl_reload_interval: Duration,
 }
@@ -49,6 +49,14 @@ pub struct SinkContents {
     pub tokens: Vec<SinkToken>,
     /// The file with the password of key stores; one is generated when absent.
     pub keystore_password_file: Option<PathBuf>,
+}
+
+impl SinkContents {
+    /// Returns whether revocation lists are among the files, where there are any.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        self.formats.iter().any(|format| format.has_lists())
+    }
 }
 
 /// A token that a sink keeps fresh.

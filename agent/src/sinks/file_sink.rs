@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust_domains::Revision;
 use trust_domains::clock::SharedClock;
+use trust_domains::plan::reloading::Policy;
 use trust_domains::problem::Coded as _;
 use trust_domains::wire::agent::SinkStatus;
 
@@ -17,7 +18,9 @@ use super::error::SinkError;
 use super::place::{Done, Place, Wanted};
 use super::tokens::{ASK_AGAIN, HeldTokens, SinkTokens};
 use crate::jwt_svids::JwtCache;
+use crate::reload::{Deliveries, Hooks, ReloadCounts, Reloader};
 use crate::svids::{IdentityView, SvidCache, Unserved};
+use crate::workload::Attestor;
 
 /// How long after a failure the sink tries again by itself: a full disk or a wrong mode is mended by people.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -30,6 +33,21 @@ const LOOK_AFTER: Duration = Duration::from_secs(10);
 pub struct FileSink {
     config: FileSinkConfig,
     status: watch::Sender<SinkStatus>,
+}
+
+/// What a sink works with.
+#[derive(Clone)]
+pub struct SinkSurroundings {
+    /// What is delivered.
+    pub cache: SvidCache,
+    /// The tokens.
+    pub tokens: JwtCache,
+    /// The time.
+    pub clock: SharedClock,
+    /// What finds the processes that hooks signal.
+    pub attestor: Arc<Attestor>,
+    /// What hooks count.
+    pub counts: ReloadCounts,
 }
 
 /// What is to be done, and the commit that it shows.
@@ -49,6 +67,7 @@ impl FileSink {
             serial: None,
             written_at: None,
             last_error: None,
+            hooks: Vec::new(),
         };
         Self {
             config,
@@ -62,11 +81,28 @@ impl FileSink {
         self.status.subscribe()
     }
 
-    /// Delivers each change of the identity until `stopping` is cancelled; a delivery that has begun is finished.
+    /// Delivers each change of the identity until `stopping` is cancelled; a delivery that has begun is finished. Each makes the hooks run, and its commit is
+    /// acknowledged when they are done.
     ///
     /// A failure leaves what is in place, shows in the status and is tried again. The files stay when the agent stops.
-    pub async fn run(self, cache: SvidCache, tokens: JwtCache, clock: SharedClock, stopping: CancellationToken) {
-        let ticket = cache.register_sink(&self.config.spiffe_id);
+    pub async fn run(self, around: SinkSurroundings, stopping: CancellationToken) {
+        let ticket = around.cache.register_sink(&self.config.spiffe_id);
+        let hooks = Hooks {
+            hooks: self.config.hooks.clone(),
+            policy: Policy::with_lists_interval(self.config.crl_reload_interval),
+            spiffe_id: self.config.spiffe_id.clone(),
+            directory: self.config.directory.clone(),
+            owner: self.config.owner.clone(),
+            group: self.config.group.clone(),
+            attestor: around.attestor.clone(),
+            counts: around.counts.clone(),
+        };
+        let (deliveries, reloader) = Reloader::new(hooks, ticket, around.clock.clone(), self.status.clone());
+        tokio::join!(self.deliver(around, deliveries, stopping.clone()), reloader.run(stopping));
+    }
+
+    async fn deliver(&self, around: SinkSurroundings, mut deliveries: Deliveries, stopping: CancellationToken) {
+        let SinkSurroundings { cache, tokens, clock, .. } = around;
         let mut subscription = cache.subscribe_identity(&self.config.spiffe_id);
         let tokens = SinkTokens::new(self.config.contents.tokens.clone(), cache, tokens);
         let mut place = Place::new(self.config.clone());
@@ -81,10 +117,8 @@ impl FileSink {
             place = back;
             failures = if delivered.is_ok() { 0 } else { failures.saturating_add(1) };
             self.note(&task.wanted, &delivered, failures, &clock);
-            if delivered.is_ok()
-                && let Some(revision) = task.revision.take()
-            {
-                ticket.delivered(revision);
+            if let Ok(done) = &delivered {
+                self.hand_over(&mut deliveries, &task.wanted, done.delivery, task.revision.take());
             }
             let look = look_after(&task.wanted, delivered.is_ok(), &tokens);
             let next = tokio::select! {
@@ -100,6 +134,16 @@ impl FileSink {
                     revision: subscription.revision(),
                 };
             }
+        }
+    }
+
+    /// Tells the hooks what is in place now.
+    fn hand_over(&self, deliveries: &mut Deliveries, wanted: &Wanted, delivery: Delivery, revision: Option<Revision>) {
+        let is_new = delivery == Delivery::Published;
+        match wanted {
+            Wanted::AsItIs(_) => deliveries.kept(revision),
+            Wanted::Files(material) => deliveries.delivered(&material.view, is_new, self.config.contents.has_lists(), revision),
+            Wanted::Nothing => deliveries.withdrawn(revision),
         }
     }
 

@@ -19,8 +19,8 @@ mod place;
 mod tokens;
 mod writer;
 
-pub use config::{DEFAULT_CRL_RELOAD_INTERVAL, FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
+pub use config::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
 pub use error::SinkError;
-pub use file_sink::FileSink;
+pub use file_sink::{FileSink, SinkSurroundings};
 pub use helper::{HelperDuty, HelperError, Told};
 pub use writer::WriteError;

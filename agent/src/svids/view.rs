@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::node::NodeEntry;
-use trust_domains::{EntryId, Revision, Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
+use trust_domains::{EntryId, Revision, Selector, Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
 use super::lists::RevocationLists;
@@ -172,12 +172,13 @@ impl WantedFacts {
 
     /// Returns the facts that these entries ask for.
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a NodeEntry>) -> Self {
+        Self::of_selectors(entries.into_iter().flat_map(|entry| &entry.selectors))
+    }
+
+    /// Returns the facts that these selectors are about.
+    pub fn of_selectors<'a>(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
         let mut wanted = Self::default();
-        for selector in entries
-            .into_iter()
-            .flat_map(|entry| &entry.selectors)
-            .filter(|selector| selector.kind() == "unix")
-        {
+        for selector in selectors.into_iter().filter(|selector| selector.kind() == "unix") {
             match selector.value().split(':').next() {
                 Some("user") => wanted.user = true,
                 Some("group") => wanted.group = true,

@@ -79,7 +79,7 @@ pub enum AttestError {
 
 impl AttestError {
     /// Returns the error of a read that failed: that the process is gone, if that is why.
-    pub(super) fn reading(what: &'static str, source: io::Error) -> Self {
+    pub(crate) fn reading(what: &'static str, source: io::Error) -> Self {
         match source.raw_os_error() {
             Some(code) if code == Errno::SRCH.raw_os_error() => Self::Exited,
             _ => Self::Unreadable { what, source },

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use super::attestor::AttestError;
 use super::exit::Exit;
@@ -75,6 +75,26 @@ impl Caller {
     #[must_use]
     pub fn uid(&self) -> u32 {
         self.uid
+    }
+
+    /// Returns whether the process ran as this user when it was held, whichever of its uids one asks: the real, the effective and the saved one.
+    #[must_use]
+    pub fn runs_as(&self, uid: u32) -> bool {
+        let [real, effective, saved, _file_system] = match &self.at_accept {
+            Some(look) => look.credentials.uids,
+            None => return false,
+        };
+        [real, effective, saved] == [uid; 3]
+    }
+
+    /// Sends a signal to this very process, if it is still what it was: through its pidfd, so that whoever has its number by then is never meant.
+    ///
+    /// # Errors
+    /// It has exited, executed another program or changed its uids; or the kernel does not let the agent.
+    pub fn signal(&self, signal: Signal) -> Result<(), AttestError> {
+        let process = self.process.as_ref().ok_or(AttestError::Unseen)?;
+        self.check_unchanged()?;
+        process.signal(signal)
     }
 
     /// Refuses a process that has exited, executed another program or changed its uids since the connection was accepted.

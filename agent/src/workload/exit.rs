@@ -3,16 +3,26 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::attestor::AttestError;
+use super::process::Process;
 
 /// Tells when a process ends. The pidfd means that process alone, whoever has its number later.
 #[derive(Debug)]
 pub struct Exit(AsyncFd<Arc<OwnedFd>>);
 
 impl Exit {
+    /// Watches a child of the agent's own that was not waited for yet. It is not reaped by that.
+    ///
+    /// # Errors
+    /// There is no such child, or the system cannot watch it.
+    pub(crate) fn of_child(pid: Pid) -> Result<Self, AttestError> {
+        Self::of(Process::open(pid)?.into_pidfd())
+    }
+
     #[expect(
         deprecated,
         reason = "its successor is unsafe, for sources that close their descriptor early: this one keeps it open as long as it lives"

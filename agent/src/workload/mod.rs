@@ -25,6 +25,7 @@ mod shares;
 pub use attestor::{AttestError, Attested, Attestor};
 pub use caller::Caller;
 pub use exit::Exit;
+pub(crate) use rights::may_become_others;
 pub use rights::{Rights, unprovable};
 pub use shares::{Share, Shares, UidShares};
 

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, openat, statx};
 use rustix::io::Errno;
 use rustix::path::Arg;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::attestor::AttestError;
 use super::exit::Exit;
@@ -90,9 +90,19 @@ impl Process {
         }
     }
 
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), AttestError> {
+        pidfd_send_signal(&*self.pidfd, signal).map_err(|errno| AttestError::reading("the permission to signal it", errno.into()))
+    }
+
     /// Returns what tells when the process ends.
     pub(super) fn exit(&self) -> Result<Exit, AttestError> {
         Exit::of(Arc::clone(&self.pidfd))
+    }
+
+    /// Returns the pidfd.
+    pub(super) fn into_pidfd(self) -> Arc<OwnedFd> {
+        self.pidfd
     }
 
     /// Returns the process's number in the agent's PID namespace.

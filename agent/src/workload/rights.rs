@@ -10,6 +10,16 @@ use super::proc_status::parse_effective_capabilities;
 /// `CAP_SYS_PTRACE` of `linux/capability.h`: lets a process look into those of other users.
 const CAP_SYS_PTRACE: u64 = 1 << 19;
 
+/// `CAP_SETGID` and `CAP_SETUID` of `linux/capability.h`: let a process become another user, with nothing of its own groups.
+const CAP_SETGID_AND_SETUID: u64 = 1 << 6 | 1 << 7;
+
+/// Returns whether the agent may start processes as other users; where that cannot be read it may not.
+pub(crate) fn may_become_others() -> bool {
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    let capabilities = parse_effective_capabilities(&status).unwrap_or_default();
+    capabilities & CAP_SETGID_AND_SETUID == CAP_SETGID_AND_SETUID
+}
+
 /// What the agent may see of other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights {

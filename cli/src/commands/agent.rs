@@ -6,7 +6,7 @@ use agent::config::{AgentConfig, RawAgentConfig};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
 use platform::service_manager::HandedSockets;
-use trust_domains::wire::agent::AgentStatus;
+use trust_domains::wire::agent::{AgentStatus, HookStatus};
 
 use crate::admin::{AdminClient, AgentPlace};
 use crate::args::Global;
@@ -227,9 +227,26 @@ fn status_text(status: &AgentStatus) -> String {
             .or_else(|| sink.serial.as_ref().map(|serial| format!("serial {serial}")))
             .unwrap_or_else(|| "nothing delivered yet".to_owned());
         text.push_str(&format!("sink {} in {}: {state}\n", sink.spiffe_id, sink.directory));
+        for hook in &sink.hooks {
+            text.push_str(&format!("  {}: {}\n", hook.hook, reload_state(hook)));
+        }
     }
     if let Some(error) = &status.last_error {
         text.push_str(&format!("last error: {error}\n"));
     }
     text
+}
+
+/// Says of a reload hook what an operator asks: does the program use what was delivered, and if not, why not and when is it tried again.
+fn reload_state(hook: &HookStatus) -> String {
+    let success = match (hook.last_success, &hook.serial) {
+        (Some(at), Some(serial)) if hook.not_running => format!("the program did not run at {at}, with serial {serial} in place"),
+        (Some(at), Some(serial)) => format!("done at {at} with serial {serial}"),
+        (Some(at), None) => format!("done at {at}"),
+        (None, _) => "not done yet".to_owned(),
+    };
+    let Some(error) = &hook.last_error else { return success };
+    let given_up = if hook.given_up { "given up, and tried on" } else { "failing" };
+    let next = hook.next_try.map_or_else(String::new, |at| format!(", next try at {at}"));
+    format!("{success}; {given_up}, {} failed{next}: {error}", hook.failures)
 }

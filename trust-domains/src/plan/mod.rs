@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod clock_evidence;
 pub mod fetching;
+pub mod reloading;
 pub mod restart;
 pub mod rotation;
 pub mod supervising;

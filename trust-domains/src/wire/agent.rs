@@ -79,6 +79,47 @@ pub struct SinkStatus {
     pub written_at: Option<Timestamp>,
     /// What went wrong last, if it did.
     pub last_error: Option<String>,
+    /// Its reload hooks, in their order.
+    #[serde(default)]
+    pub hooks: Vec<HookStatus>,
+}
+
+/// How a reload hook of a sink is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// What it does.
+    pub hook: String,
+    /// When it last succeeded.
+    pub last_success: Option<Timestamp>,
+    /// The serial that was in place then.
+    pub serial: Option<Serial>,
+    /// Whether it found then that the program does not run.
+    pub not_running: bool,
+    /// What went wrong since, if it did.
+    pub last_error: Option<String>,
+    /// How often it failed since.
+    pub failures: u32,
+    /// When it is tried again; absent when nothing is to be done.
+    pub next_try: Option<Timestamp>,
+    /// Whether nothing waits for it any longer.
+    pub given_up: bool,
+}
+
+impl HookStatus {
+    /// Returns how a hook is that has not run yet.
+    #[must_use]
+    pub const fn new(hook: String) -> Self {
+        Self {
+            hook,
+            last_success: None,
+            serial: None,
+            not_running: false,
+            last_error: None,
+            failures: 0,
+            next_try: None,
+            given_up: false,
+        }
+    }
 }
 
 /// Why a process gets what it gets.

@@ -7,10 +7,12 @@ use platform::file_set::{KeyMode, Layout};
 use trust_domains::Timestamp;
 use trust_domains::clock::{Clock as _, ManualClock};
 
+use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
+
 use super::*;
 use crate::jwt_svids::Audience;
 use crate::jwt_svids::testing::{TOKEN_LIFE, issue_forever};
-use crate::sinks::config::{DEFAULT_CRL_RELOAD_INTERVAL, SinkContents, SinkToken};
+use crate::sinks::config::{SinkContents, SinkToken};
 use crate::svids::Update;
 use crate::svids::testing::{bundle, bundle_of, delta, entry, issue_all, snapshot};
 use crate::sync::Link;
@@ -25,7 +27,8 @@ fn config(directory: PathBuf, on_withdraw: OnWithdraw) -> FileSinkConfig {
         key_mode: KeyMode::default(),
         contents: SinkContents::default(),
         on_withdraw,
-        crl_reload_interval: DEFAULT_CRL_RELOAD_INTERVAL,
+        hooks: Vec::new(),
+        crl_reload_interval: DEFAULT_LISTS_INTERVAL,
     }
 }
 
@@ -59,7 +62,14 @@ impl World {
         tell(&mut config);
         let sink = FileSink::new(config);
         let (status, stopping) = (sink.status(), CancellationToken::new());
-        let running = tokio::spawn(sink.run(cache.clone(), tokens.clone(), Arc::new(clock.clone()), stopping.clone()));
+        let around = SinkSurroundings {
+            cache: cache.clone(),
+            tokens: tokens.clone(),
+            clock: clock.shared(),
+            attestor: Arc::new(Attestor::new().unwrap()),
+            counts: ReloadCounts::default(),
+        };
+        let running = tokio::spawn(sink.run(around, stopping.clone()));
         Self {
             clock,
             cache,

@@ -1,0 +1,180 @@
+//! Real commands that fail often, and a clock of our own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use trust_domains::clock::ManualClock;
+use trust_domains::{Serial, Timestamp};
+
+use super::*;
+use crate::reload::ReloadAction;
+use crate::reload::command::CommandHook;
+use crate::svids::testing::{bundle, entry, held, revision};
+use crate::svids::{IssuedSvid, SvidCache};
+
+/// Longer than anything here takes on a loaded machine.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Waits of a millisecond or a few: a thousand rotations are to be over in seconds.
+const QUICK: Policy = Policy {
+    settle: Duration::from_millis(1),
+    longest_settle: Duration::from_millis(2),
+    first_retry: Duration::from_millis(1),
+    longest_retry: Duration::from_millis(4),
+    lists_interval: Duration::from_millis(10),
+    patience: Duration::from_secs(3_600),
+};
+
+struct World {
+    clock: ManualClock,
+    deliveries: Deliveries,
+    status: watch::Receiver<SinkStatus>,
+    running: tokio::task::JoinHandle<()>,
+    root: tempfile::TempDir,
+}
+
+fn shell(text: &str) -> ReloadHook {
+    ReloadHook {
+        action: ReloadAction::Command(CommandHook::parse(&[text.to_owned()], true).unwrap()),
+        timeout: Duration::from_secs(60),
+        probe: None,
+    }
+}
+
+impl World {
+    fn new(policy: Policy, hooks: impl FnOnce(&Path) -> Vec<ReloadHook>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::from_unix(1_000_000));
+        let cache = SvidCache::new(clock.shared());
+        let spiffe_id = entry("web", 1).spiffe_id;
+        let ticket = cache.register_sink(&spiffe_id);
+        let status = watch::Sender::new(SinkStatus {
+            spiffe_id: spiffe_id.clone(),
+            directory: root.path().display().to_string(),
+            serial: None,
+            written_at: None,
+            last_error: None,
+            hooks: Vec::new(),
+        });
+        let hooks = Hooks {
+            hooks: hooks(root.path()),
+            policy,
+            spiffe_id,
+            directory: root.path().to_owned(),
+            owner: None,
+            group: None,
+            attestor: Arc::new(Attestor::new().unwrap()),
+            counts: ReloadCounts::default(),
+        };
+        let receiver = status.subscribe();
+        let (deliveries, reloader) = Reloader::new(hooks, ticket, clock.shared(), status);
+        Self {
+            clock,
+            deliveries,
+            status: receiver,
+            running: tokio::spawn(reloader.run(CancellationToken::new())),
+            root,
+        }
+    }
+
+    /// Puts a set with another serial in place, and returns that.
+    fn deliver(&mut self, number: u16) -> Serial {
+        let [high, low] = number.to_be_bytes();
+        let serial = Serial::from_parts([0; 4], [1, 0, 0, 0, 0, 0, 0, 0, 0, high, low]);
+        let svid = held(&entry("web", 1), self.clock.now()).svid;
+        let svid = IssuedSvid {
+            entry_id: svid.entry_id.clone(),
+            spiffe_id: svid.spiffe_id.clone(),
+            hint: None,
+            chain: svid.chain.clone(),
+            key_pkcs8: svid.key_pkcs8.clone(),
+            serial,
+            issued_at: svid.issued_at,
+            expires_at: svid.expires_at,
+            next_renewal: svid.next_renewal,
+        };
+        let view = IdentityView {
+            svids: vec![Arc::new(svid)],
+            bundle: Arc::new(bundle()),
+            federated: BTreeMap::new(),
+            federated_crls: BTreeMap::new(),
+            crls: Arc::default(),
+            revision: revision(u64::from(number)),
+        };
+        std::fs::write(self.root.path().join("serial"), serial.to_string()).unwrap();
+        self.deliveries.delivered(&Arc::new(view), true, true, Some(revision(u64::from(number))));
+        serial
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.root.path().join(name)).unwrap_or_default()
+    }
+
+    /// Lets time pass until the first hook is as wanted.
+    async fn until(&self, wanted: impl Fn(&HookStatus) -> bool) {
+        let passing = async {
+            while !wanted(&self.status.borrow().hooks[0]) {
+                self.clock.advance(Duration::from_millis(5));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LONG, passing).await.expect("it never comes");
+    }
+
+    async fn stop(self) {
+        drop(self.deliveries);
+        tokio::time::timeout(LONG, self.running).await.unwrap().unwrap();
+    }
+}
+
+/// A program that reads its files when it is told to, and does not hear three times of ten.
+const DEAF: &str = "cd $TROTH_SINK_DIRECTORY; n=$(/bin/cat runs 2>/dev/null || echo 0); n=$((n + 1)); echo $n > runs; [ $((n * 7 % 10)) -lt 3 ] && exit 1; /bin/cat serial > presented";
+
+#[tokio::test]
+async fn after_a_thousand_rotations_with_three_of_ten_runs_failing_the_newest_serial_is_presented() {
+    let mut world = World::new(QUICK, |_| vec![shell(DEAF)]);
+    for number in 1..=1_000 {
+        let serial = world.deliver(number);
+        world.until(|hook| hook.serial == Some(serial)).await;
+        assert_eq!(world.read("presented"), serial.to_string());
+    }
+    let runs: u32 = world.read("runs").trim().parse().unwrap();
+    // Each of ten runs is one of seven that succeed or three that fail: a thousand successes take well over a thousand runs.
+    assert!(runs > 1_400, "{runs}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_changes_at_once_are_a_handful_of_reloads_and_the_last_is_presented() {
+    let mut world = World::new(QUICK, |_| vec![shell("cd $TROTH_SINK_DIRECTORY; echo x >> runs; /bin/cat serial > presented")]);
+    let mut newest = None;
+    for number in 1..=1_000 {
+        newest = Some(world.deliver(number));
+    }
+    world.until(|hook| hook.serial == newest).await;
+    assert_eq!(world.read("presented"), newest.unwrap().to_string());
+    assert!(world.read("runs").lines().count() <= 10, "{}", world.read("runs").lines().count());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_hook_that_never_works_is_told_and_the_next_one_runs_all_the_same() {
+    let policy = Policy {
+        patience: Duration::from_millis(50),
+        ..QUICK
+    };
+    let mut world = World::new(policy, |_| {
+        vec![
+            shell("exit 3"),
+            shell("/bin/cat $TROTH_SINK_DIRECTORY/serial > $TROTH_SINK_DIRECTORY/presented"),
+        ]
+    });
+    let serial = world.deliver(1);
+    world.until(|hook| hook.given_up && hook.failures > 2).await;
+    let hook = world.status.borrow().hooks[0].clone();
+    assert!(hook.last_error.unwrap().contains("exit status: 3"));
+    let status = world.status.clone();
+    world.until(|_| status.borrow().hooks[1].serial == Some(serial)).await;
+    assert_eq!(world.read("presented"), serial.to_string());
+    world.stop().await;
+}
