@@ -34,6 +34,7 @@ mod restore;
 mod revocation;
 mod sds;
 mod sds_abuse;
+mod sealed_cache;
 mod server_crashes;
 mod side_by_side;
 mod systemd;
