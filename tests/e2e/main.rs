@@ -37,6 +37,7 @@ mod restore;
 mod revocation;
 mod sds;
 mod sds_abuse;
+mod sealed_cache;
 mod server_crashes;
 mod side_by_side;
 mod sinks_of_others;

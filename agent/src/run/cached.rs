@@ -90,3 +90,94 @@ impl CacheOpener {
         self.health.clear(HEALTH_KEY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use trust_domains::Timestamp;
+    use trust_domains::clock::ManualClock;
+    use trust_domains::plan::rotation::Jitter;
+    use trust_domains::wire::admin::HealthState;
+
+    use super::*;
+    use crate::node::SealedRecords;
+    use crate::svids::testing::{TTL, entry, issue_all, sealed_by, snapshot};
+
+    const HERE: Option<MachineTag> = Some(MachineTag([7; 16]));
+
+    /// What an agent begins with after a run that sealed a cache at this moment on this machine.
+    struct Begun {
+        clock: ManualClock,
+        opener: CacheOpener,
+        _dir: tempfile::TempDir,
+    }
+
+    fn begun(machine: Option<MachineTag>, later: i64) -> Begun {
+        let before = ManualClock::new(Timestamp::from_unix(1_800_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("agent");
+        platform::files::ensure_private_dir(&data, 0o700).unwrap();
+        let records = SealedRecords::open(&data, &platform::sealing::KeySourceSpec::File(dir.path().join("key"))).unwrap();
+        let node: SpiffeId = "spiffe://td.example/troth/agent/join_token/web-1".parse().unwrap();
+        let cache = SvidCache::new(before.shared());
+        cache.apply(snapshot(7, vec![entry("a", 1), entry("b", 2)]));
+        assert_eq!(issue_all(&cache, before.now()), 2);
+        sealed_by(&cache, &records, &node, HERE, before.now().wall);
+
+        let clock = ManualClock::new(Timestamp::from_unix(before.now().wall.unix() + later));
+        let ends = before.now().wall + TTL * 10;
+        let opener = CacheOpener {
+            cache: SvidCache::new(clock.shared()),
+            records: Arc::new(records),
+            clock: clock.shared(),
+            health: HealthHandle::starting(),
+            node,
+            svid: HeldCredential::restored(clock.now(), before.now().wall, ends, Jitter::NONE),
+            machine,
+        };
+        Begun { clock, opener, _dir: dir }
+    }
+
+    #[test]
+    fn what_is_valid_is_served_at_once() {
+        let begun = begun(HERE, 60);
+        assert_eq!(begun.opener.open(), None);
+        assert_eq!((begun.opener.cache.svid_count(), begun.opener.health.snapshot().state), (2, HealthState::Ready));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_that_waits_for_the_clock_is_served_when_that_is_put_right() {
+        let begun = begun(HERE, -3_600);
+        let (cache, health) = (begun.opener.cache.clone(), begun.opener.health.clone());
+        let refused = begun.opener.open().unwrap();
+        assert_eq!(refused.code(), trust_domains::problem::Code::ClockBehind);
+        let mut shown = cache.shown();
+        let waiting = tokio::spawn(begun.opener.open_later(refused, CancellationToken::new()));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(cache.svid_count(), 0);
+        assert!(health.snapshot().problems.iter().any(|problem| problem.contains("clock_behind")));
+        begun.clock.step_wall(3_600);
+        tokio::time::timeout(Duration::from_secs(60), shown.changed())
+            .await
+            .expect("it is taken up")
+            .unwrap();
+        waiting.await.unwrap();
+        assert_eq!((cache.svid_count(), health.snapshot().state), (2, HealthState::Ready));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cache_of_another_machine_is_never_served_and_forgotten_when_the_server_is_there() {
+        let begun = begun(None, 60);
+        let (cache, health) = (begun.opener.cache.clone(), begun.opener.health.clone());
+        let refused = begun.opener.open().unwrap();
+        let waiting = tokio::spawn(begun.opener.open_later(refused, CancellationToken::new()));
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert!(!waiting.is_finished());
+        assert_eq!(cache.entry_count(), 0);
+        cache.apply(snapshot(9, vec![entry("c", 1)]));
+        waiting.await.unwrap();
+        assert!(health.snapshot().problems.is_empty());
+        assert_eq!(cache.entry_count(), 1);
+    }
+}

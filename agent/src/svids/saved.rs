@@ -133,5 +133,19 @@ impl Saver {
     }
 }
 
+/// Seals what a cache holds as a run would that ended now.
+#[cfg(test)]
+pub(crate) fn sealed_by(
+    cache: &SvidCache,
+    records: &SealedRecords,
+    node: &trust_domains::SpiffeId,
+    machine: Option<MachineTag>,
+    last_seen: trust_domains::Timestamp,
+) {
+    let kept = cache.read(|state| state.worth_keeping()).unwrap();
+    let by = Sealing { node, machine, last_seen };
+    records.write(Record::Cache, &write(&kept, by).unwrap()).unwrap();
+}
+
 #[cfg(test)]
 mod tests;

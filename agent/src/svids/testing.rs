@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::jwt_svids::testing::{KEY_ID, with_keys};
 
+pub(crate) use super::saved::sealed_by;
+
 use super::partners::Federated;
 use super::slot::Held;
 use super::state::{Outcome, Removed, Update};

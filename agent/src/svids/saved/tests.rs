@@ -32,14 +32,7 @@ fn filled(clock: &ManualClock) -> SvidCache {
 const HERE: Option<MachineTag> = Some(MachineTag([7; 16]));
 
 fn save(cache: &SvidCache, records: &SealedRecords, clock: &ManualClock) {
-    let kept = cache.read(|state| state.worth_keeping()).unwrap();
-    let node = node();
-    let by = Sealing {
-        node: &node,
-        machine: HERE,
-        last_seen: clock.now().wall,
-    };
-    records.write(Record::Cache, &write(&kept, by).unwrap()).unwrap();
+    sealed_by(cache, records, &node(), HERE, clock.now().wall);
 }
 
 #[tokio::test]
