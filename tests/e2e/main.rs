@@ -37,6 +37,7 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
+mod supervised;
 mod systemd;
 mod upstream;
 mod wit_svids;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use platform::file_set::{self, Directory, KeyMode, Ownership};
+use platform::file_set::{self, Directory, KeyMode, Layout, Ownership};
 use trust_domains::delivery::SetFile;
 
 use super::error::RunError;
@@ -43,7 +43,7 @@ impl Place {
 
     /// Puts a set in the place of the one before.
     pub(super) fn publish(&self, files: &[SetFile]) -> Result<(), file_set::FileSetError> {
-        file_set::publish(&self.directory, files, &self.ownership)
+        Layout::Linked.publish(&self.directory, files, &self.ownership)
     }
 }
 
