@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    agent, audit, authority, bundle, completions, config, entry, explain, federation, health, help, node, quickstart, run, server, svid, token,
+    agent, audit, authority, bundle, completions, config, entry, explain, federation, health, help, node, proxy, quickstart, run, server, svid, token,
 };
 use crate::output::{Format, Output};
 
@@ -34,7 +34,7 @@ pub(crate) struct Global {
     /// How results are printed on standard output; logs and progress go to standard error.
     #[arg(long, global = true, value_enum, default_value = "text", env = "TROTH_OUTPUT")]
     pub(crate) output: Format,
-    /// The configuration file (TOML) [default: /etc/troth/server.toml or agent.toml as root, else under the XDG directories].
+    /// The configuration file (TOML) [default: /etc/troth/server.toml, agent.toml or proxy.toml as root, else under the XDG directories].
     #[arg(long, global = true, value_name = "FILE", env = "TROTH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Prints results and errors only.
@@ -114,6 +114,9 @@ pub(crate) enum Command {
     Svid(svid::SvidCommand),
     /// Supervises a program and keeps its credentials fresh in files.
     Run(Box<run::RunArgs>),
+    /// Speaks mTLS for programs that cannot.
+    #[command(subcommand)]
+    Proxy(proxy::ProxyCommand),
     /// Says why a process of this node gets what it gets.
     Explain(explain::ExplainArgs),
     /// Reads the issuance journal.
@@ -144,10 +147,11 @@ pub(crate) fn command() -> clap::Command {
     })
 }
 
-/// Agent commands, and those that a workload or the operator of a node runs, read `TROTH_AGENT_*`; all others `TROTH_SERVER_*`.
+/// The proxy and the quickstart have variables of their own. Agent commands, and those that a workload or the operator of a node runs, read `TROTH_AGENT_*`; all others `TROTH_SERVER_*`.
 fn environment_prefix(command: &str) -> &'static str {
     match command {
         "agent" | "explain" | "run" | "svid" => "TROTH_AGENT",
+        "proxy" => "TROTH_PROXY",
         "quickstart" => "TROTH_QUICKSTART",
         _ => "TROTH_SERVER",
     }

@@ -60,6 +60,14 @@ impl Environment {
         self.config("agent.toml")
     }
 
+    /// Returns where the proxy's configuration is.
+    ///
+    /// # Errors
+    /// [`NoHome`].
+    pub fn proxy_config(&self) -> Result<PathBuf, NoHome> {
+        self.config("proxy.toml")
+    }
+
     /// Returns the server's data directory.
     ///
     /// # Errors

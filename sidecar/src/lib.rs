@@ -18,5 +18,6 @@
 //! # }
 //! ```
 
+pub mod proxy;
 pub mod source;
 pub mod supervisor;

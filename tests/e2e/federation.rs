@@ -5,7 +5,7 @@ mod compromised;
 mod envoys;
 mod hostile;
 mod impersonation;
-mod impostor;
+pub(crate) mod impostor;
 mod load;
 mod rotations;
 mod three;

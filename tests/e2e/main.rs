@@ -29,6 +29,7 @@ mod outage;
 mod outside_clients;
 mod power_loss;
 mod programs;
+mod proxy;
 mod quickstart;
 mod readme;
 mod restore;

@@ -280,6 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_of_the_page_on_sinks_is_valid_and_every_key_is_on_the_page() {
+        let page = include_str!("../../../docs/sinks.md");
+        let (_, sample) = page.split_once("```toml\n").unwrap();
+        let (sample, _) = sample.split_once("```").unwrap();
+        let raw: RawAgentConfig = read_toml_text(sample, RawAgentConfig::KNOWN_KEYS).unwrap();
+        let config = crate::config::AgentConfig::new(raw, &platform::paths::Environment::default());
+        let sinks: Vec<_> = config.map(|config| config.sinks).unwrap_or_default();
+        assert_eq!(sinks.iter().map(|sink| sink.contents.tokens.len()).collect::<Vec<_>>(), [1, 0]);
+        for key in SINK_KEYS.iter().chain(TOKEN_KEYS).filter(|key| key.name != "reload" && key.name != "jwt") {
+            assert!(page.contains(&format!("`{}`", key.name)), "{} is not on the page", key.name);
+        }
+    }
+
+    #[test]
     fn the_sample_of_the_broker_page_is_valid() {
         let page = include_str!("../../../docs/broker.md");
         let (_, sample) = page.split_once("```toml\n").unwrap();

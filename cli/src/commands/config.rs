@@ -7,6 +7,7 @@ use ca_server::config::{RawServerConfig, ServerConfig};
 use clap::{Args, Subcommand};
 use platform::paths::Environment;
 use serde::Serialize;
+use sidecar::proxy::{ProxyConfig, RawProxyConfig};
 
 use crate::args::Global;
 use crate::failure::{Failure, usage};
@@ -35,6 +36,8 @@ pub(crate) struct CheckArgs {
 enum Kind {
     /// The agent's.
     Agent,
+    /// The proxy's.
+    Proxy,
     /// The server's.
     Server,
 }
@@ -50,7 +53,8 @@ struct Checked {
 pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure> {
     let ConfigCommand::Check(args) = command;
     let kind = args.kind.or_else(|| kind_by_name(&args.file)).ok_or_else(|| {
-        usage(format!("{} may be a server's or an agent's configuration", args.file.display())).with_hint("say which: troth config check FILE --kind server")
+        usage(format!("{} may be a server's, an agent's or a proxy's configuration", args.file.display()))
+            .with_hint("say which: troth config check FILE --kind server")
     })?;
     if !args.file.is_file() {
         return Err(usage(format!("there is no file {}", args.file.display())).with_hint("check the path"));
@@ -60,6 +64,10 @@ pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure
             let draft = RawAgentConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
             let checked = draft.finish(|raw| AgentConfig::new(raw, &Environment::of_process()));
             checked.map_err(|error| Failure::of(&error))?;
+        }
+        Kind::Proxy => {
+            let draft = RawProxyConfig::read(&args.file).map_err(|error| Failure::of(&error))?;
+            draft.finish(ProxyConfig::new).map_err(|error| Failure::of(&error))?;
         }
         Kind::Server => {
             let draft = RawServerConfig::read(Some(&args.file)).map_err(|error| Failure::of(&error))?;
@@ -79,9 +87,8 @@ pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure
 
 fn kind_by_name(file: &std::path::Path) -> Option<Kind> {
     let name = file.file_name()?.to_str()?;
-    match (name.contains("agent"), name.contains("server")) {
-        (true, false) => Some(Kind::Agent),
-        (false, true) => Some(Kind::Server),
-        _ => None,
-    }
+    let named = [("agent", Kind::Agent), ("proxy", Kind::Proxy), ("server", Kind::Server)];
+    let mut kinds = named.into_iter().filter(|(word, _)| name.contains(word)).map(|(_, kind)| kind);
+    // A name with two of the words names neither.
+    kinds.next().filter(|_| kinds.next().is_none())
 }

@@ -12,6 +12,7 @@ pub(crate) mod federation;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod node;
+pub(crate) mod proxy;
 pub(crate) mod quickstart;
 pub(crate) mod run;
 pub(crate) mod server;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli, handed: HandedSockets) -> Result<ExitCode, Fai
         Command::Run(args) => return run::run(*args, &global).await,
         Command::Explain(args) => explain::run(args, &global).await?,
         Command::Audit(command) => audit::run(command, &global).await?,
+        Command::Proxy(command) => proxy::run(command, &global).await?,
         Command::Health(command) => return health::run(command, &global).await,
         Command::Config(command) => config::run(command, &global)?,
         Command::Completions(args) => completions::run(&args, &global)?,

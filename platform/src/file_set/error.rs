@@ -47,6 +47,12 @@ pub enum FileSetError {
         /// Which part of the path.
         path: PathBuf,
     },
+    /// The file system takes no changes.
+    #[error("the file system of {} is read-only; the files before stay in place", path.display())]
+    ReadOnly {
+        /// What was to be changed.
+        path: PathBuf,
+    },
     /// A system call failed.
     #[error("{action} {} failed", path.display())]
     System {
@@ -73,6 +79,7 @@ impl FileSetError {
     pub(super) fn system(action: &'static str, path: &Path, errno: Errno) -> Self {
         match errno {
             Errno::NOSPC | Errno::DQUOT => Self::DiskFull { path: path.to_owned() },
+            Errno::ROFS => Self::ReadOnly { path: path.to_owned() },
             _ => Self::System {
                 action,
                 path: path.to_owned(),
@@ -92,6 +99,7 @@ impl Coded for FileSetError {
             | Self::NotAbsolute { .. }
             | Self::NotADirectory { .. }
             | Self::UnknownName { .. } => Code::ConfigInvalid,
+            Self::ReadOnly { .. } => Code::FileUnavailable,
             Self::System { .. } => Code::Internal,
         }
     }
@@ -102,6 +110,7 @@ impl Coded for FileSetError {
             Self::Foreign { .. } => "move it away, or give the sink a directory of its own".to_owned(),
             Self::InUse { .. } => "give each sink a directory of its own".to_owned(),
             Self::NotAbsolute { .. } | Self::NotADirectory { .. } => "use the real path of a directory, from the root on: realpath DIR".to_owned(),
+            Self::ReadOnly { .. } => "move the sink to a file system that takes changes, or mount this one so".to_owned(),
             Self::UnknownName { .. } => "make it, or correct owner and group of the sink".to_owned(),
             Self::DiskFull { .. } | Self::System { .. } => self.code().facts().hint.to_owned(),
         }

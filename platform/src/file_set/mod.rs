@@ -27,6 +27,8 @@ mod generation;
 mod layout;
 mod manifest;
 mod ownership;
+#[cfg(test)]
+mod real_readers;
 mod set_folder;
 mod single_files;
 #[cfg(test)]

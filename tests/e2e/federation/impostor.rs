@@ -17,14 +17,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// An authority of a trust domain that no Troth server made.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
 }
 
 impl Authority {
     /// Makes the authority of a trust domain.
-    pub(super) fn of(trust_domain: &str) -> Self {
+    pub(crate) fn of(trust_domain: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = with_id(&format!("spiffe://{trust_domain}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -38,12 +38,12 @@ impl Authority {
     }
 
     /// Returns its root as PEM.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         pem::encode(&pem::Pem::new("CERTIFICATE", self.root.to_vec()))
     }
 
     /// Signs a certificate for an identity, of whichever trust domain.
-    pub(super) fn credential(&self, spiffe_id: &str) -> Credential {
+    pub(crate) fn credential(&self, spiffe_id: &str) -> Credential {
         let key = KeyPair::generate().expect("a key");
         let mut params = with_id(spiffe_id);
         // The public client for Rust wants the extension in leaves too.
@@ -56,7 +56,7 @@ impl Authority {
     }
 
     /// Writes such a certificate and its key into files of this name.
-    pub(super) fn files(&self, folder: &Path, name: &str, spiffe_id: &str) -> [PathBuf; 2] {
+    pub(crate) fn files(&self, folder: &Path, name: &str, spiffe_id: &str) -> [PathBuf; 2] {
         let Credential { chain, key } = self.credential(spiffe_id);
         let [certificate, private] =
             [(".pem", "CERTIFICATE", chain[0].to_vec()), (".key", "PRIVATE KEY", key.secret_der().to_vec())].map(|(end, tag, octets)| {
@@ -68,12 +68,12 @@ impl Authority {
     }
 
     /// Calls the service with a certificate for an identity; returns whether it is answered.
-    pub(super) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
+    pub(crate) async fn is_admitted_as(&self, spiffe_id: &str, address: SocketAddr) -> bool {
         self.is_answered_as(spiffe_id, address, "1\n").await
     }
 
     /// Says something to whoever is at an address; returns whether anything comes back.
-    pub(super) async fn is_answered_as(&self, spiffe_id: &str, address: SocketAddr, request: &str) -> bool {
+    pub(crate) async fn is_answered_as(&self, spiffe_id: &str, address: SocketAddr, request: &str) -> bool {
         let Credential { chain, key } = self.credential(spiffe_id);
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -103,7 +103,7 @@ fn with_id(spiffe_id: &str) -> CertificateParams {
 
 /// Believes every server.
 #[derive(Debug)]
-struct Credulous(CryptoProvider);
+pub(crate) struct Credulous(pub(crate) CryptoProvider);
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(

@@ -17,7 +17,7 @@ struct Args {
     /// What to measure.
     #[arg(required = true, value_name = "FIGURE")]
     subjects: Vec<Subject>,
-    /// Seconds that each issuing measurement lasts.
+    /// Seconds that each measurement of issuing and delivery lasts.
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
     /// Agents of the emergency that `taint` measures, and of the revocations of `revoke-fleet`.

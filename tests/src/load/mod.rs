@@ -11,6 +11,8 @@ mod memory;
 mod meter;
 mod node;
 mod partners;
+mod proxy;
+mod reload;
 mod report;
 mod revoke;
 mod revoke_fleet;

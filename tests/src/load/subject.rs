@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,8 +26,12 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// From a new SVID to the end of the reload of a program on its files.
+    Delivery,
     /// A thousand partners: how their fetches are spread, and what they cost.
     Partners,
+    /// `troth proxy` beside HAProxy.
+    Proxy,
     /// From a revocation to the list on a node's stream.
     Revoke,
     /// From a revocation to the list on a workload's stream of every agent.
@@ -41,7 +45,7 @@ pub enum Subject {
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Seconds of each issuing measurement.
+    /// Seconds of each measurement of issuing and delivery.
     pub seconds: u64,
     /// Agents of the emergency, and of the revocations to a fleet.
     pub agents: usize,
@@ -49,7 +53,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 13] = [
+    const EACH: [Self; 14] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -58,7 +62,9 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Delivery,
         Self::Partners,
+        Self::Proxy,
         Self::Revoke,
         Self::RevokeFleet,
         Self::Sds,
@@ -84,7 +90,9 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Delivery => vec![reload::reloads(effort)],
             Self::Partners => vec![partners::fetches(effort)],
+            Self::Proxy => vec![proxy::beside_haproxy(effort)],
             Self::Revoke => revoke::revocations(),
             Self::RevokeFleet => vec![revoke_fleet::revocations(effort)],
             Self::Sds => vec![sds::rotations()],

@@ -17,6 +17,11 @@ pub(crate) struct SocketArgs {
 }
 
 impl SocketArgs {
+    /// Takes the place that was named elsewhere, if one was.
+    pub(crate) fn of(socket: Option<String>) -> Self {
+        Self { socket }
+    }
+
     /// Finds the socket.
     pub(crate) fn find(&self) -> Result<PathBuf, Failure> {
         if let Some(named) = &self.socket {
