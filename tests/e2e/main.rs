@@ -38,7 +38,6 @@ mod sds;
 mod sds_abuse;
 mod server_crashes;
 mod side_by_side;
-mod supervised;
 mod systemd;
 mod upstream;
 mod wit_svids;
