@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use platform::clock::SystemClock;
-use sidecar::supervisor::{self, Choice, Format, Options, SignalName, TokenSpec};
+use sidecar::supervisor::{self, Choice, Options, SignalName, TokenSpec};
 use trust_domains::SpiffeId;
+use trust_domains::delivery::Format;
 use trust_domains::duration::parse_duration;
 use trust_domains::plan::supervising::{OnExpiry, OnRotation, Policy};
 
@@ -67,6 +68,12 @@ pub(crate) enum FormatName {
     Pem,
     /// svid_combined.pem: the key, then the chain.
     PemCombined,
+    /// svid.der and svid_key.der.
+    Der,
+    /// keystore.p12 and truststore.p12, with a generated password in keystore.password.
+    Pkcs12,
+    /// keystore.jks and truststore.jks, with a generated password in keystore.password.
+    Jks,
 }
 
 /// What is done when the credentials end.
@@ -144,6 +151,9 @@ impl From<FormatName> for Format {
         match name {
             FormatName::Pem => Self::Pem,
             FormatName::PemCombined => Self::PemCombined,
+            FormatName::Der => Self::Der,
+            FormatName::Pkcs12 => Self::Pkcs12,
+            FormatName::Jks => Self::Jks,
         }
     }
 }

@@ -43,7 +43,7 @@ impl Place {
 
     /// Puts a set in the place of the one before.
     pub(super) fn publish(&self, files: &[SetFile]) -> Result<(), file_set::FileSetError> {
-        file_set::deliver(&self.directory, Layout::Linked, files, &self.ownership).map(|_| ())
+        Layout::Linked.publish(&self.directory, files, &self.ownership)
     }
 }
 

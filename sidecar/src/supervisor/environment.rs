@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::files::{BUNDLE, COMBINED, Format, KEY, SVID};
+use trust_domains::delivery::{Format, PASSWORD_FILE};
+
 use super::tokens::TokenSpec;
 
 /// Returns the variables that are set, in the place of those that this process was given.
@@ -16,14 +17,30 @@ pub(super) fn variables(socket: &Path, directory: &Path, formats: &[Format], tok
     let mut variables = vec![
         ("SPIFFE_ENDPOINT_SOCKET".to_owned(), endpoint),
         ("TROTH_SVID_DIR".to_owned(), directory.as_os_str().to_owned()),
-        ("TROTH_BUNDLE_FILE".to_owned(), path(BUNDLE)),
     ];
+    let stores = |end: &str| {
+        vec![
+            ("TROTH_KEYSTORE_FILE".to_owned(), path(&format!("keystore.{end}"))),
+            ("TROTH_TRUSTSTORE_FILE".to_owned(), path(&format!("truststore.{end}"))),
+            ("TROTH_KEYSTORE_PASSWORD_FILE".to_owned(), path(PASSWORD_FILE)),
+        ]
+    };
     for format in formats {
         variables.extend(match format {
-            Format::Pem => vec![("TROTH_SVID_FILE".to_owned(), path(SVID)), ("TROTH_SVID_KEY_FILE".to_owned(), path(KEY))],
-            Format::PemCombined => vec![("TROTH_SVID_COMBINED_FILE".to_owned(), path(COMBINED))],
+            Format::Pem => vec![
+                ("TROTH_BUNDLE_FILE".to_owned(), path("bundle.pem")),
+                ("TROTH_SVID_FILE".to_owned(), path("svid.pem")),
+                ("TROTH_SVID_KEY_FILE".to_owned(), path("svid_key.pem")),
+            ],
+            Format::Jks => stores("jks"),
+            Format::Pkcs12 => stores("p12"),
+            Format::Der | Format::Jwks | Format::Spiffe => Vec::new(),
+            Format::PemCombined => vec![
+                ("TROTH_BUNDLE_FILE".to_owned(), path("bundle.pem")),
+                ("TROTH_SVID_COMBINED_FILE".to_owned(), path("svid_combined.pem")),
+            ],
         });
     }
-    variables.extend(tokens.iter().map(|token| (token.variable(), path(&token.file()))));
+    variables.extend(tokens.iter().map(|token| (token.variable(), path(token.file()))));
     variables
 }

@@ -10,6 +10,7 @@ use platform::file_set::FileSetError;
 use trust_domains::problem::{Code, Coded};
 
 use super::choice::NotAmong;
+use super::files::NotComposed;
 use crate::source::SourceError;
 
 /// Why a supervised program did not run, or was ended.
@@ -68,6 +69,9 @@ pub enum NotReady {
     /// The agent gives others than the one that was asked for.
     #[error(transparent)]
     Choice(#[from] NotAmong),
+    /// They cannot be composed.
+    #[error(transparent)]
+    Composed(#[from] NotComposed),
     /// They cannot be written.
     #[error(transparent)]
     Files(Arc<FileSetError>),
@@ -113,6 +117,7 @@ impl Coded for NotReady {
         match self {
             Self::Agent(error) => error.code(),
             Self::Choice(error) => error.code(),
+            Self::Composed(error) => error.code(),
             Self::Files(error) => error.code(),
         }
     }
@@ -121,6 +126,7 @@ impl Coded for NotReady {
         match self {
             Self::Agent(error) => error.hint(),
             Self::Choice(error) => error.hint(),
+            Self::Composed(error) => error.hint(),
             Self::Files(error) => error.hint(),
         }
     }

@@ -1,101 +1,121 @@
 //! What the files of a supervised program hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trust_domains::crl::Crl;
-use trust_domains::delivery::{FileName, SetFile};
+use platform::random::{self, RandomError};
+use trust_domains::TrustDomain;
+use trust_domains::delivery::{ComposeError, Credentials, DomainTrust, FileSetSpec, Format, KeystorePassword, SetFile, TokenSpec, compose};
 use trust_domains::plan::authority::AuthorityId;
 use trust_domains::plan::supervising::Change;
-use zeroize::Zeroizing;
+use trust_domains::problem::{Code, Coded};
 
-use super::tokens::FreshToken;
+use super::tokens::{FOLDER, FreshToken};
 use crate::source::{HeldSvid, X509Context};
 
-/// How keys and certificates are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// `svid.pem`, `svid_key.pem`.
-    Pem,
-    /// `svid_combined.pem`: the key, then the chain.
-    PemCombined,
+/// The file of revocation lists.
+const CRL: &str = "crl.pem";
+
+/// What the files hold, and in which formats. The password of key stores is generated once.
+#[derive(Debug)]
+pub(super) struct Contents {
+    spec: FileSetSpec,
+    /// The same in PEM alone, which has nothing by chance in it: whether anything is new is found here.
+    facts: FileSetSpec,
 }
 
-/// The chain, leaf first.
-pub(super) const SVID: &str = "svid.pem";
-/// Its key.
-pub(super) const KEY: &str = "svid_key.pem";
-/// Both in one.
-pub(super) const COMBINED: &str = "svid_combined.pem";
-/// The roots of the own trust domain.
-pub(super) const BUNDLE: &str = "bundle.pem";
-/// Its revocation lists.
-pub(super) const CRL: &str = "crl.pem";
+/// Why a set cannot be composed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotComposed {
+    /// A key store cannot be written.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// There is no randomness for its salts.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
 
-/// Composes the whole set.
-///
-/// The stream has the lists of every trust domain in one field, and nothing that tells whose a partner's issuing CA is: a partner's lists, as far as its roots
-/// signed them, are left out, and there is no file of them. A sink of the agent delivers each trust domain's lists apart.
-pub(super) fn compose(formats: &[Format], context: &X509Context, svid: &HeldSvid, tokens: &[FreshToken]) -> Vec<SetFile> {
-    let mut files = Vec::new();
-    let key = key_pem(svid);
-    for format in formats {
-        match format {
-            Format::Pem => {
-                files.extend(file(SVID, false, svid.svid().to_pem().into_bytes()));
-                files.extend(file(KEY, true, key.to_vec()));
-            }
-            Format::PemCombined => {
-                let combined = [key.as_slice(), svid.svid().to_pem().as_bytes()].concat();
-                files.extend(file(COMBINED, true, combined));
-            }
+impl Coded for NotComposed {
+    fn code(&self) -> Code {
+        match self {
+            Self::Compose(error) => error.code(),
+            Self::Random(error) => error.code(),
         }
     }
-    files.extend(file(BUNDLE, false, svid.bundle().to_pem().into_bytes()));
-    files.extend(lists(context));
-    let own = svid.spiffe_id().trust_domain();
-    let partners = context
-        .bundles()
-        .federated()
-        .filter(|partner| *partner.trust_domain() != own && !partner.x509_authorities().is_empty());
-    files.extend(partners.filter_map(|partner| file(&format!("federated/{}.pem", partner.trust_domain()), false, partner.to_pem().into_bytes())));
-    files.extend(tokens.iter().filter_map(|token| file(&token.file(), true, token.octets().to_vec())));
-    files
 }
 
-fn key_pem(svid: &HeldSvid) -> Zeroizing<Vec<u8>> {
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    Zeroizing::new(pem::encode_config(&pem::Pem::new("PRIVATE KEY", svid.key().to_vec()), config).into_bytes())
+/// A set, and the facts by which it is compared with the next.
+pub(super) struct Composed {
+    pub(super) files: Vec<SetFile>,
+    pub(super) facts: Vec<SetFile>,
 }
 
-/// There is no file of lists where none are delivered: programs that check revocation refuse everybody over an empty one.
-fn lists(context: &X509Context) -> Option<SetFile> {
+impl Contents {
+    pub(super) fn new(formats: &[Format], tokens: Vec<TokenSpec>) -> Result<Self, RandomError> {
+        let needs_password = formats.iter().any(|format| format.has_password());
+        let mut filled = Ok(());
+        let password = needs_password.then(|| KeystorePassword::generated(&mut |octets: &mut [u8]| filled = filled.and(random::fill(octets))));
+        filled?;
+        let facts = FileSetSpec {
+            formats: vec![Format::Pem],
+            tokens: tokens.clone(),
+            ..FileSetSpec::default()
+        };
+        Ok(Self {
+            spec: FileSetSpec {
+                formats: formats.to_vec(),
+                tokens,
+                trust_domain: None,
+                keystore_password: password,
+            },
+            facts,
+        })
+    }
+
+    /// Composes the whole set.
+    ///
+    /// The stream has the lists of every trust domain in one field, and nothing that tells whose a partner's issuing CA is: a partner's lists, as far as its
+    /// roots signed them, are left out, and there is no file of them. A sink of the agent delivers each trust domain's lists apart.
+    pub(super) fn compose(&self, context: &X509Context, svid: &HeldSvid, tokens: &[FreshToken]) -> Result<Composed, NotComposed> {
+        let credentials = credentials(context, svid, tokens);
+        let mut filled = Ok(());
+        let mut chance = |octets: &mut [u8]| filled = filled.and(random::fill(octets));
+        let files = compose(&self.spec, &credentials, &mut chance)?;
+        let facts = compose(&self.facts, &credentials, &mut chance)?;
+        filled?;
+        Ok(Composed { files, facts })
+    }
+}
+
+fn credentials<'a>(context: &'a X509Context, svid: &'a HeldSvid, tokens: &'a [FreshToken]) -> Credentials<'a> {
+    let own: TrustDomain = svid.spiffe_id().trust_domain();
+    let partners = context.bundles().federated().filter(|partner| *partner.trust_domain() != own);
+    Credentials {
+        spiffe_id: svid.spiffe_id(),
+        chain: svid.chain().iter().map(|der| &**der).collect(),
+        key: svid.key(),
+        own: DomainTrust {
+            bundle: svid.bundle(),
+            crls: own_lists(context),
+        },
+        federated: partners.map(|bundle| DomainTrust { bundle, crls: Vec::new() }).collect(),
+        tokens: tokens.iter().map(|token| (token.name().clone(), token.text())).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn own_lists(context: &X509Context) -> Vec<&[u8]> {
     let roots = context.bundles().federated().flat_map(|partner| partner.x509_authorities().to_vec());
     let of_partners: BTreeSet<AuthorityId> = roots
         .filter_map(|root| AuthorityId::from_key_id(root.certificate().subject_key_id()?))
         .collect();
     let own = context.crls().iter().filter(|list| !of_partners.contains(list.issuer()));
-    let blocks: Vec<_> = own.map(|list: &Crl| pem::Pem::new("X509 CRL", list.der().to_vec())).collect();
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    (!blocks.is_empty())
-        .then(|| file(CRL, false, pem::encode_many_config(&blocks, config).into_bytes()))
-        .flatten()
-}
-
-/// A name that no file can have, as that of a partner with 255 letters, has none.
-fn file(name: &str, secret: bool, content: Vec<u8>) -> Option<SetFile> {
-    let name: FileName = name.parse().ok()?;
-    Some(SetFile {
-        name,
-        secret,
-        content: Zeroizing::new(content),
-    })
+    own.map(|list| &**list.der()).collect()
 }
 
 /// Returns what a set has that the one before had not; nothing if they are the same.
 pub(super) fn change(before: &[SetFile], after: &[SetFile]) -> Option<Change> {
     let without = |set: &[SetFile], is: fn(&SetFile) -> bool| -> Vec<SetFile> { set.iter().filter(|file| !is(file)).cloned().collect() };
-    let is_token: fn(&SetFile) -> bool = |file| file.name.folder() == Some(super::tokens::FOLDER);
-    let is_light: fn(&SetFile) -> bool = |file| file.name.folder() == Some(super::tokens::FOLDER) || file.name.as_str() == CRL;
+    let is_token: fn(&SetFile) -> bool = |file| file.name.folder() == Some(FOLDER);
+    let is_light: fn(&SetFile) -> bool = |file| file.name.folder() == Some(FOLDER) || file.name.as_str() == CRL;
     if before == after {
         None
     } else if without(before, is_token) == without(after, is_token) {
@@ -112,16 +132,24 @@ mod tests {
     use super::*;
 
     fn set(files: &[(&str, &str)]) -> Vec<SetFile> {
-        files.iter().map(|(name, text)| file(name, false, text.as_bytes().to_vec()).unwrap()).collect()
+        let file = |(name, text): &(&str, &str)| SetFile {
+            name: name.parse().unwrap(),
+            secret: false,
+            content: text.as_bytes().to_vec().into(),
+        };
+        files.iter().map(file).collect()
     }
 
     #[test]
     fn what_changed_decides_whether_a_program_is_told() {
-        let before = set(&[(SVID, "1"), ("jwt/vault.token", "a")]);
+        let before = set(&[("svid.pem", "1"), ("jwt/vault.token", "a")]);
         assert_eq!(change(&before, &before), None);
-        assert_eq!(change(&before, &set(&[(SVID, "1"), ("jwt/vault.token", "b")])), Some(Change::Tokens));
-        assert_eq!(change(&before, &set(&[(SVID, "1"), (CRL, "x"), ("jwt/vault.token", "b")])), Some(Change::Lists));
-        assert_eq!(change(&before, &set(&[(SVID, "2"), (CRL, "x")])), Some(Change::Credentials));
+        assert_eq!(change(&before, &set(&[("svid.pem", "1"), ("jwt/vault.token", "b")])), Some(Change::Tokens));
+        assert_eq!(
+            change(&before, &set(&[("svid.pem", "1"), (CRL, "x"), ("jwt/vault.token", "b")])),
+            Some(Change::Lists)
+        );
+        assert_eq!(change(&before, &set(&[("svid.pem", "2"), (CRL, "x")])), Some(Change::Credentials));
         assert_eq!(change(&[], &before), Some(Change::Credentials));
     }
 }

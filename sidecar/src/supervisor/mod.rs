@@ -15,7 +15,6 @@ mod tokens;
 
 pub use choice::Choice;
 pub use error::RunError;
-pub use files::Format;
 pub use run::{Options, run};
 pub use signals::{ParseSignalError, SignalName};
 pub use tokens::{ParseTokenSpecError, TokenSpec};

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use trust_domains::clock::{Clock as _, SharedClock};
-use trust_domains::delivery::SetFile;
+use trust_domains::delivery::{Format, SetFile};
 use trust_domains::plan::supervising::{Action, Because, Change, Event, Outcome, Policy, Supervised};
 use trust_domains::{Serial, Timestamp};
 
@@ -22,7 +22,7 @@ use super::choice::Choice;
 use super::directory::Place;
 use super::environment::variables;
 use super::error::{NotReady, RunError};
-use super::files::{self, Format};
+use super::files::{self, Composed, Contents};
 use super::signals;
 use super::tokens::{self, FreshToken, TokenSpec};
 use crate::source::{SourceState, X509Source};
@@ -68,7 +68,9 @@ pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
         let (socket, specs, choice) = (options.socket.clone(), options.tokens.clone(), options.choice.clone());
         AbortOnDropHandle::new(tokio::spawn(tokens::keep(socket, specs, choice, Arc::clone(&clock), source.states(), fresh)))
     });
-    let mut supervisor = Supervisor::new(options, clock, place);
+    let tokens = options.tokens.iter().map(TokenSpec::of_set).collect();
+    let contents = Contents::new(&options.formats, tokens).map_err(|error| failed("making a password")(std::io::Error::other(error)))?;
+    let mut supervisor = Supervisor::new(options, clock, place, contents);
     loop {
         let event = tokio::select! {
             Some(number) = arriving.recv() => Some(Event::Signalled { signal: number, ends: signals::ends(number) }),
@@ -89,9 +91,9 @@ struct Supervisor {
     place: Place,
     program: Program,
     supervised: Supervised,
-    /// What is in place.
+    contents: Contents,
+    /// The facts of what is in place.
     published: Vec<SetFile>,
-    serial: Option<Serial>,
     /// Why nothing is in place yet.
     not_ready: Option<NotReady>,
     /// When files that could not be written are tried again, on the clock since boot.
@@ -102,7 +104,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(options: Options, clock: SharedClock, place: Place) -> Self {
+    fn new(options: Options, clock: SharedClock, place: Place, contents: Contents) -> Self {
         let supervised = Supervised::new(options.policy.clone(), clock.now());
         Self {
             options,
@@ -110,8 +112,8 @@ impl Supervisor {
             place,
             program: Program::new(),
             supervised,
+            contents,
             published: Vec::new(),
-            serial: None,
             not_ready: None,
             retry_at: None,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -134,9 +136,9 @@ impl Supervisor {
     fn deliver(&mut self, state: &SourceState, tokens: &[FreshToken]) -> Option<Event> {
         self.say_trouble(state);
         match self.composed(state, tokens) {
-            Ok((files, serial, not_after)) => {
-                let change = files::change(&self.published, &files)?;
-                self.publish(files, serial, not_after, change)
+            Ok((set, serial, not_after)) => {
+                let change = files::change(&self.published, &set.facts)?;
+                self.publish(set, serial, not_after, change)
             }
             Err(reason) => {
                 self.not_ready = reason.or(self.not_ready.take());
@@ -145,7 +147,7 @@ impl Supervisor {
         }
     }
 
-    fn composed(&self, state: &SourceState, tokens: &[FreshToken]) -> Result<(Vec<SetFile>, Serial, Timestamp), Option<NotReady>> {
+    fn composed(&self, state: &SourceState, tokens: &[FreshToken]) -> Result<(Composed, Serial, Timestamp), Option<NotReady>> {
         let Some(context) = &state.context else {
             return Err(state.trouble.clone().map(NotReady::Agent));
         };
@@ -156,15 +158,15 @@ impl Supervisor {
         if svid.not_after() <= now || (self.published.is_empty() && tokens.len() < self.options.tokens.len()) {
             return Err(state.trouble.clone().map(NotReady::Agent));
         }
-        let files = files::compose(&self.options.formats, context, svid, &tokens);
-        Ok((files, *svid.serial(), svid.not_after()))
+        let set = self.contents.compose(context, svid, &tokens).map_err(|error| Some(error.into()))?;
+        Ok((set, *svid.serial(), svid.not_after()))
     }
 
-    fn publish(&mut self, files: Vec<SetFile>, serial: Serial, not_after: Timestamp, change: Change) -> Option<Event> {
-        match tokio::task::block_in_place(|| self.place.publish(&files)) {
+    fn publish(&mut self, set: Composed, serial: Serial, not_after: Timestamp, change: Change) -> Option<Event> {
+        match tokio::task::block_in_place(|| self.place.publish(&set.files)) {
             Ok(()) => {
                 tracing::info!(%serial, until = %not_after, "new credentials are in place");
-                (self.published, self.serial, self.retry_at) = (files, Some(serial), None);
+                (self.published, self.retry_at) = (set.facts, None);
                 self.backoff.reset();
                 Some(Event::Delivered { not_after, change })
             }

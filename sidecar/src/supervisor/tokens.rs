@@ -8,6 +8,8 @@ use platform::backoff::{Backoff, jitter};
 use platform::clock::sleep_until_boot;
 use tokio::sync::watch;
 use trust_domains::clock::{Clock as _, SharedClock};
+use trust_domains::delivery::{self, TokenName};
+use trust_domains::jwt_svid::Audience;
 use trust_domains::{SpiffeId, Timestamp};
 use zeroize::Zeroizing;
 
@@ -31,10 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// A token that is asked for: `NAME=AUDIENCE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenSpec {
-    name: String,
-    audience: String,
-}
+pub struct TokenSpec(delivery::TokenSpec);
 
 /// The text is not `NAME=AUDIENCE`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,42 +47,49 @@ impl FromStr for TokenSpec {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_';
-        match text.split_once('=') {
-            Some((name, audience)) if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(allowed) && !audience.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                audience: audience.to_owned(),
-            }),
-            _ => Err(ParseTokenSpecError { presented: text.to_owned() }),
+        let refused = || ParseTokenSpecError { presented: text.to_owned() };
+        let (name, audience) = text.split_once('=').ok_or_else(refused)?;
+        if name.len() > LONGEST_NAME || !name.chars().all(allowed) {
+            return Err(refused());
         }
+        Ok(Self(delivery::TokenSpec {
+            name: name.parse().map_err(|_| refused())?,
+            audience: Audience::new(vec![audience.to_owned()]).map_err(|_| refused())?,
+        }))
     }
 }
 
 impl TokenSpec {
     /// Returns its file's name in the directory.
-    pub(super) fn file(&self) -> String {
-        format!("{FOLDER}/{}.token", self.name)
+    pub(super) fn file(&self) -> &str {
+        self.0.name.file().as_str()
+    }
+
+    /// Returns it as a set of files takes it.
+    pub(super) fn of_set(&self) -> delivery::TokenSpec {
+        self.0.clone()
     }
 
     /// Returns the environment variable that names its file.
     pub(super) fn variable(&self) -> String {
-        format!("TROTH_JWT_{}_FILE", self.name.replace('-', "_").to_uppercase())
+        format!("TROTH_JWT_{}_FILE", self.0.name.to_string().replace('-', "_").to_uppercase())
     }
 }
 
 /// A token that has not ended.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct FreshToken {
     spec: TokenSpec,
-    token: Zeroizing<Vec<u8>>,
+    token: Zeroizing<String>,
     expires_at: Timestamp,
 }
 
 impl FreshToken {
-    pub(super) fn file(&self) -> String {
-        self.spec.file()
+    pub(super) fn name(&self) -> &TokenName {
+        &self.spec.0.name
     }
 
-    pub(super) fn octets(&self) -> &[u8] {
+    pub(super) fn text(&self) -> &str {
         &self.token
     }
 
@@ -138,11 +144,11 @@ async fn fetch(socket: &Path, specs: &[TokenSpec], id: &SpiffeId, clock: &Shared
         let mut client = WorkloadClient::connect(socket).await?;
         let mut tokens = Vec::with_capacity(specs.len());
         for spec in specs {
-            let held = client.jwt_svids(std::slice::from_ref(&spec.audience), Some(id), clock).await?;
+            let held = client.jwt_svids(spec.0.audience.values(), Some(id), clock).await?;
             let held = held.first().ok_or(SourceError::Ended)?;
             tokens.push(FreshToken {
                 spec: spec.clone(),
-                token: Zeroizing::new(held.token().as_str().as_bytes().to_vec()),
+                token: Zeroizing::new(held.token().as_str().to_owned()),
                 expires_at: held.expires_at(),
             });
         }
@@ -165,11 +171,8 @@ mod tests {
     #[test]
     fn a_name_is_one_of_a_file_and_of_a_variable() {
         let spec: TokenSpec = "my-vault=https://vault.example/?a=b".parse().unwrap();
-        assert_eq!(
-            (spec.file().as_str(), spec.variable().as_str()),
-            ("jwt/my-vault.token", "TROTH_JWT_MY_VAULT_FILE")
-        );
-        assert_eq!(spec.audience, "https://vault.example/?a=b");
+        assert_eq!((spec.file(), spec.variable().as_str()), ("jwt/my-vault.token", "TROTH_JWT_MY_VAULT_FILE"));
+        assert_eq!(spec.0.audience.values(), ["https://vault.example/?a=b"]);
         for text in ["", "=a", "a=", "a", "../x=a", "A=b", "a b=c"] {
             assert!(text.parse::<TokenSpec>().is_err(), "{text}");
         }
