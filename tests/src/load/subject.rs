@@ -53,7 +53,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 14] = [
+    const EACH: [Self; 15] = [
         Self::P1,
         Self::P2,
         Self::P3,
