@@ -32,20 +32,12 @@ fn serves_each_new_certificate(others: &[(&str, &str)]) {
     let place = ("/var/lib/web/svid", path_text(&sink));
     let sink_texts: Vec<_> = others.iter().copied().filter(|(old, _)| old.starts_with("formats")).collect();
     let service_texts: Vec<_> = others.iter().copied().filter(|(old, _)| !old.starts_with("formats")).collect();
-    plan.documented_sink(
-        PAGE,
-        &[
-            &[place, ("owner = \"web\"", "owner = \"daemon\""), ("group = \"web\"", "group = \"daemon\"")],
-            &sink_texts[..],
-        ]
-        .concat(),
-    );
+    let owner = [place, ("owner = \"web\"", "owner = \"daemon\""), ("group = \"web\"", "group = \"daemon\"")];
+    plan.documented_sink(PAGE, &[&owner[..], &sink_texts[..]].concat());
     let files = plan.client();
     let port = format!("\"127.0.0.1\", {}", address.rsplit(':').next().expect("a port"));
-    let source = replaced(
-        &block(PAGE, "java", "Service.java"),
-        &[&[place, ("\"127.0.0.1\", 8443", port.as_str())], &service_texts[..]].concat(),
-    );
+    let places = [place, ("\"127.0.0.1\", 8443", port.as_str())];
+    let source = replaced(&block(PAGE, "java", "Service.java"), &[&places[..], &service_texts[..]].concat());
     let folder = plan.place("java");
     std::fs::create_dir(&folder).expect("a directory");
     let world = plan.start(&[("/web", &[]), ("/client", &[])], &[&files]);

@@ -33,7 +33,7 @@ fn a_node_service_presents_each_new_certificate_under_load() {
     let address = format!("127.0.0.1:{port}");
     let place = ("/var/lib/web/svid", path_text(&sink));
     let owner = [("owner = \"web\"", "owner = \"root\""), ("group = \"web\"", "group = \"root\"")];
-    plan.documented_sink(PAGE, &[&[place], &owner[..]].concat());
+    plan.documented_sink(PAGE, &[&[place][..], &owner[..]].concat());
     let files = plan.client();
     let program = plan.place("service.js");
     let source = replaced(&block(PAGE, "js", "service.js"), &[place, ("listen(8443", &format!("listen({port}"))]);
