@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use platform::file_set::{self, Directory, FileSetError, Ownership};
+use platform::file_set::{self, Directory, FileSetError, KeyMode, Ownership};
 use platform::privilege::{Identity, become_for_good, close_inherited};
 use trust_domains::delivery::SetFile;
 use trust_domains::problem::{Code, Coded};
@@ -98,7 +98,7 @@ impl Room {
             match request {
                 Request::Deliver { layout, key_mode, files } => {
                     let files = contents(channel, files)?;
-                    let key_mode = key_mode.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+                    let key_mode = key_mode.parse::<KeyMode>().map_err(|_| io::ErrorKind::InvalidData)?;
                     let ownership = Ownership::of(self.identity, key_mode);
                     let delivered = self.open().and_then(|directory| file_set::deliver(directory, layout, &files, &ownership));
                     drop(files);
