@@ -1,6 +1,6 @@
 //! Real processes, pid files of friends and of strangers.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 
@@ -152,7 +152,8 @@ async fn processes_with_the_selectors_get_the_signal_and_without_any_that_is_no_
     let directory = tempfile::tempdir().unwrap();
     // A program of its own, so that no other process of the machine is it.
     let program = directory.path().join("sleeper");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    // By another process: one that this test process starts meanwhile would hold the file open for writing.
+    assert!(Command::new("/bin/cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
     let hook = SignalHook {
         signal: SignalName::Usr1,
         target: SignalTarget::Selectors(vec![
