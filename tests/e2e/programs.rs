@@ -1,7 +1,6 @@
 //! Programs that have never heard of SPIFFE, on the files of a sink: each runs the configuration of its page in `docs/integrations` through ten rotations
 //! of its certificate, under load, with no failed request, and presents each of them.
 
-mod by_hand;
 mod envoy;
 mod haproxy;
 mod java;
@@ -90,7 +89,7 @@ impl Plan {
     fn start(mut self, entries: &[(&str, &[&str])], sinks: &[&Path]) -> World {
         self.domain.start_server();
         let config = self.place("agent.toml");
-        std::fs::write(&config, by_hand::without_reloads(&self.config)).expect("the agent's configuration");
+        std::fs::write(&config, &self.config).expect("the agent's configuration");
         let agent = self.domain.agent_with("n1", &["--config", path_text(&config)]);
         for (path, options) in entries {
             let uid = if *path == "/client" { CLIENT_UID } else { SERVICE_UID };

@@ -6,8 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tests::domain::{Agent, Domain, path_text};
 use tests::ports::free_port;
@@ -59,7 +59,11 @@ impl Drop for Nginx {
 /// Returns the serial that openssl reads in a certificate.
 fn serial_of(certificate: &str) -> Option<String> {
     let mut openssl = Command::new("openssl");
-    openssl.args(["x509", "-noout", "-serial"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    openssl
+        .args(["x509", "-noout", "-serial"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut openssl = openssl.spawn().expect("openssl starts (apt-get install openssl)");
     openssl.stdin.take().expect("a pipe").write_all(certificate.as_bytes()).ok()?;
     let read = openssl.wait_with_output().expect("its output");
@@ -124,7 +128,10 @@ fn systemd_reloads_a_unit_after_each_rotation_and_the_probe_sees_the_new_serial(
         serial = rotated(&nginx, &sink, &serial);
     }
     let calls = systemd.calls();
-    assert!(calls.len() >= 3 && calls.iter().all(|call| call == "ReloadUnit web.service replace"), "{calls:?}");
+    assert!(
+        calls.len() >= 3 && calls.iter().all(|call| call == "ReloadUnit web.service replace"),
+        "{calls:?}"
+    );
     until("an agent that is well", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
     let _ = process.terminate();
 }
@@ -149,7 +156,10 @@ fn a_unit_that_says_it_reloaded_and_did_not_is_found_out_by_the_probe() {
 #[test]
 fn a_refusal_by_polkit_is_told_with_what_to_do() {
     let domain = Domain::start("polkit.test");
-    let refuse = ["org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "Interactive authentication required."];
+    let refuse = [
+        "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+        "Interactive authentication required.",
+    ];
     let systemd = Systemd::start(domain.folder(), &serde_json::json!({ "web.service": { "refuse": refuse } }));
     let (agent, _, mut process) = agent(&domain, Some(&systemd.address), "[[sink.reload]]\nsystemd_unit = \"web.service\"");
     let told = until("the refusal", || {
@@ -174,7 +184,11 @@ fn a_program_is_asked_over_http_after_each_rotation() {
                 let mut head = [0; 64];
                 let read = stream.read(&mut head).unwrap_or(0);
                 let is_ours = head.get(..read).is_some_and(|head| head.starts_with(b"POST /-/reload HTTP/1.1"));
-                let answer: &[u8] = if is_ours { b"HTTP/1.1 204 No Content\r\n\r\n" } else { b"HTTP/1.1 400 No\r\n\r\n" };
+                let answer: &[u8] = if is_ours {
+                    b"HTTP/1.1 204 No Content\r\n\r\n"
+                } else {
+                    b"HTTP/1.1 400 No\r\n\r\n"
+                };
                 asked.fetch_add(usize::from(is_ours), Ordering::SeqCst);
                 let _ = stream.write_all(answer);
             }

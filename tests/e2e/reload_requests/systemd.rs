@@ -33,13 +33,22 @@ impl Systemd {
         std::fs::write(at("bus.conf"), BUS.replace("SOCKET", path_text(&socket))).expect("a file");
         std::fs::write(at("systemd.py"), TEMPLATE).expect("a file");
         let mut bus = Command::new("dbus-daemon");
-        bus.args(["--nofork", &format!("--config-file={}", at("bus.conf").display())]).stdin(Stdio::null());
+        bus.args(["--nofork", &format!("--config-file={}", at("bus.conf").display())])
+            .stdin(Stdio::null());
         let bus = Process::start(bus, &at("bus.log"));
         until("the bus (apt-get install dbus)", || socket.exists().then_some(()));
         let address = format!("unix:path={}", socket.display());
         let parameters = serde_json::json!({ "units": units, "log": at("calls") }).to_string();
         let mut mock = Command::new("/usr/bin/python3");
-        mock.args(["-m", "dbusmock", "--system", "--template", path_text(&at("systemd.py")), "--parameters", &parameters]);
+        mock.args([
+            "-m",
+            "dbusmock",
+            "--system",
+            "--template",
+            path_text(&at("systemd.py")),
+            "--parameters",
+            &parameters,
+        ]);
         let mock = Process::start(mock_on(mock, &address), &at("mock.log"));
         until("the mock (apt-get install python3-dbusmock)", || is_there(&address).then_some(()));
         Self {

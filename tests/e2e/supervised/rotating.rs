@@ -20,7 +20,7 @@ fn checked(directory: &Path) -> Option<String> {
     let (chain, key, bundle) = (read("svid.pem")?, read("svid_key.pem")?, read("bundle.pem")?);
     let svid = X509Svid::from_pem(&chain).expect("a chain");
     let trust_domain = svid.spiffe_id().trust_domain();
-    let bundle = trust_domains::TrustBundle::parse_pem(&trust_domain, &bundle).expect("a bundle");
+    let bundle = trust_domains::bundle::ParsedBundle::parse_pem(&trust_domain, &bundle).expect("a bundle").bundle;
     let now = trust_domains::Clock::now(&platform::clock::SystemClock).wall;
     trust_domains::x509::verify_svid(svid.chain(), &bundle, now).expect("a chain that verifies now");
     let key = rcgen::KeyPair::from_pem(std::str::from_utf8(&key).expect("text")).expect("a key");

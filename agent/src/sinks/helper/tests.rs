@@ -66,7 +66,7 @@ fn a_set_crosses_is_looked_after_read_and_withdrawn() {
     let mut world = World::new();
     let large = vec![b'x'; 300_000];
     let files = [file("svid.pem", &large), file("svid_key.pem", b"key"), file("federated/a.pem", b"")];
-    let mut deliver = |world: &mut World| world.helper().deliver(Layout::Linked, KeyMode::default(), &files).unwrap();
+    let deliver = |world: &mut World| world.helper().deliver(Layout::Linked, KeyMode::default(), &files).unwrap();
     assert_eq!(deliver(&mut world), Delivery::Published);
     assert_eq!(deliver(&mut world), Delivery::Unchanged);
     assert_eq!(read(&world.sink().join("svid.pem")), large);
