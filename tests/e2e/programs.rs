@@ -72,14 +72,9 @@ impl Plan {
 
     /// Adds the sink of the client of the program that is tested; returns its directory.
     fn client(&mut self) -> PathBuf {
-        self.other("client")
-    }
-
-    /// Adds the sink of somebody else.
-    fn other(&mut self, name: &str) -> PathBuf {
-        let directory = self.place(name);
+        let directory = self.place("client");
         self.config += &format!(
-            "\n[[sink]]\nspiffe_id = \"spiffe://{TRUST_DOMAIN}/{name}\"\ndirectory = \"{}\"\nowner = \"root\"\ngroup = \"root\"\n",
+            "\n[[sink]]\nspiffe_id = \"spiffe://{TRUST_DOMAIN}/client\"\ndirectory = \"{}\"\nowner = \"root\"\ngroup = \"root\"\n",
             path_text(&directory)
         );
         directory

@@ -121,6 +121,7 @@ def bind(name):
     held = socket.socket(socket.AF_UNIX); held.bind(name); held.close()
 while True:
     for name in os.listdir("."):
+        if name == "swaps~": continue
         aside = "aside-%d" % (count % 16)
         attempt(os.rename, name, aside)
         kind = count % 6
@@ -159,14 +160,15 @@ fn an_owner_who_swaps_links_and_directories_at_every_moment_reaches_nothing_of_o
     let before = (facts(&trap), facts(&trap.join("secret")));
     let first = world.next_certificate(None);
 
-    let mut owner = program_as(OWNER, "python3");
+    let mut owner = program_as(OWNER, "/usr/bin/python3");
     owner.args(["-c", SWAPS, path_text(&world.sink()), path_text(&trap)]);
     let mut owner = Process::start(owner, &world.domain.folder().join("owner.log"));
     // Moments of its own choice are what a kill has, too.
     for round in 1..=20 {
+        // Thousands in all, some of them between any two kills.
         until("swaps", || {
             let text = std::fs::read_to_string(world.sink().join("swaps~")).ok()?;
-            (text.parse::<u32>().ok()? > 0).then_some(())
+            (text.parse::<u32>().ok()? >= round * 250).then_some(())
         });
         if let Some(helper) = world.helper() {
             let _already_gone = kill(Pid::from_raw(helper), Signal::SIGKILL);

@@ -72,7 +72,7 @@ codes! {
     CrlIncomplete "crl_incomplete" 409 1 true "A CA of the partner has no revocation list, and programs refuse good peers over a missing one." "ask the partner to publish the lists of all its CAs at one address, in PEM with the certificates of its issuing CAs";
     CrlOutdated "crl_outdated" 409 1 false "A partner's revocation list is older than the one that is held." "ask the partner for its newest lists; to begin anew, delete the relationship and make it again: troth federation delete TD";
     CrlRefused "crl_refused" 409 1 false "What a partner publishes as its revocation lists is not believed." "look at the reason: troth federation show TD; lists are believed under the partner's own bundle only";
-    CrlsNotPublished "crls_not_published" 424 1 true "There is nothing at the address of the partner's revocation lists." "wait if the partner has revoked nothing yet; otherwise check the address with it: troth federation show TD";
+    CrlsNotPublished "crls_not_published" 424 1 true "There is nothing at the address of the partner's revocation lists." "check the address with the partner: troth federation show TD; one that has revoked nothing may have none yet";
     DataDirInUse "data_dir_in_use" 409 1 true "Another process holds this data directory." "stop the other process, or use another --data-dir";
     DataDirNotEmpty "data_dir_not_empty" 409 1 false "The data directory holds something already." "choose an empty --data-dir, or run the server that is there: troth server run";
     DataDirNotInitialised "data_dir_not_initialised" 404 1 false "There is no trust domain in this data directory." "make one: troth server init --trust-domain NAME";

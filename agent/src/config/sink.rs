@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn a_table_says_what_the_files_hold_and_how_they_lie() {
         let whole = "formats = ['pkcs12', 'jks', 'pkcs12']\ntrust_domain = 'partner.test'\nlayout = 'single-files'\nkeystore_password_file = '/etc/web/password'\n\
-                     crl_reload_interval = '5m'\n[[sink.jwt]]\nname = 'vault'\naudiences = ['vault.example']\n";
+                     [[sink.jwt]]\nname = 'vault'\naudiences = ['vault.example']\n";
         let sink = of_toml(whole).unwrap();
-        assert_eq!((sink.layout, sink.crl_reload_interval), (Layout::SingleFiles, Duration::from_secs(300)));
+        assert_eq!(sink.layout, Layout::SingleFiles);
         assert_eq!(sink.contents.formats, [Format::Pkcs12, Format::Jks]);
         assert_eq!(sink.contents.trust_domain.unwrap().as_str(), "partner.test");
         assert_eq!((sink.contents.tokens.len(), sink.contents.keystore_password_file.is_some()), (1, true));
@@ -276,7 +276,6 @@ mod tests {
             ("trust_domain = 'a.test,b.test'", "[[sink]] of its own"),
             ("keystore_password_file = '/p'", "of no use"),
             ("formats = ['jks']\nkeystore_password_file = 'p'", "absolute"),
-            ("crl_reload_interval = 'soon'", "crl_reload_interval"),
             ("[[sink.jwt]]\nname = 'a/b'\naudiences = ['x']", "no name for a token"),
             ("[[sink.jwt]]\nname = 'a'\naudiences = []", "the token a"),
             (

@@ -219,7 +219,7 @@ impl Reloader {
     fn acknowledge(&mut self) {
         let done = self.plan.done();
         let count = self.owed.iter().take_while(|(set, _)| *set <= done).count();
-        if let Some((_, revision)) = self.owed.drain(..count).last() {
+        if let Some((_, revision)) = self.owed.drain(..count).next_back() {
             self.ticket.delivered(revision);
         }
     }

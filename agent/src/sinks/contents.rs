@@ -121,7 +121,7 @@ fn credentials<'a>(svid: &'a IssuedSvid, material: &'a Material) -> Credentials<
     let view = &*material.view;
     let no_lists = || &[][..];
     let partner = |bundle: &'a Arc<trust_domains::TrustBundle>| DomainTrust {
-        bundle: &**bundle,
+        bundle,
         crls: ders(view.federated_crls.get(bundle.trust_domain()).map_or_else(no_lists, |lists| lists.ders())),
     };
     Credentials {

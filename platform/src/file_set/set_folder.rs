@@ -32,8 +32,11 @@ pub(super) fn mend_file(folder: impl AsFd, name: &str, file: &SetFile, ownership
     ownership.apply_if_changed(&opened, file.secret).map(Some)
 }
 
+/// A file, and what is in it.
+type Opened = (std::fs::File, Zeroizing<Vec<u8>>);
+
 /// Reads at most so many octets of a file; `None` when there is none, or what has its name is no file.
-pub(super) fn read_file(folder: impl AsFd, name: &str, limit: u64) -> Result<Option<(std::fs::File, Zeroizing<Vec<u8>>)>, Errno> {
+pub(super) fn read_file(folder: impl AsFd, name: &str, limit: u64) -> Result<Option<Opened>, Errno> {
     // Something else under that name must not make the reader wait.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let opened = match openat(folder, name, flags, Mode::empty()) {

@@ -177,7 +177,7 @@ impl Record {
         let duration_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
         let (peer_id, peer_serial) = self.peer.map(|(id, serial)| (id.to_string(), serial.to_string())).unzip();
         let own_serial = self.own.map(|serial| serial.to_string());
-        let (target, from, detail) = (listener.target.to_string(), self.from, why.detail());
+        let (to, from, detail) = (listener.target.to_string(), self.from, why.detail());
         macro_rules! tell {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
@@ -187,7 +187,7 @@ impl Record {
                     peer_serial,
                     own_serial,
                     from,
-                    target,
+                    to,
                     received,
                     sent,
                     duration_ms,

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, waitid, waitpid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 use trust_domains::plan::supervising::Exit;
 
 use super::terminal::Terminal;
@@ -60,12 +60,12 @@ impl Program {
         }
     }
 
-    /// Takes in every child that ended, whoever's it was, and returns how the program ended if it was among them.
+    /// Takes in every child that ended, of whatever process group, and returns how the program ended if it was among them.
     pub(super) fn reap(&mut self) -> Option<Exit> {
         let mut ended = None;
         self.sweep_group();
         loop {
-            match waitpid(None, WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
                 Ok(Some((pid, status))) if Some(pid) == self.running => ended = self.look_at(pid, status).or(ended),
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => return ended,

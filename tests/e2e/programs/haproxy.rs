@@ -8,7 +8,6 @@ use tests::domain::path_text;
 use tests::ports::free_port;
 use tests::process::Process;
 use tests::steady_load::{Rotations, TlsClient, http_get, serial_in};
-use tests::wait::until;
 
 use super::{Plan, World, rotates_under_load, spiffe_id};
 
@@ -16,9 +15,6 @@ const PAGE: &str = "integrations/haproxy.md";
 
 /// The user that the package makes.
 const OWNER: &str = "haproxy";
-
-/// A client whose certificate lives long, and is revoked.
-const THIEF: &str = "thief";
 
 struct HaProxy {
     process: Process,
@@ -42,7 +38,7 @@ fn started() -> (World, HaProxy) {
             ("127.0.0.1:8443", &address),
         ],
     );
-    let (client, thief) = (plan.client(), plan.other(THIEF));
+    let client = plan.client();
     let config = plan.place("haproxy.cfg");
     let text = replaced(
         &block(PAGE, "haproxy", "haproxy.cfg"),
@@ -54,10 +50,7 @@ fn started() -> (World, HaProxy) {
     );
     std::fs::write(&config, text).expect("its configuration");
     let log = plan.place("haproxy.log");
-    let world = plan.start(
-        &[("/web", &[]), ("/client", &[]), ("/thief", &["--class", "medium"])],
-        &[&client, &sink, &thief],
-    );
+    let world = plan.start(&[("/web", &[]), ("/client", &[])], &[&client, &sink]);
     let mut command = Command::new("/usr/sbin/haproxy");
     command.args(["-db", "-f"]).arg(&config).stdin(Stdio::null());
     let process = Process::start(command, &log);
@@ -81,25 +74,4 @@ fn haproxy_takes_each_new_certificate_over_its_runtime_api_under_load_and_stays_
     rotates_under_load(ways, &mut rotations);
     assert!(haproxy.process.is_running(), "{}", haproxy.process.log());
     world.sinks_are_well();
-}
-
-#[test]
-fn haproxy_refuses_the_revoked_by_the_lists_that_it_is_given_and_answers_the_others() {
-    let (world, haproxy) = started();
-    let stolen = world.domain.folder().join("stolen");
-    std::fs::create_dir(&stolen).expect("a directory");
-    // One generation: files of two never fit.
-    let files = world.domain.folder().join(THIEF).join("..data").canonicalize().expect("the files of the thief");
-    for file in ["svid.pem", "svid_key.pem"] {
-        std::fs::copy(files.join(file), stolen.join(file)).expect("a copy");
-    }
-    let other = client(&world, &haproxy);
-    let thief = other.clone().identified_by(&stolen);
-    let _ = thief.until_answered(http_get);
-    let serial = serial_in(&stolen.join("svid.pem")).expect("a certificate");
-    let revoked = world.domain.told(&["svid", "revoke", "--serial", &serial, "--because", "stolen", "--wait"]);
-    assert_eq!(revoked["certificates"], 1, "{revoked}");
-    let refusal = until("the thief to be refused", || thief.ask_once(http_get).err());
-    assert!(refusal.contains("CertificateRevoked"), "{refusal}");
-    other.ask_once(http_get).expect("an answer to the other");
 }

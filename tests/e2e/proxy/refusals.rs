@@ -57,7 +57,7 @@ fn each_peer_is_believed_under_its_own_domain_and_let_in_if_it_is_wanted() {
         let other = partner.credential("spiffe://guests.test/apis");
         ask(address, Some(&other), "hello").await.expect_err("the partner's, and not below /api");
         tests::wait::until("all records", || (inbound.records("peer_unproved").len() == unproved.len()).then_some(()));
-        assert_eq!(inbound.records("peer_not_allowed").len(), 2);
+        tests::wait::until("both refusals", || (inbound.records("peer_not_allowed").len() == 2).then_some(()));
     });
 }
 

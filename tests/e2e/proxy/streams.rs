@@ -83,7 +83,7 @@ fn a_target_that_is_down_is_told_and_nobody_waits() {
     stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
     let mut heard = Vec::new();
     stream.read_to_end(&mut heard).expect_err("a reset and no clean end");
-    assert_eq!(inbound.record("target_unreachable")["target"], nobody.as_str());
+    assert_eq!(inbound.record("target_unreachable")["to"], nobody.as_str());
     let _ = outbound.record("peer_broke_off");
     let alone = world.outbound(&nobody, &["--allow", "/server"]);
     let mut stream = TcpStream::connect(alone.address()).expect("a connection");

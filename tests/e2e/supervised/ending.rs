@@ -102,7 +102,7 @@ fn a_full_disk_is_named_and_two_runs_share_no_directory() {
         "echo started > $OUT/started; while :; do sleep 0.1; done",
     );
     let _ = written(&folder, "started", |text| !text.is_empty());
-    let second = Run::of(&supervised(&agent, &folder, &["--write", &busy_text], "exit 0").output().expect("it runs")).exits(1);
+    let second = Run::of(&supervised(&agent, &folder, &["--write", &busy_text], "exit 0").output().expect("it runs")).exits(2);
     assert!(second.stderr.contains(&busy_text), "{second:?}");
     assert_eq!(first.terminate().code(), Some(143), "{}", first.log());
     assert!(!busy.exists(), "it made it, and removed it");

@@ -284,7 +284,7 @@ async fn a_mode_that_somebody_changed_is_set_right_without_a_rotation() {
 #[tokio::test]
 async fn a_trust_domain_without_a_bundle_here_is_told_and_trusted_by_nothing() {
     let mut world = World::with(OnWithdraw::Remove, |config| {
-        config.contents.trust_domain = Some("partner.test".parse().unwrap())
+        config.contents.trust_domain = Some("partner.test".parse().unwrap());
     });
     world.cache.apply(snapshot(1, vec![entry("web", 1)]));
     world.issue();

@@ -63,7 +63,7 @@ fn what_somebody_removed_replaced_or_added_brings_the_whole_set_again() {
         ("a file is another", |path| std::fs::write(path.join("bundle.pem"), "2\n").unwrap()),
         ("a file is empty", |path| std::fs::write(path.join("svid_key.pem"), "").unwrap()),
         ("a file in a folder is gone", |path| {
-            std::fs::remove_file(path.join("federated/partner.test.pem")).unwrap()
+            std::fs::remove_file(path.join("federated/partner.test.pem")).unwrap();
         }),
     ];
     for layout in LAYOUTS {

@@ -40,7 +40,7 @@ fn what_the_sink_did_not_make_is_never_replaced() {
         ("a link", "svid_key.pem", |path| symlink("/etc/passwd", path.join("svid_key.pem")).unwrap()),
         ("a directory", "federated", |path| std::fs::create_dir(path.join("federated")).unwrap()),
         ("a list that is none", "..files", |path| {
-            std::fs::write(path.join("..files"), "../../etc/passwd\n").unwrap()
+            std::fs::write(path.join("..files"), "../../etc/passwd\n").unwrap();
         }),
     ];
     for (name, blamed, obstacle) in obstacles {
