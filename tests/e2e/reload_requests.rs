@@ -163,7 +163,7 @@ fn a_unit_that_says_it_reloaded_and_did_not_is_found_out_by_the_probe() {
     let before = presented(&nginx.address).expect("a certificate").replace("serial=", "").to_lowercase();
     let told = until("the probe's finding", || {
         let status = agent.operator(&["agent", "status"]).stdout;
-        status.contains("not_reloaded").then_some(status)
+        status.contains("presents the certificate").then_some(status)
     });
     assert!(told.to_lowercase().contains(before.trim_start_matches('0')), "{before} {told}");
     let _ = process.terminate();
