@@ -117,7 +117,7 @@ codes! {
     KeyUnacceptable "key_unacceptable" 400 1 false "The public key is not an uncompressed P-256 point, is used already, or is the node's or an authority's." "make a new P-256 key";
     KeystorePasswordUnacceptable "keystore_password_unacceptable" 400 1 false "The password of a key store is not one that every reader takes." "use 6 to 512 printable ASCII characters, or leave the password out and one is made";
     KeystoreUnwritable "keystore_unwritable" 500 1 false "A key store cannot be written so that its readers would take it." "check the alias and the certificates that are named; the other formats are not concerned";
-    MethodNotAllowed "method_not_allowed" 405 2 false "The path is there, and is asked for by another method." "see which methods it has: GET /openapi.json";
+    MethodNotAllowed "method_not_allowed" 405 2 false "The path is there, and is asked for by another method." "look at which methods it has: GET /openapi.json";
     NoCounterpart "no_counterpart" 400 1 false "Entries of another issuer have no counterpart here." "take the others and leave these out with --leave-out, name their parents with --map-parent, or change the file; docs/migrate-from-spire.md lists what has none";
     NoEntries "no_entries" 403 1 true "No entry of this node matches this process." "on the node, as its operator: troth explain --pid PID";
     NodeBanned "node_banned" 403 1 false "The node is banned." "lift the ban with troth node evict NAME, then join again with a new link";

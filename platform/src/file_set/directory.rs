@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flistxattr, flock, fstat, mkdirat, open};
 use rustix::io::Errno;
@@ -10,6 +11,11 @@ use rustix::process::geteuid;
 
 use super::beneath::{open_passage, open_step};
 use super::error::FileSetError;
+
+/// How often a lock that somebody has is tried, and how long it is waited in between. A process that is being started has a copy of every open file of the one
+/// that starts it, locks too, until it runs its own program: a moment after a directory was closed its lock may still be there.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The directory of a set, held open and locked against other writers.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Self, FileSetError> {
         let fd = walk(path)?;
         let inode = inode(&fstat(&fd).map_err(|errno| FileSetError::system("looking at", path, errno))?);
-        match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&fd) {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 fd,
@@ -152,6 +158,16 @@ fn access_list(fd: &OwnedFd) -> &'static str {
     } else {
         ""
     }
+}
+
+fn lock(directory: &OwnedFd) -> Result<(), Errno> {
+    for _ in 1..LOCK_TRIES {
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    flock(directory, FlockOperation::NonBlockingLockExclusive)
 }
 
 #[cfg(test)]

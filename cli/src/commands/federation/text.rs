@@ -345,7 +345,7 @@ mod tests {
         };
         let bundle = json!({"roots": [], "jwt_authorities": 0, "wit_authorities": 0, "sequence": 8, "refresh_hint_s": null});
         serde_json::from_value(json!({
-            "existing": view(existing), "replaced_roots": [], "relationship": view(planned), "bundle": bundle, "result": "updated", "dry_run": true, "warnings": []
+            "existing": view(existing), "replaced_roots": [], "relationship": view(planned), "bundle": bundle, "result": "updated", "dry_run": true, "warnings": [], "revision": trust_domains::Revision { epoch: 1, counter: 1 }
         }))
         .unwrap()
     }
