@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod broker;
 pub mod command;
+pub mod credulous;
 pub mod docs;
 pub mod domain;
 pub mod envoy;

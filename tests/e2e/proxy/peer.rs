@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use platform::tls::provider;
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use tests::broker::Credential;
+use tests::credulous::Credulous;
 use tests::wait::PATIENCE;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,7 +16,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::World;
-use crate::federation::impostor::Credulous;
 
 /// Fetches a certificate of whoever runs these tests.
 pub(super) async fn credential(world: &World, path: &str) -> Credential {
@@ -24,11 +24,11 @@ pub(super) async fn credential(world: &World, path: &str) -> Credential {
 
 /// Connects with a certificate, or without.
 pub(super) async fn connect(address: SocketAddr, shown: Option<&Credential>) -> io::Result<TlsStream<TcpStream>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("versions of TLS")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(aws_lc_rs::default_provider())));
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider())));
     let config = match shown.cloned() {
         Some(Credential { chain, key }) => builder.with_client_auth_cert(chain, key).expect("a client configuration"),
         None => builder.with_no_client_auth(),
