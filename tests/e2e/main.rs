@@ -43,6 +43,7 @@ mod server_crashes;
 mod side_by_side;
 mod sinks_of_others;
 mod supervised;
+mod suspend;
 mod systemd;
 mod upstream;
 mod wit_svids;
