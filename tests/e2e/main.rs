@@ -34,6 +34,7 @@ mod proxy;
 mod quickstart;
 mod readme;
 mod reload_requests;
+mod reload_soak;
 mod restore;
 mod revocation;
 mod sds;
