@@ -78,7 +78,7 @@ impl Deliveries {
     /// The first set after the agent has started runs the hooks even if it was there: nobody knows whether they ran for it.
     pub(crate) fn delivered(&mut self, view: &Arc<IdentityView>, is_new: bool, has_lists: bool, revision: Option<Revision>) {
         let change = match &self.last {
-            Some(last) if only_lists_differ(last, view) => has_lists.then_some(Change::Lists),
+            Some(last) if only_lists_differ(last, view) => has_lists.then(|| change_of_lists(last, view)),
             Some(last) if last.same_contents(view) && !is_new => None,
             _ => Some(Change::Credentials),
         };
@@ -112,6 +112,17 @@ impl Deliveries {
 fn only_lists_differ(one: &IdentityView, other: &IdentityView) -> bool {
     let bundles = |view: &IdentityView| view.bundles().map(Arc::as_ptr).collect::<Vec<_>>();
     one.same_svids(other) && bundles(one) == bundles(other) && !one.same_lists(other)
+}
+
+/// A program that asks for a list of each CA refuses everybody under one whose list it has not read: that waits for no turn, and the CA signs nothing before.
+///
+/// Lists of partners wait: their CAs do not wait for the programs here, and a partner that makes up CAs is not to make programs reload with each.
+fn change_of_lists(before: &IdentityView, now: &IdentityView) -> Change {
+    if now.crls.add_a_ca_to(&before.crls) {
+        Change::Credentials
+    } else {
+        Change::Lists
+    }
 }
 
 /// Runs the hooks of one sink.

@@ -57,6 +57,12 @@ impl RevocationLists {
         !self.cas.is_disjoint(&other.cas)
     }
 
+    /// Returns whether a CA has a list here and none among others.
+    #[must_use]
+    pub fn add_a_ca_to(&self, others: &Self) -> bool {
+        !self.cas.is_subset(&others.cas)
+    }
+
     /// Returns whether none are delivered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

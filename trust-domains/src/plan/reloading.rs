@@ -56,9 +56,9 @@ impl Policy {
 /// What a new set brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// A key and certificate, roots, tokens: whatever a program has to read soon.
+    /// A key and certificate, roots, tokens, the list of a CA that had none: whatever a program has to read soon.
     Credentials,
-    /// Nothing but other revocation lists.
+    /// Nothing but other revocation lists of the same CAs.
     Lists,
 }
 

@@ -9,8 +9,8 @@ use trust_domains::{Serial, Timestamp};
 use super::*;
 use crate::reload::ReloadAction;
 use crate::reload::command::CommandHook;
-use crate::svids::testing::{bundle, entry, held, revision};
-use crate::svids::{IssuedSvid, SvidCache};
+use crate::svids::testing::{bundle, entry, held, revision, with_empty_list};
+use crate::svids::{IssuedSvid, RevocationLists, SvidCache};
 
 /// Longer than anything here takes on a loaded machine.
 const LONG: Duration = Duration::from_secs(300);
@@ -179,4 +179,38 @@ async fn a_hook_that_never_works_is_told_and_the_next_one_runs_all_the_same() {
     world.until(|sink| sink.hooks[1].serial == Some(serial)).await;
     assert_eq!(world.read("presented").trim(), serial.to_string());
     world.stop().await;
+}
+
+#[test]
+fn the_list_of_another_ca_is_as_urgent_as_credentials_and_another_list_of_the_same_is_not() {
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let mut deliveries = Deliveries { sender, last: None };
+    let (whole, (_, one), (_, two)) = (Arc::new(bundle()), with_empty_list("td.example"), with_empty_list("td.example"));
+    let lists = |set| Arc::new(RevocationLists::of(set));
+    let view = |crls, of_partner| {
+        Arc::new(IdentityView {
+            svids: Vec::new(),
+            bundle: Arc::clone(&whole),
+            federated: BTreeMap::new(),
+            federated_crls: BTreeMap::from([("partner.test".parse().unwrap(), of_partner)]),
+            crls,
+            revision: revision(1),
+        })
+    };
+    let (own, partners) = (lists(&one), lists(&one));
+    let mut change_by = |crls: &Arc<RevocationLists>, of_partner: &Arc<RevocationLists>| {
+        deliveries.delivered(&view(Arc::clone(crls), Arc::clone(of_partner)), true, true, None);
+        match told.try_recv() {
+            Ok((Done::Delivered { change, .. }, None)) => change,
+            _ => panic!("nothing was delivered"),
+        }
+    };
+    assert_eq!(change_by(&Arc::default(), &partners), Some(Change::Credentials), "the first set");
+    assert_eq!(change_by(&own, &partners), Some(Change::Credentials), "the first list");
+    let newer = lists(&one);
+    assert_eq!(change_by(&newer, &partners), Some(Change::Lists), "a newer list of the same CA");
+    let other = lists(&two);
+    assert_eq!(change_by(&other, &partners), Some(Change::Credentials), "another CA");
+    assert_eq!(change_by(&other, &lists(&two)), Some(Change::Lists), "another CA of a partner");
+    assert_eq!(change_by(&Arc::default(), &partners), Some(Change::Lists), "none any more");
 }
