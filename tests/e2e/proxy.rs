@@ -1,6 +1,7 @@
 //! `troth proxy` between programs without TLS, and peers of every kind.
 
 mod endings;
+mod go_peers;
 mod guests;
 mod lifecycle;
 mod peer;

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod domain;
 pub mod envoy;
 pub mod expecting;
+pub mod go_peers;
 pub mod https;
 pub mod load;
 pub mod ports;

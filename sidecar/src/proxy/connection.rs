@@ -50,7 +50,7 @@ struct Joined {
 impl Room {
     /// Carries a connection that was accepted.
     pub(super) async fn carry(self: Arc<Self>, socket: Socket, from: String, place: Place) {
-        let mut record = Record::begin(&self.clock, from);
+        let mut record = self.record(from);
         let why = tokio::select! {
             why = self.through(socket, &mut record, place) => why,
             () = self.over.cancelled() => Why::Drained,
@@ -61,7 +61,11 @@ impl Room {
     /// Closes a connection for which there is no room, and says so.
     pub(super) fn refuse(&self, socket: &Socket, from: String) {
         socket.abort_on_drop();
-        Record::begin(&self.clock, from).end(&Why::NoRoom, &self.config, &self.metrics, &self.telling, &self.clock);
+        self.record(from).end(&Why::NoRoom, &self.config, &self.metrics, &self.telling, &self.clock);
+    }
+
+    fn record(&self, from: String) -> Record {
+        Record::begin(&self.clock, from, self.metrics.traffic_of(&self.config.name))
     }
 
     async fn through(&self, socket: Socket, record: &mut Record, mut place: Place) -> Why {

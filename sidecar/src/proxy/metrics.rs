@@ -8,6 +8,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::relay::{Octets, Traffic};
+
 /// Counters of the proxy. Clones are the same counters.
 #[derive(Debug, Clone)]
 pub(super) struct ProxyMetrics {
@@ -44,6 +46,18 @@ impl ProxyMetrics {
             open: metrics.make("proxy_open_connections", "Connections that are open"),
             octets: metrics.make("proxy_octets", "Octets passed on, received from peers and sent to them"),
             not_after: metrics.make("proxy_identity_not_after_seconds", "The last second of the present certificate, since 1970"),
+        }
+    }
+
+    /// Returns the counters of a new connection, which count for its listener too.
+    pub(super) fn traffic_of(&self, listener: &str) -> Traffic {
+        let way = |way| {
+            let listener = listener.to_owned();
+            Octets::counted_in(self.octets.get_or_create(&Through { listener, way }).clone())
+        };
+        Traffic {
+            received: way("received"),
+            sent: way("sent"),
         }
     }
 }

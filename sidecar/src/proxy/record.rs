@@ -11,7 +11,7 @@ use trust_domains::x509::{VerifiedPeer, VerifyError};
 use trust_domains::{Serial, SpiffeId};
 
 use super::config::ListenerConfig;
-use super::metrics::{Of, Outcome, ProxyMetrics, Through};
+use super::metrics::{Of, Outcome, ProxyMetrics};
 use super::open::Ended;
 use super::relay::{Broken, Traffic};
 
@@ -139,13 +139,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn begin(clock: &SharedClock, from: String) -> Self {
+    pub(super) fn begin(clock: &SharedClock, from: String, traffic: Traffic) -> Self {
         Self {
             began: clock.now().since_boot,
             from,
             peer: None,
             own: None,
-            traffic: Traffic::default(),
+            traffic,
         }
     }
 
@@ -161,18 +161,12 @@ impl Record {
 
     /// Writes and counts it.
     pub(super) fn end(self, why: &Why, listener: &ListenerConfig, metrics: &ProxyMetrics, telling: &Telling, clock: &SharedClock) {
-        let name = || listener.name.clone();
-        metrics
-            .connections
-            .get_or_create(&Outcome {
-                listener: name(),
-                why: why.word(),
-            })
-            .inc();
-        let (received, sent) = (self.traffic.received.into_inner(), self.traffic.sent.into_inner());
-        for (way, octets) in [("received", received), ("sent", sent)] {
-            metrics.octets.get_or_create(&Through { listener: name(), way }).inc_by(octets);
-        }
+        let outcome = Outcome {
+            listener: listener.name.clone(),
+            why: why.word(),
+        };
+        metrics.connections.get_or_create(&outcome).inc();
+        let (received, sent) = (self.traffic.received.so_far(), self.traffic.sent.so_far());
         let now = clock.now().since_boot;
         let duration_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
         let (peer_id, peer_serial) = self.peer.map(|(id, serial)| (id.to_string(), serial.to_string())).unzip();

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// The first buffer of a direction, and what it grows to while it is filled: most connections stay small, and a fast one fills four records of TLS at a time.
@@ -13,18 +14,47 @@ const LARGEST_BUFFER: usize = 64 * 1024;
 /// How often an idle time is looked at within it.
 const LOOKS: u32 = 4;
 
-/// What went through, in octets.
+/// What went through a connection.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     /// From the peer to the program.
-    pub(super) received: AtomicU64,
+    pub(super) received: Octets,
     /// From the program to the peer.
-    pub(super) sent: AtomicU64,
+    pub(super) sent: Octets,
 }
 
 impl Traffic {
     fn total(&self) -> u64 {
-        self.received.load(Ordering::Relaxed).wrapping_add(self.sent.load(Ordering::Relaxed))
+        self.received.so_far().wrapping_add(self.sent.so_far())
+    }
+}
+
+/// What went one way, counted as it goes: a connection of days is not to show at its end alone.
+#[derive(Debug, Default)]
+pub(super) struct Octets {
+    of_connection: AtomicU64,
+    of_listener: Counter,
+}
+
+impl Octets {
+    /// Counts into the counter of the listener too.
+    pub(super) fn counted_in(of_listener: Counter) -> Self {
+        Self {
+            of_connection: AtomicU64::new(0),
+            of_listener,
+        }
+    }
+
+    /// Returns how many went through this connection.
+    pub(super) fn so_far(&self) -> u64 {
+        self.of_connection.load(Ordering::Relaxed)
+    }
+
+    /// Once a buffer: two additions beside a read, a write and a record of TLS.
+    fn add(&self, octets: usize) {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        self.of_connection.fetch_add(octets, Ordering::Relaxed);
+        self.of_listener.inc_by(octets);
     }
 }
 
@@ -57,7 +87,7 @@ where
     .map(drop)
 }
 
-async fn pump<R, W>(mut from: R, mut to: W, count: &AtomicU64, reading: fn(io::Error) -> Broken, writing: fn(io::Error) -> Broken) -> Result<(), Broken>
+async fn pump<R, W>(mut from: R, mut to: W, count: &Octets, reading: fn(io::Error) -> Broken, writing: fn(io::Error) -> Broken) -> Result<(), Broken>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -71,7 +101,7 @@ where
         to.write_all(octets).await.map_err(writing)?;
         // TLS keeps what the socket did not take; nobody would send it on while the next read waits.
         to.flush().await.map_err(writing)?;
-        count.fetch_add(u64::try_from(read).unwrap_or(u64::MAX), Ordering::Relaxed);
+        count.add(read);
         if read == buffer.len() && read < LARGEST_BUFFER {
             buffer.resize(read * 4, 0);
         }
@@ -120,7 +150,7 @@ mod tests {
         sending.await.unwrap();
         let traffic = relaying.await.unwrap().unwrap();
         assert_eq!(got.len(), 300_000);
-        assert_eq!((traffic.received.into_inner(), traffic.sent.into_inner()), (8, 300_000));
+        assert_eq!((traffic.received.so_far(), traffic.sent.so_far()), (8, 300_000));
     }
 
     #[tokio::test]
@@ -133,13 +163,38 @@ mod tests {
         relaying.abort();
     }
 
+    #[tokio::test]
+    async fn what_went_through_is_counted_for_the_listener_while_the_connection_is_open() {
+        let of_listener = Counter::default();
+        let ((mut client, mut peer), (mut program, mut server)) = (duplex(64), duplex(64));
+        let traffic = Traffic {
+            received: Octets::counted_in(of_listener.clone()),
+            sent: Octets::counted_in(of_listener.clone()),
+        };
+        let talking = async {
+            client.write_all(b"question").await.unwrap();
+            server.read_exact(&mut [0; 8]).await.unwrap();
+            server.write_all(b"no").await.unwrap();
+            client.read_exact(&mut [0; 2]).await.unwrap();
+            // The relay counts after it has passed on, so perhaps after the other end has read.
+            while of_listener.get() < 10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = relay(&mut program, &mut peer, &traffic) => panic!("it is open: {ended:?}"),
+            talked = tokio::time::timeout(Duration::from_secs(40), talking) => talked.expect("both ways are counted"),
+        }
+        assert_eq!((traffic.received.so_far(), traffic.sent.so_far(), of_listener.get()), (8, 2, 10));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_when_neither_way_anything_goes() {
         let traffic = Traffic::default();
         let began = tokio::time::Instant::now();
         tokio::join!(until_idle(&traffic, Some(Duration::from_secs(8))), async {
             tokio::time::sleep(Duration::from_secs(5)).await;
-            traffic.sent.fetch_add(1, Ordering::Relaxed);
+            traffic.sent.add(1);
         });
         assert_eq!(began.elapsed().as_secs(), 14);
         assert!(tokio::time::timeout(Duration::from_secs(3_600), until_idle(&traffic, None)).await.is_err());

@@ -8,12 +8,12 @@ use tests::admin::runtime;
 use tests::broker::Dialer;
 use tests::command::run;
 use tests::domain::{Domain, path_text};
+use tests::go_peers::GoService;
 use tests::wait::until;
 use tokio::io::AsyncReadExt as _;
 
 use super::Side;
 use super::impostor::Authority;
-use super::load::GoService;
 use crate::broker::World as BrokerWorld;
 use crate::revocation::World as FileWorld;
 use crate::revocation::gate::is_answered_with;

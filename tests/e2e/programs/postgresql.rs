@@ -1,9 +1,11 @@
 //! PostgreSQL with the configuration of `docs/integrations/postgresql.md`, where the certificate is the login.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,9 +13,11 @@ use tests::docs::{block, replaced};
 use tests::domain::path_text;
 use tests::ports::free_port;
 use tests::process::Process;
-use tests::steady_load::{Connection, Rotations, TlsClient, Way, every};
+use tests::python::python_with;
+use tests::steady_load::{Connection, Rotations, SteadyLoad, TlsClient, Way, every};
+use tests::wait::until;
 
-use super::{Plan, as_user_of_package, rotates_under_load, spiffe_id};
+use super::{Plan, ROTATIONS, as_user_of_package, spiffe_id};
 
 const PAGE: &str = "integrations/postgresql.md";
 
@@ -149,11 +153,15 @@ impl Psql {
 
     /// One session for all requests, which outlives every certificate that it was opened with.
     fn kept_alive(self) -> Way {
-        let mut session = Session::open(&self);
-        Box::new(move || session.ask().map(|()| None))
+        let mut session = Session::start(self.command(ROLES[0]));
+        Box::new(move || match session.ask("select 'answer';\n")?.as_str() {
+            "answer\n" => Ok(None),
+            other => Err(format!("{other:?}")),
+        })
     }
 }
 
+/// A program that answers each line with one.
 struct Session {
     child: Child,
     input: ChildStdin,
@@ -161,9 +169,8 @@ struct Session {
 }
 
 impl Session {
-    fn open(psql: &Psql) -> Self {
-        let mut command = psql.command(ROLES[0]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
         Self {
             child,
@@ -172,11 +179,11 @@ impl Session {
         }
     }
 
-    fn ask(&mut self) -> Result<(), String> {
-        self.input.write_all(b"select 'answer';\n").map_err(|error| error.to_string())?;
+    fn ask(&mut self, line: &str) -> Result<String, String> {
+        self.input.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = String::new();
         self.output.read_line(&mut answer).map_err(|error| error.to_string())?;
-        if answer == "answer\n" { Ok(()) } else { Err(format!("{answer:?}")) }
+        Ok(answer)
     }
 }
 
@@ -184,6 +191,34 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// An application in Python that logs in by the certificate for each request, with the serials of it that PostgreSQL saw.
+#[derive(Clone, Default)]
+struct Application(Arc<Mutex<BTreeSet<String>>>);
+
+impl Application {
+    /// Starts it on the files of a sink.
+    fn start(&self, folder: &Path, files: &Path, port: u16) -> Way {
+        std::fs::write(folder.join("connect.py"), block(PAGE, "python", "connect.py")).expect("its module");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/postgresql_logins.py");
+        let mut command = Command::new(python_with("psycopg"));
+        command.args([script, path_text(folder), path_text(files), &port.to_string(), ROLES[0]]);
+        let (mut running, seen) = (Session::start(command), self.clone());
+        Box::new(move || {
+            let answer = running.ask("\n")?;
+            let serial = answer.trim_end();
+            if serial.len() != 32 || !serial.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+                return Err(answer);
+            }
+            seen.0.lock().unwrap_or_else(PoisonError::into_inner).insert(serial.to_owned());
+            Ok(None)
+        })
+    }
+
+    fn certificates(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -212,15 +247,19 @@ fn postgresql_rotates_under_load_while_clients_log_in_by_certificates_that_rotat
         .identified_by(&files)
         .after(ssl_request);
     let _ = client.until_answered(log_in);
-    let psql = Psql { port, files };
+    let (psql, application) = (Psql { port, files: files.clone() }, Application::default());
     let made = psql.command(ROLES[0]).args(["-c", &format!("create role {} login", ROLES[1])]).output();
     assert!(made.expect("psql starts").status.success());
     let ways = vec![
         client.new_connections(log_in),
         every(PSQL_EVERY, psql.clone().new_connections()),
         psql.clone().kept_alive(),
+        application.start(world.domain.folder(), &files, port),
     ];
-    rotates_under_load(ways, &mut Rotations::of(&sink));
+    let load = SteadyLoad::start(ways);
+    let serials = Rotations::of(&sink).each_presented(ROTATIONS, || load.presented());
+    until("the rotations of the client", || (application.certificates() > ROTATIONS).then_some(()));
+    load.end().without_failure().presented_in_order(&serials);
     assert!(postgres.0.is_running(), "{}", postgres.0.log());
 
     // The map leads the name to one other role; no name leads to a role that is neither.

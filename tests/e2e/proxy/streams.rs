@@ -4,12 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
 use tests::admin::runtime;
+use tests::envoy::get;
 use tests::ports::free_port;
-use tests::wait::PATIENCE;
+use tests::wait::{PATIENCE, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::World;
-use super::peer::{ask, connect, credential};
+use super::peer::{ask, connect, credential, say};
 use super::program::{Told, answers_at_the_end, echo};
 
 /// A header such as a proxy sends, of somebody that the peer is not.
@@ -53,6 +54,37 @@ fn a_half_closed_connection_carries_a_long_answer_and_a_peers_own_header_is_payl
         assert_eq!(told.spiffe_id, world.id("/friend"));
         assert_eq!(heard, FORGED, "the peer's is what the peer said");
     });
+}
+
+/// Returns how many octets a proxy with one listener has passed on this way.
+fn counted(telemetry: &str, way: &str) -> Option<u64> {
+    let metrics = get(telemetry.parse().expect("an address"), "/metrics").ok()?.body;
+    let mut counts = metrics.lines().filter(|line| line.starts_with("troth_proxy_octets_total{"));
+    let count = counts.find(|line| line.contains(&format!("way=\"{way}\"")))?;
+    count.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn what_a_connection_carries_is_counted_while_it_is_open() {
+    let world = World::start("long.test", "180s");
+    let telemetry = format!("127.0.0.1:{}", free_port());
+    let inbound = world.inbound(&echo(true).to_string(), &["--allow-any", "--proxy-protocol", "--telemetry-listen", &telemetry]);
+    runtime().block_on(async {
+        let friend = credential(&world, "/friend").await;
+        let mut open = connect(inbound.address(), Some(&friend)).await.expect("a friend");
+        let (mut asked, mut answered) = (0, 0);
+        for line in ["hello", "still here"] {
+            asked += line.len() + 1;
+            answered += say(&mut open, line).await.expect("an answer").len() + 1;
+            for (way, octets) in [("received", asked), ("sent", answered)] {
+                until("the count", || (counted(&telemetry, way)? == octets as u64).then_some(()));
+            }
+        }
+        assert_eq!(inbound.records("closed").len(), 0, "it is open");
+    });
+    // Its end adds nothing: it was counted.
+    let record = until("its record", || inbound.lines().into_iter().find(|line| line["received"].is_u64()));
+    assert_eq!(counted(&telemetry, "received"), record["received"].as_u64());
 }
 
 #[test]

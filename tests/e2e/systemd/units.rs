@@ -17,7 +17,13 @@ const AGENT: u32 = 4_731;
 /// A workload of another user.
 const WORKLOAD: u32 = 4_732;
 
-const UNITS: [&str; 4] = ["troth-agent-sds.socket", "troth-agent.service", "troth-agent.socket", "troth-server.service"];
+const UNITS: [&str; 5] = [
+    "troth-agent-sds.socket",
+    "troth-agent.service",
+    "troth-agent.socket",
+    "troth-proxy@.service",
+    "troth-server.service",
+];
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd")
@@ -61,7 +67,7 @@ fn stated_exposure(unit: &str) -> String {
 #[test]
 fn the_exposure_of_each_service_is_no_more_than_the_page_says() {
     let folder = units();
-    for unit in ["troth-server.service", "troth-agent.service"] {
+    for unit in ["troth-server.service", "troth-agent.service", "troth-proxy@.service"] {
         assert_exposure(unit, &format!("`{unit}`"), folder.path());
     }
 }
