@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod contents;
 pub mod proxy;
 pub mod source;
 pub mod supervisor;

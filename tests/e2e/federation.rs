@@ -104,6 +104,7 @@ fn workloads_of_two_trust_domains_call_each_other_while_each_side_trusts_the_oth
         let (ours, theirs) = (source(&service.agent).await, source(&caller.agent).await);
         let address = serve_under(ours.clone(), TrustDomainPolicy::AnyInBundleSet, &caller.id).await;
         let call = async || Caller::new(theirs.clone(), address, &service.id).request().await;
+        let answered = async || Caller::new(theirs.clone(), address, &service.id).request_until_converted().await;
         call().await.expect_err("the bundles are there, and no entry federates");
         assert!(!partner_file.exists());
 
@@ -112,7 +113,7 @@ fn workloads_of_two_trust_domains_call_each_other_while_each_side_trusts_the_oth
         call().await.expect_err("the caller does not trust the service yet");
         caller.federates_with(&service);
         shows_roots(&theirs, "one.test", 1).await;
-        call().await.expect("both sides trust each other");
+        answered().await.expect("both sides trust each other");
         assert!(partner_file.exists());
 
         service.distrusts(&caller);
@@ -121,7 +122,7 @@ fn workloads_of_two_trust_domains_call_each_other_while_each_side_trusts_the_oth
         assert!(!partner_file.exists(), "the wait is over, so the files are in place");
         service.trusts(&caller);
         shows_roots(&ours, "two.test", 1).await;
-        call().await.expect("it does again");
+        answered().await.expect("it does again");
     };
     runtime().block_on(async { tokio::time::timeout(LIMIT, calls).await.expect("an answer in time") });
 }

@@ -9,6 +9,7 @@ mod broker_abuse;
 mod bundle_endpoint;
 mod certificate_names;
 mod changes;
+mod converting;
 mod disk_full;
 mod documented_configuration;
 mod envoy;

@@ -1,6 +1,7 @@
 //! `troth run`: programs that know nothing of SPIFFE, with files that are always fresh.
 
 mod ending;
+mod forms;
 mod rotating;
 mod signals;
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use tests::command::{Run, run};
 use tests::domain::{Agent, Domain, path_text};
+use tests::wait::until;
 
 /// A node with every profile on, where whoever runs these tests has three identities.
 fn node_with_three(name: &str) -> (Domain, Agent) {
@@ -82,4 +84,103 @@ fn a_smaller_fetch_leaves_no_secret_of_a_larger_one_and_touches_nothing_else() {
     let before = names(&folder);
     let _ = written(&agent, &["x509"], &folder).exits(0);
     assert_eq!(names(&folder), &before - &numbered(&x509, 1..3));
+}
+
+/// Runs a program that must succeed, and returns what it printed.
+fn told(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{program}: {text} {}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[test]
+fn a_fetch_in_other_formats_writes_what_outside_programs_read_keeps_its_password_and_tidies_up() {
+    let (domain, agent) = node_with_three("formats.test");
+    let folder = domain.folder().join("set");
+    let of = |options: &[&str]| written(&agent, &[&["x509"], options].concat(), &folder).exits(0).json();
+    let file = |name: &str| path_text(&folder.join(name)).to_owned();
+    let second = ["--spiffe-id", "spiffe://formats.test/c2"];
+    let _ = of(&[&["--format", "pem,pem-combined,der,pkcs12,jks,jwks,spiffe"], &second[..]].concat());
+
+    let verified = told(
+        "openssl",
+        &["verify", "-CAfile", &file("bundle.pem"), "-untrusted", &file("svid.pem"), &file("svid.pem")],
+    );
+    assert!(verified.contains(": OK"), "{verified}");
+    let leaf = |arguments: &[&str]| told("openssl", &[&["x509", "-noout", "-ext", "subjectAltName", "-serial"], arguments].concat());
+    let (one, two) = (leaf(&["-in", &file("svid.pem")]), leaf(&["-inform", "DER", "-in", &file("svid.der")]));
+    assert!(one == two && one.contains("URI:spiffe://formats.test/c2"), "{one} {two}");
+    let public = |key: &str| told("openssl", &["pkey", "-pubout", "-in", key]);
+    let key = public(&file("svid_key.pem"));
+    assert!(key == public(&file("svid_key.der")) && key == public(&file("svid_combined.pem")), "{key}");
+    let password = std::fs::read_to_string(file("keystore.password")).expect("a password");
+    for end in ["p12", "jks"] {
+        let store = [
+            "-J-XX:TieredStopAtLevel=1",
+            "-J-Duser.language=en",
+            "-list",
+            "-storepass",
+            &password,
+            "-keystore",
+        ];
+        let listed = told("keytool", &[&store[..], &[&file(&format!("keystore.{end}"))]].concat());
+        assert!(listed.contains("svid") && listed.contains("PrivateKeyEntry"), "{listed}");
+    }
+    for (name, uses) in [("jwks.json", &["sig"][..]), ("bundle.json", &["jwt-svid", "x509-svid"])] {
+        let script = "import json,sys; print(*sorted({key['use'] for key in json.load(open(sys.argv[1]))['keys']}))";
+        assert_eq!(told("/usr/bin/python3", &["-c", script, &file(name)]).trim(), uses.join(" "), "{name}");
+    }
+    for secret in [
+        "svid_key.pem",
+        "svid_key.der",
+        "svid_combined.pem",
+        "keystore.p12",
+        "keystore.jks",
+        "keystore.password",
+    ] {
+        let mode = folder.join(secret).metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+
+    let fetched = of(&["--format", "pkcs12"]);
+    assert_eq!(fetched["crls_unproved"], 0);
+    let left: BTreeSet<String> = names(&folder).into_iter().filter(|name| !name.starts_with("..")).collect();
+    assert_eq!(left, BTreeSet::from(["keystore.p12", "keystore.password", "truststore.p12"].map(str::to_owned)));
+    assert_eq!(std::fs::read_to_string(file("keystore.password")).expect("a password"), password);
+
+    // A file that no fetch wrote stays, and is named; and the forms need a place.
+    std::fs::write(file("svid.pem"), "mine").expect("a file");
+    let refused = written(&agent, &["x509", "--format", "pem"], &folder).exits(2);
+    assert!(
+        refused.json()["detail"].as_str().is_some_and(|detail| detail.contains(&file("svid.pem"))),
+        "{refused:?}"
+    );
+    let nowhere = run(&["svid", "fetch", "x509", "--socket", path_text(&agent.socket), "--format", "pem"]);
+    assert_eq!(nowhere.code, 2, "{nowhere:?}");
+}
+
+#[test]
+fn revocation_lists_are_written_of_every_ca_of_the_trust_domain() {
+    let (domain, agent) = node_with_three("listed.test");
+    let folder = domain.folder().join("lists");
+    let serial = written(&agent, &["x509"], &folder).exits(0).json()["svids"][0]["serial"]
+        .as_str()
+        .expect("a serial")
+        .to_owned();
+    let _ = domain.told(&["svid", "revoke", "--serial", &serial, "--because", "a test"]);
+    let listed = |name: &str, options: &[&str]| {
+        let folder = folder.with_extension(name);
+        until("the lists of two CAs", || {
+            let fetched = written(&agent, &[&["x509"], options].concat(), &folder).exits(0).json();
+            assert_eq!(fetched["crls_unproved"], 0);
+            let text = std::fs::read(folder.join("crl.pem")).unwrap_or_default();
+            let lists = pem::parse_many(&text).expect("PEM");
+            (lists.len() == 2 && lists.iter().all(|list| list.tag() == "X509 CRL")).then_some(lists)
+        })
+    };
+    assert_eq!(listed("plain", &[]), listed("set", &["--format", "pem"]));
 }

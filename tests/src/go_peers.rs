@@ -85,6 +85,8 @@ pub struct GoCaller(Running);
 pub struct GoCalls {
     /// How often it asked.
     pub asked: u64,
+    /// How often it asked again, since a service's library was converting an update: only a service by spiffe-rustls makes it.
+    pub asked_again: u64,
     /// What went wrong, in its words.
     pub failures: Vec<String>,
 }
@@ -124,6 +126,7 @@ impl GoCaller {
             let line = self.0.line();
             if let Some(asked) = line["asked"].as_u64() {
                 calls.asked = asked;
+                calls.asked_again = line["asked_again"].as_u64().expect("how often it asked again");
                 return calls;
             }
             calls.failures.push(line.to_string());

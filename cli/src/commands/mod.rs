@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod entry;
 pub(crate) mod explain;
 pub(crate) mod federation;
+pub(crate) mod format;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod node;

@@ -8,10 +8,10 @@ use clap::{Args, ValueEnum};
 use platform::clock::SystemClock;
 use sidecar::supervisor::{self, Choice, Options, SignalName, TokenSpec};
 use trust_domains::SpiffeId;
-use trust_domains::delivery::Format;
 use trust_domains::duration::parse_duration;
 use trust_domains::plan::supervising::{OnExpiry, OnRotation, Policy};
 
+use super::format::{FormatName, formats};
 use super::svid::socket::SocketArgs;
 use crate::args::Global;
 use crate::environment;
@@ -35,7 +35,7 @@ pub(crate) struct RunArgs {
     /// The same by its hint.
     #[arg(long, value_name = "HINT")]
     hint: Option<String>,
-    /// The forms of key and certificate.
+    /// The forms of key, certificate and bundle.
     #[arg(long, value_name = "FORMAT,..", value_delimiter = ',', default_value = "pem")]
     format: Vec<FormatName>,
     /// Also keeps a JWT-SVID for an audience in jwt/NAME.token; repeat it for more.
@@ -59,21 +59,6 @@ pub(crate) struct RunArgs {
     /// The program and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-}
-
-/// The forms of key and certificate.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum FormatName {
-    /// svid.pem and svid_key.pem.
-    Pem,
-    /// svid_combined.pem: the key, then the chain.
-    PemCombined,
-    /// svid.der and svid_key.der.
-    Der,
-    /// keystore.p12 and truststore.p12, with a generated password in keystore.password.
-    Pkcs12,
-    /// keystore.jks and truststore.jks, with a generated password in keystore.password.
-    Jks,
 }
 
 /// What is done when the credentials end.
@@ -119,19 +104,11 @@ fn options(args: RunArgs) -> Result<Options, Failure> {
         (None, false) => OnRotation::Nothing,
     };
     let duration = |text: &str| parse_duration(text).map_err(|error| usage(error.to_string()));
-    let choice = match (args.spiffe_id, args.hint) {
-        (Some(id), _) => Choice::Id(id),
-        (None, Some(hint)) => Choice::Hint(hint),
-        (None, None) => Choice::Default,
-    };
-    let mut formats: Vec<Format> = args.format.into_iter().map(Format::from).collect();
-    formats.sort();
-    formats.dedup();
     Ok(Options {
         socket: std::path::absolute(args.socket.find()?)?,
         directory: args.write,
-        choice,
-        formats,
+        choice: Choice::of(args.spiffe_id, args.hint),
+        formats: formats(args.format),
         tokens: args.jwt,
         policy: Policy {
             wait_for: duration(&args.wait_for)?,
@@ -144,16 +121,4 @@ fn options(args: RunArgs) -> Result<Options, Failure> {
         },
         words: args.command,
     })
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Pem => Self::Pem,
-            FormatName::PemCombined => Self::PemCombined,
-            FormatName::Der => Self::Der,
-            FormatName::Pkcs12 => Self::Pkcs12,
-            FormatName::Jks => Self::Jks,
-        }
-    }
 }

@@ -49,6 +49,37 @@ impl PeerBundles for BundleSet {
     }
 }
 
+/// The keys of JWT-SVIDs of each trust domain, as one message of the Workload API has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JwtKeys(HashMap<TrustDomain, TrustBundle>);
+
+impl JwtKeys {
+    pub(super) fn read(message: HashMap<String, Bytes>) -> Result<Self, InvalidMessage> {
+        jwt_bundles_of(message).map(Self)
+    }
+
+    /// Keys with these identifiers, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(domains: &[(&str, &[&str])]) -> Self {
+        let keys = |kids: &[&str]| {
+            let key = |kid: &&str| {
+                format!(
+                    r#"{{"kid":"{kid}","kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}}"#
+                )
+            };
+            format!(r#"{{"keys":[{}]}}"#, kids.iter().map(key).collect::<Vec<_>>().join(","))
+        };
+        Self::read(domains.iter().map(|(name, kids)| (format!("spiffe://{name}"), keys(kids).into())).collect()).unwrap()
+    }
+
+    /// Returns an X.509 bundle with the keys of its trust domain, if any are here.
+    #[must_use]
+    pub fn beside(&self, roots: &TrustBundle) -> TrustBundle {
+        let keys = self.0.get(roots.trust_domain()).map_or(&[][..], TrustBundle::jwt_authorities);
+        keys.iter().cloned().fold(roots.clone(), TrustBundle::with_jwt_authority)
+    }
+}
+
 /// Reads an X.509 bundle as the Workload API sends it.
 pub(super) fn bundle_of(trust_domain: &TrustDomain, der: &[u8]) -> Result<TrustBundle, InvalidMessage> {
     Ok(TrustBundle::from_der_concat(trust_domain.clone(), der)?)

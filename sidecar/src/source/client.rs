@@ -7,8 +7,8 @@ use std::time::Duration;
 use agent::workload_api::SECURITY_HEADER;
 use agent::workload_api::client::SpiffeWorkloadApiClient;
 use agent::workload_api::messages::{
-    JwtBundlesRequest, JwtsvidRequest, WitBundlesRequest, WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest, X509svidRequest,
-    X509svidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, WitBundlesRequest, WitBundlesResponse, WitsvidRequest, WitsvidResponse, X509BundlesRequest,
+    X509svidRequest, X509svidResponse,
 };
 use hyper_util::rt::TokioIo;
 use tonic::metadata::MetadataValue;
@@ -17,7 +17,7 @@ use tonic::{Request, Streaming};
 use trust_domains::clock::Clock;
 use trust_domains::{SpiffeId, TrustBundle, TrustDomain};
 
-use super::bundles::{bundles_of, jwt_bundles_of};
+use super::bundles::{JwtKeys, bundles_of, jwt_bundles_of};
 use super::context::X509Context;
 use super::error::SourceError;
 use super::token::HeldToken;
@@ -91,6 +91,17 @@ impl WorkloadClient {
         Ok(jwt_bundles_of(response.bundles)?)
     }
 
+    /// Opens the stream of JWT bundles.
+    ///
+    /// # Errors
+    /// The agent refuses.
+    pub async fn watch_jwt_keys(&mut self) -> Result<KeyUpdates, SourceError> {
+        let stream = self.client.fetch_jwt_bundles(with_header(JwtBundlesRequest {})).await;
+        Ok(KeyUpdates {
+            stream: stream.map_err(|status| SourceError::refused(&status))?.into_inner(),
+        })
+    }
+
     /// Fetches a JWT-SVID for each identity, or for the one that is named, and verifies each for every audience.
     ///
     /// # Errors
@@ -145,6 +156,23 @@ impl Updates {
     pub async fn next(&mut self, clock: &dyn Clock) -> Result<X509Context, SourceError> {
         let message = self.stream.message().await.map_err(|status| SourceError::refused(&status))?;
         Ok(X509Context::read(message.ok_or(SourceError::Ended)?, clock.now().wall)?)
+    }
+}
+
+/// The stream of JWT bundles.
+#[derive(Debug)]
+pub struct KeyUpdates {
+    stream: Streaming<JwtBundlesResponse>,
+}
+
+impl KeyUpdates {
+    /// Waits for the next update: the keys of every trust domain.
+    ///
+    /// # Errors
+    /// The agent ended the stream, or what it sent cannot be read.
+    pub async fn next(&mut self) -> Result<JwtKeys, SourceError> {
+        let message = self.stream.message().await.map_err(|status| SourceError::refused(&status))?;
+        Ok(JwtKeys::read(message.ok_or(SourceError::Ended)?.bundles)?)
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use agent::workload_api::messages::{X509svid, X509svidResponse};
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
-use trust_domains::crl::Crl;
+use trust_domains::crl::{Crl, CrlIssuer, DividedLists, Signers};
 use trust_domains::x509::{X509Svid, verify_svid};
-use trust_domains::{Serial, SpiffeId, Timestamp, TrustBundle};
+use trust_domains::{Serial, SpiffeId, Timestamp, TrustBundle, TrustDomain};
 use zeroize::Zeroizing;
 
 use super::bundles::{BundleSet, bundle_of, bundles_of};
@@ -40,7 +40,7 @@ impl X509Context {
     ///
     /// # Errors
     /// [`InvalidMessage`].
-    pub(super) fn read(response: X509svidResponse, now: Timestamp) -> Result<Self, InvalidMessage> {
+    pub(crate) fn read(response: X509svidResponse, now: Timestamp) -> Result<Self, InvalidMessage> {
         let read = |message| HeldSvid::read(message, now);
         let svids = response.svids.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if svids.is_empty() {
@@ -48,7 +48,8 @@ impl X509Context {
         }
         let federated = bundles_of(response.federated_bundles)?;
         let bundles = BundleSet::new(svids.iter().map(|svid| Arc::clone(&svid.bundle)), federated);
-        let list = |der: &Bytes| Ok(Crl::parse(der.to_vec())?);
+        // Those of partners may be in any order.
+        let list = |der: &Bytes| Ok(Crl::parse_in_any_order(der.to_vec())?);
         let crls = response.crl.iter().map(list).collect::<Result<Vec<_>, InvalidMessage>>()?;
         Ok(Self { svids, bundles, crls })
     }
@@ -77,6 +78,24 @@ impl X509Context {
     #[must_use]
     pub fn crls(&self) -> &[Crl] {
         &self.crls
+    }
+
+    /// Returns the revocation lists with whose they are, under the bundles and chains of this update. `shown` are CAs of one of the own trust domains that
+    /// earlier updates showed; it becomes those that count now.
+    #[must_use]
+    pub fn divided_lists(&self, own: &TrustDomain, shown: &mut Vec<CrlIssuer>) -> DividedLists<'_> {
+        let chains = self.svids.iter().flat_map(|svid| svid.chain().iter().skip(1));
+        let in_chains: Vec<CrlIssuer> = chains.filter_map(|ca| CrlIssuer::parse(ca.to_vec()).ok()).collect();
+        let domains = self.bundles.own().chain(self.bundles.federated()).map(|bundle| {
+            let before = if bundle.trust_domain() == own { std::mem::take(shown) } else { Vec::new() };
+            Signers::under(bundle, before.into_iter().chain(in_chains.clone()))
+        });
+        let domains: Vec<Signers> = domains.collect();
+        let divided = DividedLists::new(&self.crls, &domains);
+        if let Some(ours) = domains.into_iter().find(|domain| domain.trust_domain() == own) {
+            *shown = ours.into_cas();
+        }
+        divided
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use bundles::BundleSet;
-pub use client::{Updates, WorkloadClient};
+pub use bundles::{BundleSet, JwtKeys};
+pub use client::{KeyUpdates, Updates, WorkloadClient};
 pub use context::{HeldSvid, X509Context};
 pub use error::{InvalidMessage, SourceError};
 pub use follow::{SourceState, X509Source};

@@ -37,6 +37,96 @@ pub(crate) fn message() -> X509svid {
     }
 }
 
+/// A trust domain with a root and an issuing CA. All of them give their CAs the same names.
+pub(crate) struct Domain {
+    pub(crate) name: String,
+    pub(crate) root: Vec<u8>,
+    root_ca: rcgen::Issuer<'static, rcgen::KeyPair>,
+    issuing: Vec<u8>,
+    issuing_ca: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Domain {
+    pub(crate) fn new(name: &str) -> Self {
+        let (params, key) = (ca_params(name, "root"), rcgen::KeyPair::generate().unwrap());
+        let root = params.self_signed(&key).unwrap().der().to_vec();
+        let root_ca = rcgen::Issuer::new(params, key);
+        let (issuing, issuing_ca) = issuing_of(name, &root_ca);
+        Self {
+            name: name.to_owned(),
+            root,
+            root_ca,
+            issuing,
+            issuing_ca,
+        }
+    }
+
+    /// Has another issuing CA from now on.
+    pub(crate) fn replace_issuing(&mut self) {
+        (self.issuing, self.issuing_ca) = issuing_of(&self.name, &self.root_ca);
+    }
+
+    /// An identity of it, as an agent sends it.
+    pub(crate) fn svid(&self) -> X509svid {
+        let (id, key) = (format!("spiffe://{}/web", self.name), rcgen::KeyPair::generate().unwrap());
+        let mut leaf = rcgen::CertificateParams::default();
+        leaf.is_ca = rcgen::IsCa::ExplicitNoCa;
+        leaf.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        leaf.subject_alt_names = vec![rcgen::SanType::URI(id.as_str().try_into().unwrap())];
+        let leaf = leaf.signed_by(&key, &self.issuing_ca).unwrap().der().to_vec();
+        X509svid {
+            spiffe_id: id,
+            x509_svid: [leaf, self.issuing.clone()].concat().into(),
+            x509_svid_key: key.serialize_der().into(),
+            bundle: self.root.clone().into(),
+            hint: String::new(),
+        }
+    }
+
+    pub(crate) fn root_list(&self) -> Vec<u8> {
+        list_of(&self.root_ca)
+    }
+
+    pub(crate) fn issuing_list(&self) -> Vec<u8> {
+        list_of(&self.issuing_ca)
+    }
+}
+
+fn issuing_of(name: &str, root: &rcgen::Issuer<'static, rcgen::KeyPair>) -> (Vec<u8>, rcgen::Issuer<'static, rcgen::KeyPair>) {
+    let (mut params, key) = (ca_params(name, "issuing"), rcgen::KeyPair::generate().unwrap());
+    params.use_authority_key_identifier_extension = true;
+    let der = params.signed_by(&key, root).unwrap().der().to_vec();
+    (der, rcgen::Issuer::new(params, key))
+}
+
+fn ca_params(trust_domain: &str, name: &str) -> rcgen::CertificateParams {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    params.subject_alt_names = vec![rcgen::SanType::URI(format!("spiffe://{trust_domain}").try_into().unwrap())];
+    params
+}
+
+/// Its entries are in no order, as those of a partner's may be.
+fn list_of(ca: &rcgen::Issuer<'static, rcgen::KeyPair>) -> Vec<u8> {
+    let revoked = |number: u8| rcgen::RevokedCertParams {
+        serial_number: vec![number].into(),
+        revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let params = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        next_update: rcgen::date_time_ymd(2046, 1, 1),
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked(2), revoked(1)],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    params.signed_by(ca).unwrap().der().to_vec()
+}
+
 /// A message with these identities and nothing else.
 pub(crate) fn response(svids: Vec<X509svid>) -> X509svidResponse {
     X509svidResponse {

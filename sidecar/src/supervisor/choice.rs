@@ -26,8 +26,21 @@ pub struct NotAmong {
 }
 
 impl Choice {
+    /// Returns the choice of an identity by its name or its hint, of which one at most is given.
+    #[must_use]
+    pub fn of(id: Option<SpiffeId>, hint: Option<String>) -> Self {
+        match (id, hint) {
+            (Some(id), _) => Self::Id(id),
+            (None, Some(hint)) => Self::Hint(hint),
+            (None, None) => Self::Default,
+        }
+    }
+
     /// Finds it.
-    pub(super) fn find<'a>(&self, context: &'a X509Context) -> Result<&'a HeldSvid, NotAmong> {
+    ///
+    /// # Errors
+    /// The agent has no such identity for this process.
+    pub fn find<'a>(&self, context: &'a X509Context) -> Result<&'a HeldSvid, NotAmong> {
         let found = match self {
             Self::Default => Some(context.default_svid()),
             Self::Hint(hint) => context.svids().iter().find(|svid| svid.hint() == Some(hint)),

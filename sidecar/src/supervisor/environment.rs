@@ -34,7 +34,9 @@ pub(super) fn variables(socket: &Path, directory: &Path, formats: &[Format], tok
             ],
             Format::Jks => stores("jks"),
             Format::Pkcs12 => stores("p12"),
-            Format::Der | Format::Jwks | Format::Spiffe => Vec::new(),
+            Format::Der => Vec::new(),
+            Format::Jwks => vec![("TROTH_JWKS_FILE".to_owned(), path("jwks.json"))],
+            Format::Spiffe => vec![("TROTH_SPIFFE_BUNDLE_FILE".to_owned(), path("bundle.json"))],
             Format::PemCombined => vec![
                 ("TROTH_BUNDLE_FILE".to_owned(), path("bundle.pem")),
                 ("TROTH_SVID_COMBINED_FILE".to_owned(), path("svid_combined.pem")),

@@ -10,7 +10,7 @@ use platform::file_set::FileSetError;
 use trust_domains::problem::{Code, Coded};
 
 use super::choice::NotAmong;
-use super::files::NotComposed;
+use crate::contents::NotComposed;
 use crate::source::SourceError;
 
 /// Why a supervised program did not run, or was ended.

@@ -2,18 +2,20 @@
 //!
 //! What is done when is [`trust_domains::plan::supervising`]; here it is done. The supervisor has no rights of its own: the identity is that of this process.
 
+mod change;
 mod child;
 mod choice;
 mod directory;
 mod environment;
 mod error;
-mod files;
+mod given;
+mod keys;
 mod run;
 mod signals;
 mod terminal;
 mod tokens;
 
-pub use choice::Choice;
+pub use choice::{Choice, NotAmong};
 pub use error::RunError;
 pub use run::{Options, run};
 pub use signals::{ParseSignalError, SignalName};

@@ -10,22 +10,22 @@ use platform::backoff::{Backoff, jitter};
 use platform::clock::LONGEST_SLEEP;
 use platform::file_set::FileSetError;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 use trust_domains::clock::{Clock as _, SharedClock};
 use trust_domains::delivery::{Format, SetFile};
 use trust_domains::plan::supervising::{Action, Because, Change, Event, Outcome, Policy, Supervised};
 use trust_domains::{Serial, Timestamp};
 
+use super::change::change;
 use super::child::Program;
 use super::choice::Choice;
 use super::directory::Place;
 use super::environment::variables;
 use super::error::{NotReady, RunError};
-use super::files::{self, Composed, Contents};
+use super::given::Given;
 use super::signals;
-use super::tokens::{self, FreshToken, TokenSpec};
-use crate::source::{SourceState, X509Source};
+use super::tokens::TokenSpec;
+use crate::contents::{Composed, Contents};
+use crate::source::SourceState;
 
 /// The waits between two attempts to write files on a disk that takes none.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -61,23 +61,16 @@ pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
     let mut children = signal(SignalKind::child()).map_err(failed("listening to children"))?;
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| failed("becoming the parent of orphans")(errno.into()))?;
     let place = Place::take(options.directory.as_deref())?;
-    let source = X509Source::connect(&options.socket, Arc::clone(&clock));
-    let (fresh, mut fresh_tokens) = watch::channel(Vec::new());
-    let mut states = source.states();
-    let _keeper = (!options.tokens.is_empty()).then(|| {
-        let (socket, specs, choice) = (options.socket.clone(), options.tokens.clone(), options.choice.clone());
-        AbortOnDropHandle::new(tokio::spawn(tokens::keep(socket, specs, choice, Arc::clone(&clock), source.states(), fresh)))
-    });
     let tokens = options.tokens.iter().map(TokenSpec::of_set).collect();
-    let contents = Contents::new(&options.formats, tokens).map_err(|error| failed("making a password")(std::io::Error::other(error)))?;
+    let contents = Contents::new(&options.formats, tokens, None).map_err(|error| failed("making a password")(std::io::Error::other(error)))?;
+    let mut given = Given::follow(&options, contents.needs_jwt_keys(), &clock);
     let mut supervisor = Supervisor::new(options, clock, place, contents);
     loop {
         let event = tokio::select! {
             Some(number) = arriving.recv() => Some(Event::Signalled { signal: number, ends: signals::ends(number) }),
             _ = children.recv() => supervisor.program.reap().map(Event::Ended),
-            Ok(()) = states.changed() => supervisor.deliver(&states.borrow_and_update().clone(), &fresh_tokens.borrow()),
-            Ok(()) = fresh_tokens.changed() => supervisor.deliver(&states.borrow().clone(), &fresh_tokens.borrow_and_update()),
-            () = tokio::time::sleep(supervisor.quiet_for()) => supervisor.retry(&states.borrow().clone(), &fresh_tokens.borrow()),
+            () = given.changed() => supervisor.deliver(&given),
+            () = tokio::time::sleep(supervisor.quiet_for()) => supervisor.retry(&given),
         };
         if let Some(outcome) = supervisor.perform(event.unwrap_or(Event::Tick))? {
             return supervisor.left(outcome);
@@ -127,17 +120,17 @@ impl Supervisor {
         self.supervised.quiet_for(now, LONGEST_SLEEP).min(retry)
     }
 
-    fn retry(&mut self, state: &SourceState, tokens: &[FreshToken]) -> Option<Event> {
+    fn retry(&mut self, given: &Given) -> Option<Event> {
         let is_due = self.retry_at.is_some_and(|at| self.clock.now().since_boot >= at);
-        is_due.then(|| self.deliver(state, tokens)).flatten()
+        is_due.then(|| self.deliver(given)).flatten()
     }
 
     /// Puts what is known in place, if it is anything new.
-    fn deliver(&mut self, state: &SourceState, tokens: &[FreshToken]) -> Option<Event> {
-        self.say_trouble(state);
-        match self.composed(state, tokens) {
+    fn deliver(&mut self, given: &Given) -> Option<Event> {
+        self.say_trouble(&given.state());
+        match self.composed(given) {
             Ok((set, serial, not_after)) => {
-                let change = files::change(&self.published, &set.facts)?;
+                let change = change(&self.published, &set.facts)?;
                 self.publish(set, serial, not_after, change)
             }
             Err(reason) => {
@@ -147,19 +140,23 @@ impl Supervisor {
         }
     }
 
-    fn composed(&self, state: &SourceState, tokens: &[FreshToken]) -> Result<(Composed, Serial, Timestamp), Option<NotReady>> {
+    fn composed(&mut self, given: &Given) -> Result<(Composed, Serial, Timestamp), Option<NotReady>> {
+        let (state, keys) = (given.state(), given.keys());
         let Some(context) = &state.context else {
-            return Err(state.trouble.clone().map(NotReady::Agent));
+            return Err(state.trouble.map(NotReady::Agent));
         };
         let svid = self.options.choice.find(context).map_err(|error| Some(error.into()))?;
         let now = self.clock.now().wall;
-        let tokens: Vec<FreshToken> = tokens.iter().filter(|token| token.is_valid_at(now)).cloned().collect();
-        // What has ended is not written, and the program does not start without a token that it was promised.
-        if svid.not_after() <= now || (self.published.is_empty() && tokens.len() < self.options.tokens.len()) {
+        let tokens = given.tokens(now);
+        let lacks_tokens = self.published.is_empty() && tokens.len() < self.options.tokens.len();
+        let lacks_keys = self.contents.needs_jwt_keys() && keys.is_none();
+        // What has ended is not written, and the program does not start without what it was promised.
+        if svid.not_after() <= now || lacks_tokens || lacks_keys {
             return Err(state.trouble.clone().map(NotReady::Agent));
         }
-        let set = self.contents.compose(context, svid, &tokens).map_err(|error| Some(error.into()))?;
-        Ok((set, *svid.serial(), svid.not_after()))
+        let texts = tokens.iter().map(|token| (token.name().clone(), token.text())).collect();
+        let composed = self.contents.compose(context, svid, &keys.unwrap_or_default(), texts);
+        Ok((composed.map_err(|error| Some(error.into()))?, *svid.serial(), svid.not_after()))
     }
 
     fn publish(&mut self, set: Composed, serial: Serial, not_after: Timestamp, change: Change) -> Option<Event> {

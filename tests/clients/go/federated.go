@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,7 +106,7 @@ func putLoad(address workloadapi.ClientOption, arguments []string) error {
 }
 
 func callUntil(ctx context.Context, ended <-chan struct{}, source *workloadapi.X509Source, services []service, every time.Duration) error {
-	asked, failed := 0, 0
+	asked, again, failed := 0, 0, 0
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -113,7 +114,9 @@ func callUntil(ctx context.Context, ended <-chan struct{}, source *workloadapi.X
 		case <-tick.C:
 			for _, service := range services {
 				asked++
-				if err := service.call(ctx, source); err != nil {
+				repeated, err := service.callUntilConverted(ctx, source)
+				again += repeated
+				if err != nil {
 					failed++
 					if err := say(map[string]any{"failure": err.Error(), "service": service.id.String()}); err != nil {
 						return err
@@ -121,9 +124,29 @@ func callUntil(ctx context.Context, ended <-chan struct{}, source *workloadapi.X
 				}
 			}
 		case <-ended:
-			return say(map[string]any{"asked": asked, "failed": failed})
+			return say(map[string]any{"asked": asked, "asked_again": again, "failed": failed})
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// How a handshake ends with a service whose library, spiffe-rustls 0.11, is converting an update of its source: it has no certificate to show, offers no
+// signature schemes, or verifies nobody for that moment.
+var converting = []string{
+	"remote error: tls: access denied",
+	"local error: tls: error decoding message",
+	"remote error: tls: handshake failure",
+}
+
+// callUntilConverted asks again as long as the service is converting. It returns how often it did.
+func (s service) callUntilConverted(ctx context.Context, source *workloadapi.X509Source) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for again := 0; ; again++ {
+		err := s.call(ctx, source)
+		if err == nil || ctx.Err() != nil || !slices.ContainsFunc(converting, func(sign string) bool { return strings.Contains(err.Error(), sign) }) {
+			return again, err
 		}
 	}
 }

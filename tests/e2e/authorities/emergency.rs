@@ -114,7 +114,7 @@ fn what_is_signed_with_a_stolen_issuing_ca_is_believed_before_its_replacement_an
     let at = trust_domains::x509::Certificate::parse(&forged.chain[0]).expect("a certificate").not_before();
     assert!(verify_svid(&forged.chain, &now, at).is_err());
     // Who is honest has another certificate by now, and is served as before.
-    runtime.block_on(honest.request()).expect("the honest caller is served");
+    runtime.block_on(honest.request_until_converted()).expect("the honest caller is served");
     assert_eq!(
         tests::workload::fetch_as(WEB_UID, &service.socket).exits(0).json()["svids"]
             .as_array()

@@ -96,7 +96,10 @@ fn a_root_is_replaced_as_planned_and_no_request_fails() {
             while !over.load(Ordering::Relaxed) {
                 ticks.tick().await;
                 requests += 1;
-                caller.request().await.unwrap_or_else(|error| panic!("request {requests} was dropped: {error}"));
+                caller
+                    .request_until_converted()
+                    .await
+                    .unwrap_or_else(|error| panic!("request {requests} was dropped: {error}"));
             }
             requests
         }

@@ -118,6 +118,7 @@ fn peers_in_go_call_and_are_called_through_rotations_of_both_ends_with_no_failed
         assert!(seen.is_subset(&given), "{seen:?} {given:?}");
     }
     for calls in callers.map(GoCaller::end) {
+        assert_eq!(calls.asked_again, 0, "the proxy refused and believed again");
         assert!(
             calls.failures.is_empty(),
             "{} of {} failed: {:?}",

@@ -14,6 +14,7 @@ mod list;
 mod partner;
 mod patch;
 mod set;
+mod signers;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -24,6 +25,7 @@ pub use list::{Crl, RevokedSerial};
 pub use partner::{FetchedCrls, MAX_PARTNER_CRLS, PartnerCrlsRefused};
 pub use patch::{CrlPatch, PatchPart, apply, diff};
 pub use set::CrlSet;
+pub use signers::{DividedLists, Signers};
 
 /// The longest list that is read: 470,000 serials of 35 octets. What is sent is bounded far below, by the server's `crl_max_bytes`.
 pub const MAX_CRL_BYTES: usize = 16 * 1024 * 1024;

@@ -1,15 +1,16 @@
 //! `troth svid fetch` and `troth svid watch`.
 
 mod bundles;
+mod file_set;
 mod wit;
+mod x509;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use platform::clock::SystemClock;
 use serde::Serialize;
-use sidecar::source::{HeldSvid, SourceError, WorkloadClient, X509Context};
-use trust_domains::crl::Crl;
+use sidecar::source::{SourceError, WorkloadClient, X509Context};
 use trust_domains::{SpiffeId, Timestamp, TrustDomain};
 
 use super::credentials::{Credentials, Numbered};
@@ -19,17 +20,6 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::table;
 
-/// Where the bundles of partners are, in the directory of `--write`.
-const FEDERATED: &str = "federated";
-
-/// The file of the revocation lists.
-const CRLS: &str = "crl.pem";
-
-/// The files of each X509-SVID: its key, its chain and the roots that go with it.
-const SVID_KEY: Numbered = Numbered::new("svid", "key");
-const SVID_CHAIN: Numbered = Numbered::new("svid", "pem");
-const SVID_BUNDLE: Numbered = Numbered::new("bundle", "pem");
-
 /// The file of each JWT-SVID.
 const JWT_TOKEN: Numbered = Numbered::new("jwt", "token");
 
@@ -37,25 +27,13 @@ const JWT_TOKEN: Numbered = Numbered::new("jwt", "token");
 #[derive(Debug, Subcommand)]
 pub(crate) enum FetchCommand {
     /// Its X509-SVIDs: verified against the bundle that comes with them.
-    X509(X509Args),
+    X509(x509::X509Args),
     /// Its JWT-SVIDs for an audience: verified with the keys of its JWT bundles.
     Jwt(JwtArgs),
     /// Its WIT-SVIDs, with a proof of possession for a recipient if one is named: verified with the keys of its WIT bundles.
     Wit(wit::WitArgs),
     /// Its bundles: X.509 roots, JWT keys and, where that profile is on, WIT keys.
     Bundles(bundles::BundlesArgs),
-}
-
-/// Fetches X509-SVIDs.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  troth svid fetch x509\n  troth svid fetch x509 --write ./credentials")]
-pub(crate) struct X509Args {
-    #[command(flatten)]
-    socket: SocketArgs,
-    /// Also writes svid.N.pem, svid.N.key (0600), bundle.N.pem, crl.pem where revocation lists are delivered and, for partners, federated/TRUST-DOMAIN.pem to
-    /// this directory; those of an earlier fetch that are not given any more are removed.
-    #[arg(long, value_name = "DIR")]
-    write: Option<PathBuf>,
 }
 
 /// Fetches JWT-SVIDs.
@@ -86,15 +64,6 @@ pub(crate) struct WatchArgs {
 }
 
 #[derive(Serialize)]
-struct Fetched {
-    svids: Vec<ShownSvid>,
-    /// The partner trust domains whose bundles came along.
-    federates_with: Vec<TrustDomain>,
-    /// How many revocation lists came along.
-    crls: usize,
-}
-
-#[derive(Serialize)]
 struct FetchedTokens {
     svids: Vec<ShownToken>,
 }
@@ -110,27 +79,11 @@ struct Update {
 /// Carries out a fetch.
 pub(crate) async fn fetch(command: FetchCommand, global: &Global) -> Result<(), Failure> {
     match command {
-        FetchCommand::X509(args) => fetch_x509(&args, global).await,
+        FetchCommand::X509(args) => x509::fetch_x509(args, global).await,
         FetchCommand::Jwt(args) => fetch_jwt(args, global).await,
         FetchCommand::Wit(args) => wit::fetch_wit(args, global).await,
         FetchCommand::Bundles(args) => bundles::fetch_bundles(&args, global).await,
     }
-}
-
-async fn fetch_x509(args: &X509Args, global: &Global) -> Result<(), Failure> {
-    let received = first(&args.socket.find()?).await?;
-    if let Some(folder) = &args.write {
-        let credentials = Credentials::open(folder)?;
-        write_svids(&credentials, received.svids())?;
-        write_federated(&credentials, &received)?;
-        write_crls(&credentials, received.crls())?;
-    }
-    let fetched = Fetched {
-        federates_with: partners(&received),
-        crls: received.crls().len(),
-        svids: shown(&received),
-    };
-    global.output().result(&fetched, |fetched| svids_text(&fetched.svids))
 }
 
 /// Fetches the X509-SVIDs of this process once.
@@ -145,48 +98,6 @@ fn partners(received: &X509Context) -> Vec<TrustDomain> {
 
 fn shown(received: &X509Context) -> Vec<ShownSvid> {
     received.svids().iter().map(ShownSvid::from).collect()
-}
-
-/// Writes the bundle of each partner, and takes away those of an earlier fetch that are not given any more: what is withdrawn is not to be trusted.
-fn write_federated(credentials: &Credentials, received: &X509Context) -> Result<(), Failure> {
-    let bundles: Vec<_> = received.bundles().federated().collect();
-    if bundles.is_empty() && !credentials.path(FEDERATED).exists() {
-        return Ok(());
-    }
-    let federated = credentials.inner(FEDERATED)?;
-    for bundle in &bundles {
-        federated.public(&format!("{}.pem", bundle.trust_domain()), bundle.to_pem().as_bytes())?;
-    }
-    for name in federated.names()? {
-        let partner: Option<TrustDomain> = name.strip_suffix(".pem").and_then(|partner| partner.parse().ok());
-        if partner.is_some_and(|partner| !bundles.iter().any(|bundle| *bundle.trust_domain() == partner)) {
-            federated.remove(&name)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes the revocation lists; without any, takes away those of an earlier fetch.
-fn write_crls(credentials: &Credentials, crls: &[Crl]) -> Result<(), Failure> {
-    if !crls.is_empty() {
-        let blocks: Vec<_> = crls.iter().map(|crl| pem::Pem::new("X509 CRL", crl.der().to_vec())).collect();
-        let text = pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
-        return credentials.public(CRLS, text.as_bytes());
-    }
-    if credentials.path(CRLS).exists() { credentials.remove(CRLS) } else { Ok(()) }
-}
-
-fn write_svids(credentials: &Credentials, svids: &[HeldSvid]) -> Result<(), Failure> {
-    for (index, svid) in svids.iter().enumerate() {
-        let key = pem::encode_config(
-            &pem::Pem::new("PRIVATE KEY", svid.key().to_vec()),
-            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
-        );
-        credentials.secret(&SVID_KEY.name(index), key.as_bytes())?;
-        credentials.public(&SVID_CHAIN.name(index), svid.svid().to_pem().as_bytes())?;
-        credentials.public(&SVID_BUNDLE.name(index), svid.bundle().to_pem().as_bytes())?;
-    }
-    credentials.keep_first(svids.len(), &[SVID_KEY, SVID_CHAIN, SVID_BUNDLE])
 }
 
 async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
