@@ -43,6 +43,7 @@ mod sds_abuse;
 mod sealed_cache;
 mod server_crashes;
 mod side_by_side;
+mod sink_formats;
 mod sinks_of_others;
 mod supervised;
 mod suspend;

@@ -1,0 +1,88 @@
+//! Sinks of every format, read by programs that are not ours.
+
+use std::path::Path;
+use std::process::Command;
+
+use tests::domain::{Domain, path_text};
+use tests::wait::until;
+
+/// Runs a program that must succeed, and returns what it printed.
+fn told(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{program}: {text} {}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+fn read_by_others(sink: &Path) {
+    let file = |name: &str| path_text(&sink.join(name)).to_owned();
+    let verified = told(
+        "openssl",
+        &["verify", "-CAfile", &file("bundle.pem"), "-untrusted", &file("svid.pem"), &file("svid.pem")],
+    );
+    assert!(verified.contains(": OK"), "{verified}");
+    let name = told(
+        "openssl",
+        &["x509", "-inform", "DER", "-in", &file("svid.der"), "-noout", "-ext", "subjectAltName"],
+    );
+    assert!(name.contains("URI:spiffe://forms.test/web"), "{name}");
+    let public = |key: &str| told("openssl", &["pkey", "-pubout", "-in", key]);
+    let key = public(&file("svid_key.pem"));
+    assert!(key == public(&file("svid_key.der")) && key == public(&file("svid_combined.pem")), "{key}");
+    let password = std::fs::read_to_string(file("keystore.password")).expect("a password");
+    let store = told(
+        "openssl",
+        &["pkcs12", "-in", &file("keystore.p12"), "-passin", &format!("pass:{password}"), "-nodes"],
+    );
+    assert!(store.contains("BEGIN PRIVATE KEY"), "a key in it");
+    let listed = [
+        "-J-XX:TieredStopAtLevel=1",
+        "-J-Duser.language=en",
+        "-list",
+        "-storepass",
+        &password,
+        "-keystore",
+        &file("keystore.jks"),
+    ];
+    assert!(told("keytool", &listed).contains("PrivateKeyEntry"));
+    let uses = "import json,sys; print(*sorted({key['use'] for key in json.load(open(sys.argv[1]))['keys']}))";
+    assert_eq!(told("/usr/bin/python3", &["-c", uses, &file("jwks.json")]).trim(), "sig");
+    assert_eq!(told("/usr/bin/python3", &["-c", uses, &file("bundle.json")]).trim(), "jwt-svid x509-svid");
+    let claims = "import base64,json,sys; part=open(sys.argv[1]).read().split('.')[1]; c=json.loads(base64.urlsafe_b64decode(part+'=='))\naud=c['aud']; print(c['sub'], *(aud if isinstance(aud, list) else [aud]))";
+    assert_eq!(
+        told("/usr/bin/python3", &["-c", claims, &file("jwt/vault.token")]).trim(),
+        "spiffe://forms.test/web https://vault.example"
+    );
+}
+
+#[test]
+fn openssl_java_and_python_read_a_sink_of_every_format_in_either_layout() {
+    let domain = Domain::start("forms.test");
+    let config = domain.folder().join("agent.toml");
+    let layouts = ["linked", "single-files"];
+    let table = |layout: &&str| {
+        format!(
+            "[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"{}\"\nlayout = \"{layout}\"\nformats = [\"pem\", \"pem-combined\", \"der\", \"pkcs12\", \"jks\", \"jwks\", \"spiffe\"]\n\
+             [[sink.jwt]]\nname = \"vault\"\naudiences = [\"https://vault.example\"]\n",
+            domain.folder().join(layout).display()
+        )
+    };
+    std::fs::write(&config, layouts.iter().map(table).collect::<String>()).expect("the agent's configuration");
+    let _agent = domain.agent_with("n1", &["--config", path_text(&config)]);
+    // It lives so long that no rotation falls between two readers.
+    let selector = format!("unix:uid:{}", nix::unistd::getuid());
+    let entry = ["entry", "create", "--spiffe-id", "/web", "--parent", "n1", "--selector", &selector];
+    let _ = domain.told(&[&entry[..], &["--class", "medium", "--x509-ttl", "1h", "--wait"]].concat());
+    for layout in layouts {
+        let sink = domain.folder().join(layout);
+        until("the whole set", || {
+            (sink.join("svid_key.pem").exists() && sink.join("jwt/vault.token").exists()).then_some(())
+        });
+        read_by_others(&sink);
+        let is_link = sink.join("svid.pem").symlink_metadata().expect("a file").is_symlink();
+        assert_eq!(is_link, layout == "linked");
+    }
+}
