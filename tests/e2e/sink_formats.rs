@@ -86,3 +86,48 @@ fn openssl_java_and_python_read_a_sink_of_every_format_in_either_layout() {
         assert_eq!(is_link, layout == "linked");
     }
 }
+
+/// A disk of its own under a directory; unmounted when dropped.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn under(directory: &'a Path) -> Self {
+        std::fs::create_dir(directory).expect("the directory");
+        let _ = told("mount", &["-t", "tmpfs", "-o", "size=256k,mode=0700", "troth-test", path_text(directory)]);
+        Self(directory)
+    }
+
+    fn remount(&self, how: &str) {
+        let _ = told("mount", &["-o", &format!("remount,{how}"), path_text(self.0)]);
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_sink_whose_disk_becomes_read_only_keeps_its_set_says_so_and_heals() {
+    let domain = Domain::start("disks.test");
+    let sink = domain.folder().join("sink");
+    let disk = Disk::under(&sink);
+    let agent = domain.agent_with("n1", &["--sink", &format!("/web={}", path_text(&sink))]);
+    domain.fast_entry("n1", "/web", nix::unistd::getuid().as_raw(), "10s");
+    let held = || std::fs::read(sink.join("svid.pem")).ok();
+    let says = |what: &str| {
+        until(what, || agent.operator(&["agent", "status"]).stdout.contains(what).then_some(()));
+        until("health to say so", || (agent.operator(&["health", "agent"]).code == 1).then_some(()));
+    };
+    let heals = |old: &[u8]| {
+        until("a new certificate in the sink", || held().filter(|now| now != old).map(drop));
+        until("health", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
+    };
+    until("the first set", || held().map(drop));
+    disk.remount("ro");
+    says("is read-only");
+    let old = held().expect("the set stays");
+    disk.remount("rw");
+    heals(&old);
+}
