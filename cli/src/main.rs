@@ -50,6 +50,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let handed = handed_sockets(&cli.command)?;
+    if matches!(cli.command, Command::Agent(AgentCommand::Run(_))) {
+        // What it starts are programs of others.
+        platform::inherited::keep_from_children()?;
+    }
     let runtime = runtime(&cli.command)?;
     let ended = runtime.block_on(commands::run(cli, handed));
     // A name look-up or a read of standard input may still block a thread: the result is known, so it is not waited for.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod file_set;
 pub mod files;
+pub mod inherited;
 pub mod lock;
 pub mod logging;
 pub mod machine;

@@ -8,6 +8,8 @@ use nix::unistd::{Gid, Uid, getgroups, setgroups, setresgid, setresuid};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs};
 
+use crate::inherited::open_numbers;
+
 /// The user and the group that a process becomes; both are numbers of the kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -30,11 +32,7 @@ pub fn may_become_others() -> bool {
 /// The descriptors cannot be listed (no /proc), and may be open.
 pub fn close_inherited() -> io::Result<()> {
     const FIRST_OF_OTHERS: i32 = 3;
-    // Collected first: the listing has a descriptor itself, which is gone by then.
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for fd in open.into_iter().filter(|fd| *fd >= FIRST_OF_OTHERS) {
+    for fd in open_numbers()?.into_iter().filter(|fd| *fd >= FIRST_OF_OTHERS) {
         // Only the listing's own fails, which is closed already.
         let _closed_before = nix::unistd::close(fd);
     }

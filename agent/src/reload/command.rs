@@ -1,8 +1,10 @@
 //! Reloads by a command.
 //!
 //! It runs as the sink's owner, in `/`, with an environment of its own, nothing to read, and in its own process group. What it says goes to the log, line by line and
-//! bounded. When its time is over the whole group gets TERM, and KILL a little later; the process that was started is never left a zombie.
+//! bounded. When its time is over the whole group, and whoever left it,
+//! gets TERM, and KILL a little later; the process that was started is never left a zombie.
 
+mod descendants;
 mod error;
 mod group;
 mod output;

@@ -3,15 +3,17 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
+use super::descendants::{Descendants, Looking};
 use crate::workload::{AttestError, Exit};
 
-/// The process group of a command, killed when this is dropped before the command has ended.
+/// The process group of a command and what left the group, killed when this is dropped before the command has ended.
 ///
 /// Its number stays this group's until the leader is reaped, which is not done before the last signal.
 #[derive(Debug)]
 pub(super) struct Group {
     leader: Option<Pid>,
     exit: Exit,
+    descendants: Descendants,
 }
 
 impl Group {
@@ -21,6 +23,7 @@ impl Group {
         Ok(Self {
             leader: Some(leader),
             exit: Exit::of_child(leader)?,
+            descendants: Descendants::default(),
         })
     }
 
@@ -29,25 +32,33 @@ impl Group {
         self.exit.ended().await;
     }
 
-    pub(super) fn terminate(&self) {
-        self.send(Signal::TERM);
+    /// Asks all of them to end. Who is found here is killed later even if its parent has ended by then.
+    pub(super) fn terminate(&mut self) {
+        let Some(leader) = self.leader else { return };
+        self.descendants.look(leader, Looking::Only);
+        send(leader, Signal::TERM);
+        self.descendants.send(Signal::TERM);
     }
 
-    pub(super) fn kill(&self) {
-        self.send(Signal::KILL);
+    pub(super) fn kill(&mut self) {
+        let Some(leader) = self.leader else { return };
+        // Stopped from the top: what is stopped starts no others, so those below it are all found.
+        send(leader, Signal::STOP);
+        self.descendants.look(leader, Looking::Stopping);
+        send(leader, Signal::KILL);
+        self.descendants.send(Signal::KILL);
     }
 
     /// The command has ended by itself, or was killed: what it left in the background is its own affair.
     pub(super) fn forget(&mut self) {
         self.leader = None;
     }
+}
 
-    fn send(&self, signal: Signal) {
-        let Some(leader) = self.leader else { return };
-        match kill_process_group(leader, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::warn!(error = %error, "the processes of a reload command could not be signalled"),
-        }
+fn send(leader: Pid, signal: Signal) {
+    match kill_process_group(leader, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => tracing::warn!(error = %error, "the processes of a reload command could not be signalled"),
     }
 }
 

@@ -79,6 +79,29 @@ async fn a_command_that_hangs_forks_and_ignores_term_is_killed_with_all_it_start
 }
 
 #[tokio::test]
+async fn a_command_that_hangs_is_killed_with_those_that_made_sessions_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = context(directory.path());
+    let pids = directory.path().join("pids");
+    let pid_list = pids.display();
+    // A session and one below it: the inner one ignores TERM, of which its parent ends.
+    let inner = format!("trap \"\" TERM; echo $$ >> {pid_list}; while :; do /bin/sleep 1000; done");
+    let outer = format!("echo $$ >> {pid_list}; /usr/bin/setsid /bin/sh -c '{inner}' & wait");
+    std::fs::write(directory.path().join("outer"), outer).unwrap();
+    let text = format!("/usr/bin/setsid /bin/sh {}/outer & echo $$ >> {pid_list}; wait", directory.path().display());
+    let hook = shell(&text);
+    // Long enough for a machine that stands still while the three start.
+    let running = tokio::spawn(async move { hook.perform(&context, Duration::from_secs(15)).await });
+    let failed = running.await.unwrap().unwrap_err();
+    assert!(matches!(failed, CommandError::TimedOut { .. }), "{failed}");
+    let said = std::fs::read_to_string(&pids).unwrap();
+    assert_eq!(said.lines().count(), 3, "{said}");
+    for pid in said.split_whitespace() {
+        gone(pid.parse().unwrap()).await;
+    }
+}
+
+#[tokio::test]
 async fn output_without_end_holds_up_neither_the_command_nor_the_agent() {
     let directory = tempfile::tempdir().unwrap();
     let context = context(directory.path());
