@@ -14,7 +14,7 @@ use crate::output::{Format, Output};
 #[command(
     name = "troth",
     disable_help_subcommand = true,
-    disable_version_flag = true,
+    version,
     max_term_width = 120,
     after_help = "Exit codes: 0 ok, 1 refused or failed, 2 usage, 3 not found, 4 cannot reach the server or agent.\n\
                   Start here: troth quickstart\n\

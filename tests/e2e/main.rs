@@ -34,6 +34,7 @@ mod programs;
 mod proxy;
 mod quickstart;
 mod readme;
+mod reload_attackers;
 mod reload_requests;
 mod reload_soak;
 mod restore;

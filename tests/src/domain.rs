@@ -293,7 +293,12 @@ impl Agent {
 
     /// Starts it, with a join link given on standard input.
     pub fn launch(&mut self, link: Option<&str>) {
-        let mut command = self.command();
+        self.launch_by(|command| command, link);
+    }
+
+    /// Starts it as [`Agent::launch`] does, by a command made of its own.
+    pub fn launch_by(&mut self, wrapped: impl FnOnce(Command) -> Command, link: Option<&str>) {
+        let mut command = wrapped(self.command());
         command.args(["--telemetry-listen", "off"]);
         command.args(&self.options);
         if link.is_some() {

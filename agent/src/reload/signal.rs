@@ -23,6 +23,9 @@ use crate::workload::{AttestError, Attestor, Caller};
 /// The most processes of this machine that are looked at: more than a Linux with its default `pid_max` has.
 const MOST_PROCESSES: usize = 65_536;
 
+/// The most processes that are looked at above one: chains of that length are nobody's service.
+const MOST_ANCESTORS: usize = 1_024;
+
 /// A reload by a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignalHook {
@@ -37,7 +40,7 @@ pub struct SignalHook {
 pub enum SignalTarget {
     /// The process whose number is in this file, if it runs as the sink's owner.
     PidFile(PathBuf),
-    /// Every process that has all of these selectors.
+    /// Every process that has all of these selectors, but for those that the agent itself started.
     Selectors(Vec<Selector>),
 }
 
@@ -112,6 +115,10 @@ impl SignalHook {
         if !wanted.is_subset_of(&attested.selectors) {
             return Ok(false);
         }
+        // Held by its pidfd: the number is this process's until the signal is sent, or nobody gets it.
+        if is_below_the_agent(pid) {
+            return Ok(false);
+        }
         process.signal(self.signal.signal())?;
         Ok(true)
     }
@@ -140,6 +147,22 @@ fn held_by_file(path: &Path, owner: u32) -> Result<Caller, SignalError> {
         return Err(SignalError::Replaced { path: path.to_owned() });
     }
     Ok(process)
+}
+
+/// Returns whether the agent started this process, or one above it: helpers of sinks and reload commands run as the sink's owner, as the program does that is meant.
+/// What cannot be read any more has ended.
+fn is_below_the_agent(pid: i32) -> bool {
+    let own = std::process::id();
+    let above = |pid: u32| parent(pid).filter(|parent| *parent > 1);
+    let start = u32::try_from(pid).ok().and_then(above);
+    // Numbers may be given anew meanwhile: a chain in a circle ends.
+    std::iter::successors(start, |pid| above(*pid)).take(MOST_ANCESTORS).any(|pid| pid == own)
+}
+
+/// Returns the number of the process that is above this one.
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// Returns the numbers of the processes that `/proc` shows; never the agent's own.

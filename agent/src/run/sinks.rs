@@ -4,6 +4,7 @@ use platform::telemetry::HealthHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::wire::agent::SinkStatus;
 
 use super::joined::joined;
 use crate::admin::Sinks;
@@ -33,6 +34,11 @@ impl SinkStarter {
                     let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);
                     tracing::error!(sink = %sink.id, error = %error, "a sink is not of this trust domain");
                     self.health.set_problem(&format!("sink {}", sink.directory.display()), text);
+                    if let Ok(spiffe_id) = sink.id.expand_any(&trust_domain) {
+                        let mut status = SinkStatus::new(spiffe_id, sink.directory.display().to_string());
+                        status.last_error = Some(format!("delivers nothing: {error}"));
+                        self.sinks.add(watch::Sender::new(status).subscribe());
+                    }
                 }
             }
         }

@@ -61,14 +61,7 @@ impl FileSink {
     /// Returns a sink that has delivered nothing yet.
     #[must_use]
     pub fn new(config: FileSinkConfig) -> Self {
-        let status = SinkStatus {
-            spiffe_id: config.spiffe_id.clone(),
-            directory: config.directory.display().to_string(),
-            serial: None,
-            written_at: None,
-            last_error: None,
-            hooks: Vec::new(),
-        };
+        let status = SinkStatus::new(config.spiffe_id.clone(), config.directory.display().to_string());
         Self {
             config,
             status: watch::Sender::new(status),
@@ -143,7 +136,7 @@ impl FileSink {
         match wanted {
             Wanted::AsItIs(_) => deliveries.kept(revision),
             Wanted::Files(material) => deliveries.delivered(&material.view, is_new, self.config.contents.has_lists(), revision),
-            Wanted::Nothing => deliveries.withdrawn(revision),
+            Wanted::Nothing(_) => deliveries.withdrawn(revision),
         }
     }
 
@@ -154,15 +147,26 @@ impl FileSink {
                 view,
                 tokens: match before {
                     Wanted::Files(material) => Arc::clone(&material.tokens),
-                    Wanted::AsItIs(_) | Wanted::Nothing => Arc::default(),
+                    Wanted::AsItIs(_) | Wanted::Nothing(_) => Arc::default(),
                 },
             })),
             Err(Unserved::Starting) => None,
-            Err(unserved) if unserved.is_denied() => Some(match self.config.on_withdraw {
-                OnWithdraw::Keep => Wanted::AsItIs(None),
-                OnWithdraw::Remove => Wanted::Nothing,
-            }),
+            Err(unserved) if unserved.is_denied() => {
+                let reason = self.denied(&unserved);
+                Some(match self.config.on_withdraw {
+                    OnWithdraw::Keep => Wanted::AsItIs(Some(reason)),
+                    OnWithdraw::Remove => Wanted::Nothing(reason),
+                })
+            }
             Err(nothing_valid_now) => Some(Wanted::AsItIs(Some(nothing_valid_now.to_string()))),
+        }
+    }
+
+    /// Says why there is nothing to deliver: a typing mistake in the configuration looks just like an entry that was deleted.
+    fn denied(&self, unserved: &Unserved) -> String {
+        match unserved {
+            Unserved::NotEntitled => format!("no entry of this node gives {}", self.config.spiffe_id),
+            other => other.to_string(),
         }
     }
 
@@ -178,9 +182,8 @@ impl FileSink {
         }
         let before = self.status.borrow().last_error.clone();
         self.status.send_if_modified(|status| noted(status, wanted, delivered, clock));
-        if let Ok(Done { lack: Some(lack), .. }) = delivered
-            && before.as_ref() != Some(lack)
-        {
+        let now = self.status.borrow().last_error.clone();
+        if let (Ok(_), Some(lack)) = (delivered, now.filter(|now| before.as_ref() != Some(now))) {
             tracing::warn!(%spiffe_id, %directory, lack, "sink delivers less than it should");
         }
     }
@@ -192,12 +195,13 @@ fn noted(status: &mut SinkStatus, wanted: &Wanted, delivered: &Result<Done, Sink
     status.last_error = match (delivered, wanted) {
         (Err(error), _) => Some(error.text()),
         (Ok(_), Wanted::AsItIs(reason)) => reason.clone(),
-        (Ok(done), Wanted::Files(_) | Wanted::Nothing) => done.lack.clone(),
+        (Ok(_), Wanted::Nothing(reason)) => Some(reason.clone()),
+        (Ok(done), Wanted::Files(_)) => done.lack.clone(),
     };
-    if let (Ok(done), Wanted::Files(_) | Wanted::Nothing) = (delivered, wanted) {
+    if let (Ok(done), Wanted::Files(_) | Wanted::Nothing(_)) = (delivered, wanted) {
         status.serial = match wanted {
             Wanted::Files(material) => material.view.svids.first().map(|svid| svid.serial),
-            Wanted::AsItIs(_) | Wanted::Nothing => None,
+            Wanted::AsItIs(_) | Wanted::Nothing(_) => None,
         };
         // A directory that is still empty, or files that were there when the agent started, are no news.
         if before.0 != status.serial || (done.delivery == Delivery::Published && status.serial.is_some()) {
@@ -223,7 +227,7 @@ fn look_after(wanted: &Wanted, is_delivered: bool, tokens: &SinkTokens) -> Durat
     match wanted {
         _ if !is_delivered => RETRY_AFTER,
         Wanted::Files(_) if !tokens.is_empty() => ASK_AGAIN,
-        Wanted::AsItIs(_) | Wanted::Files(_) | Wanted::Nothing => LOOK_AFTER,
+        Wanted::AsItIs(_) | Wanted::Files(_) | Wanted::Nothing(_) => LOOK_AFTER,
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) enum Wanted {
     AsItIs(Option<String>),
     /// The SVID, the bundles and the tokens.
     Files(Material),
-    /// Nothing that the sink made.
-    Nothing,
+    /// Nothing that the sink made; with the reason.
+    Nothing(String),
 }
 
 /// What was done.
@@ -57,7 +57,7 @@ impl Place {
         let mut lack = None;
         let delivery = match wanted {
             Wanted::AsItIs(_) => Delivery::Unchanged,
-            Wanted::Nothing => {
+            Wanted::Nothing(_) => {
                 self.writer.withdraw()?;
                 Delivery::Published
             }

@@ -25,7 +25,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct CheckArgs {
     /// The file.
     file: PathBuf,
-    /// Whose configuration it is [default: by the file's name].
+    /// Whose configuration it is [default: by the file's name, or by a table that only one of them has, as [[sink]]].
     #[arg(long, value_enum)]
     kind: Option<Kind>,
 }
@@ -52,10 +52,14 @@ struct Checked {
 /// Checks a file.
 pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<(), Failure> {
     let ConfigCommand::Check(args) = command;
-    let kind = args.kind.or_else(|| kind_by_name(&args.file)).ok_or_else(|| {
-        usage(format!("{} may be a server's, an agent's or a proxy's configuration", args.file.display()))
-            .with_hint("say which: troth config check FILE --kind server")
-    })?;
+    let kind = args
+        .kind
+        .or_else(|| kind_by_name(&args.file))
+        .or_else(|| kind_by_tables(&args.file))
+        .ok_or_else(|| {
+            usage(format!("{} may be a server's, an agent's or a proxy's configuration", args.file.display()))
+                .with_hint("say which: troth config check FILE --kind server")
+        })?;
     if !args.file.is_file() {
         return Err(usage(format!("there is no file {}", args.file.display())).with_hint("check the path"));
     }
@@ -90,5 +94,16 @@ fn kind_by_name(file: &std::path::Path) -> Option<Kind> {
     let named = [("agent", Kind::Agent), ("proxy", Kind::Proxy), ("server", Kind::Server)];
     let mut kinds = named.into_iter().filter(|(word, _)| name.contains(word)).map(|(_, kind)| kind);
     // A name with two of the words names neither.
+    kinds.next().filter(|_| kinds.next().is_none())
+}
+
+/// What only one of them has tells, too: a mistake in the rest of the file is found when it is read as that.
+fn kind_by_tables(file: &std::path::Path) -> Option<Kind> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let tables = [("[[sink]]", Kind::Agent), ("[[listener]]", Kind::Proxy)];
+    let mut kinds = tables
+        .into_iter()
+        .filter(|(table, _)| text.lines().any(|line| line.trim() == *table))
+        .map(|(_, kind)| kind);
     kinds.next().filter(|_| kinds.next().is_none())
 }

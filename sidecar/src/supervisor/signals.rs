@@ -32,13 +32,16 @@ const NOT_FORWARDED: [Signal; 13] = [
     Signal::SIGTTOU,
 ];
 
+/// Those that a program never hears of: they only end or stop it.
+const UNHEARD: [Signal; 2] = [Signal::SIGKILL, Signal::SIGSTOP];
+
 /// A signal by its name, with SIG before it or without, or by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalName(Signal);
 
 /// The text names no signal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{presented:?} names no signal, as HUP, USR1 or a number do")]
+#[error("{presented:?} names no signal that a program can act on, as HUP, USR1 or a number do")]
 pub struct ParseSignalError {
     presented: String,
 }
@@ -56,12 +59,17 @@ impl FromStr for SignalName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refused = || ParseSignalError { presented: text.to_owned() };
-        if let Ok(number) = text.parse::<i32>() {
-            return Signal::try_from(number).map(Self).map_err(|_| refused());
+        let signal = if let Ok(number) = text.parse::<i32>() {
+            Signal::try_from(number)
+        } else {
+            let name = text.to_uppercase();
+            let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+            name.parse::<Signal>()
+        };
+        match signal {
+            Ok(signal) if !UNHEARD.contains(&signal) => Ok(Self(signal)),
+            _ => Err(refused()),
         }
-        let name = text.to_uppercase();
-        let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-        name.parse::<Signal>().map(Self).map_err(|_| refused())
     }
 }
 
@@ -108,7 +116,7 @@ mod tests {
         for (text, number) in [("HUP", 1), ("SIGHUP", 1), ("usr1", 10), ("15", 15), ("31", 31)] {
             assert_eq!(text.parse::<SignalName>().unwrap().number(), number);
         }
-        for text in ["", "HUPP", "0", "34", "-1"] {
+        for text in ["", "HUPP", "0", "34", "-1", "KILL", "9", "SIGSTOP"] {
             assert!(text.parse::<SignalName>().is_err(), "{text:?}");
         }
     }

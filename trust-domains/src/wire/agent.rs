@@ -84,6 +84,21 @@ pub struct SinkStatus {
     pub hooks: Vec<HookStatus>,
 }
 
+impl SinkStatus {
+    /// A sink that has delivered nothing yet.
+    #[must_use]
+    pub fn new(spiffe_id: SpiffeId, directory: String) -> Self {
+        Self {
+            spiffe_id,
+            directory,
+            serial: None,
+            written_at: None,
+            last_error: None,
+            hooks: Vec::new(),
+        }
+    }
+}
+
 /// How a reload hook of a sink is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookStatus {

@@ -14,6 +14,21 @@ fn sleeper() -> Child {
     Command::new("/bin/sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap()
 }
 
+/// Starts a program that is not below this process; returns its number.
+fn orphan(program: &Path) -> u32 {
+    let script = "\"$1\" 1000 </dev/null >/dev/null 2>&1 & echo $!";
+    let started = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(program).output().unwrap();
+    let pid = String::from_utf8(started.stdout).unwrap().trim().parse().unwrap();
+    // Its shell is gone, and whoever took it in is above it now.
+    assert_ne!(parent(pid), Some(std::process::id()));
+    pid
+}
+
+/// Whether a process is there and no zombie: who took it in may reap it late.
+fn is_running(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+}
+
 fn by_file(path: &Path) -> SignalHook {
     SignalHook {
         signal: SignalName::Hup,
@@ -163,9 +178,18 @@ async fn processes_with_the_selectors_get_the_signal_and_without_any_that_is_no_
     };
     let context = context(directory.path());
     assert_eq!(hook.perform(&context, LONG).await.unwrap(), Signalled::NotRunning);
-    let start = || Command::new(&program).arg("1000").stdin(Stdio::null()).spawn().unwrap();
-    let (mut one, mut two, other) = (start(), start(), sleeper());
+    // Not below this process, as services are not below the agent; and one that is, as its own helpers are.
+    let (one, two, other) = (orphan(&program), orphan(&program), sleeper());
+    let own = Command::new(&program).arg("1000").stdin(Stdio::null()).spawn().unwrap();
     assert_eq!(hook.perform(&context, LONG).await.unwrap(), Signalled::Processes(2));
-    assert_eq!((one.wait().unwrap().signal(), two.wait().unwrap().signal()), (Some(10), Some(10)));
+    for pid in [one, two] {
+        let ended = async {
+            while is_running(pid) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LONG, ended).await.expect("the process did not get the signal");
+    }
+    had_none(own);
     had_none(other);
 }

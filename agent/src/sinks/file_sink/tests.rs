@@ -162,8 +162,11 @@ fn files_stay_while_the_agent_is_starting_or_its_server_is_away() {
         entry_gone,
     };
     assert!(matches!(sink.wanted(Err(nothing_valid(false)), &before), Some(Wanted::AsItIs(Some(_)))));
-    assert!(matches!(sink.wanted(Err(nothing_valid(true)), &before), Some(Wanted::Nothing)));
-    assert!(matches!(sink.wanted(Err(Unserved::NotEntitled), &before), Some(Wanted::Nothing)));
+    assert!(matches!(sink.wanted(Err(nothing_valid(true)), &before), Some(Wanted::Nothing(_))));
+    let Some(Wanted::Nothing(reason)) = sink.wanted(Err(Unserved::NotEntitled), &before) else {
+        panic!("files without an entry")
+    };
+    assert!(reason.starts_with("no entry of this node gives spiffe://"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]
