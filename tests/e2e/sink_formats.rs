@@ -1,6 +1,8 @@
 //! Sinks of every format, read by programs that are not ours.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::domain::{Domain, path_text};
@@ -100,6 +102,20 @@ impl<'a> Disk<'a> {
     fn remount(&self, how: &str) {
         let _ = told("mount", &["-o", &format!("remount,{how}"), path_text(self.0)]);
     }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// Takes what is free, until there is nothing.
+    fn fill(&self) {
+        let mut file = File::options().create(true).append(true).open(self.ballast()).expect("the ballast");
+        while file.write_all(&[0; 4_096]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.ballast()).expect("the ballast");
+    }
 }
 
 impl Drop for Disk<'_> {
@@ -109,12 +125,13 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn a_sink_whose_disk_becomes_read_only_keeps_its_set_says_so_and_heals() {
+fn a_sink_whose_disk_becomes_read_only_or_full_keeps_its_set_says_so_and_heals() {
     let domain = Domain::start("disks.test");
-    let sink = domain.folder().join("sink");
-    let disk = Disk::under(&sink);
+    let mounted = domain.folder().join("disk");
+    let disk = Disk::under(&mounted);
+    let sink = mounted.join("sink");
     let agent = domain.agent_with("n1", &["--sink", &format!("/web={}", path_text(&sink))]);
-    domain.fast_entry("n1", "/web", nix::unistd::getuid().as_raw(), "10s");
+    domain.fast_entry("n1", "/web", nix::unistd::getuid().as_raw(), "180s");
     let held = || std::fs::read(sink.join("svid.pem")).ok();
     let says = |what: &str| {
         until(what, || agent.operator(&["agent", "status"]).stdout.contains(what).then_some(()));
@@ -125,6 +142,15 @@ fn a_sink_whose_disk_becomes_read_only_keeps_its_set_says_so_and_heals() {
         until("health", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
     };
     until("the first set", || held().map(drop));
+    // Full before the second set: from then on the set before the last one's room is there for the next.
+    disk.fill();
+    let old = held().expect("the first set");
+    let _ = domain.told(&["entry", "update", "/web", "--x509-ttl", "10s"]);
+    says("is full");
+    assert_eq!(held().as_ref(), Some(&old), "the set stays");
+    disk.empty();
+    heals(&old);
+
     disk.remount("ro");
     says("is read-only");
     let old = held().expect("the set stays");
