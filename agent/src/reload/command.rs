@@ -13,6 +13,7 @@ mod settings;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -109,15 +110,31 @@ async fn start(mut command: Command) -> std::io::Result<Child> {
     let (started, answer) = oneshot::channel();
     std::thread::Builder::new().name("hook".to_owned()).spawn(move || {
         let _entered = runtime.enter();
-        let child = match rustix::thread::clear_ambient_capability_set() {
-            // A kernel without them (before 4.3).
-            Ok(()) | Err(rustix::io::Errno::INVAL) => command.spawn(),
+        let child = match without_inherited_capabilities() {
+            Ok(()) => command.spawn(),
             Err(errno) => Err(errno.into()),
         };
         // Nobody waits any more: the child is killed as it is dropped.
         let _ = started.send(child);
     })?;
     answer.await.unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
+}
+
+/// Empties what this thread's children would inherit of its capabilities.
+fn without_inherited_capabilities() -> Result<(), rustix::io::Errno> {
+    let sets = rustix::thread::capabilities(None)?;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            inheritable: CapabilitySet::empty(),
+            ..sets
+        },
+    )?;
+    match rustix::thread::clear_ambient_capability_set() {
+        // A kernel without them (before 4.3).
+        Err(rustix::io::Errno::INVAL) => Ok(()),
+        cleared => cleared,
+    }
 }
 
 async fn reap(child: &mut Child) -> Option<ExitStatus> {

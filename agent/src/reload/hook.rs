@@ -70,7 +70,7 @@ impl ReloadHook {
                 Ok(Performed::Done)
             }
             ReloadAction::Http(request) => {
-                request.perform(self.timeout).await?;
+                request.perform(context.owner.uid, self.timeout).await?;
                 Ok(Performed::Done)
             }
             ReloadAction::Signal(signal) => match signal.perform(context, self.timeout).await? {

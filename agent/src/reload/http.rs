@@ -125,8 +125,8 @@ impl HttpHook {
     ///
     /// # Errors
     /// [`HttpHookError`].
-    pub async fn perform(&self, timeout: Duration) -> Result<StatusCode, HttpHookError> {
-        match tokio::time::timeout(timeout, self.ask()).await {
+    pub async fn perform(&self, owner: u32, timeout: Duration) -> Result<StatusCode, HttpHookError> {
+        match tokio::time::timeout(timeout, self.ask(owner)).await {
             Ok(answered) => answered,
             Err(_) => Err(HttpHookError::TimedOut {
                 target: self.target.clone(),
@@ -135,7 +135,7 @@ impl HttpHook {
         }
     }
 
-    async fn ask(&self) -> Result<StatusCode, HttpHookError> {
+    async fn ask(&self, owner: u32) -> Result<StatusCode, HttpHookError> {
         match &self.target {
             HttpTarget::Tcp { addresses, .. } => {
                 let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| self.lost(error))?;
@@ -143,6 +143,13 @@ impl HttpHook {
             }
             HttpTarget::Unix { socket, .. } => {
                 let stream = UnixStream::connect(socket).await.map_err(|error| self.lost(error))?;
+                // Whoever owns a directory on the way may have made a link to another service of this machine.
+                let uid = stream.peer_cred().map_err(|error| self.lost(error))?.uid();
+                if uid != 0 && uid != owner {
+                    return Err(self.lost(std::io::Error::other(format!(
+                        "uid {uid} listens there, who is neither root nor the sink's owner"
+                    ))));
+                }
                 self.ask_over(stream).await
             }
         }

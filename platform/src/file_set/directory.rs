@@ -31,6 +31,18 @@ impl Directory {
     /// # Errors
     /// When the path is not that of a real directory from the root on, others can write it or one above it, or another has locked it.
     pub fn open(path: &Path) -> Result<Self, FileSetError> {
+        Self::open_by(path, lock)
+    }
+
+    /// Opens and locks the directory as [`open`](Self::open) does, and does not wait for whoever has it now.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_if_free(path: &Path) -> Result<Self, FileSetError> {
+        Self::open_by(path, |fd| flock(fd, FlockOperation::NonBlockingLockExclusive))
+    }
+
+    fn open_by(path: &Path, lock: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<Self, FileSetError> {
         let fd = walk(path)?;
         let inode = inode(&fstat(&fd).map_err(|errno| FileSetError::system("looking at", path, errno))?);
         match lock(&fd) {

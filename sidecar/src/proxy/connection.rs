@@ -52,6 +52,8 @@ impl Room {
     pub(super) async fn carry(self: Arc<Self>, socket: Socket, from: String, place: Place) {
         let mut record = self.record(from);
         let why = tokio::select! {
+            // It sees the end too, and makes resets of what is cut off; only what has nothing to cut off is dropped here.
+            biased;
             why = self.through(socket, &mut record, place) => why,
             () = self.over.cancelled() => Why::Drained,
         };
@@ -124,9 +126,15 @@ impl Room {
             program.abort_on_drop();
             why
         };
-        let socket = dial(&self.config.target, self.config.connect_deadline).await;
-        let socket = socket.map_err(Why::Target).map_err(refused)?;
-        let (peer, verified) = self.handshake(socket, &standing, record).await.map_err(refused)?;
+        let reaching = async {
+            let socket = dial(&self.config.target, self.config.connect_deadline).await.map_err(Why::Target)?;
+            self.handshake(socket, &standing, record).await
+        };
+        let reached = tokio::select! {
+            reached = reaching => reached,
+            () = self.over.cancelled() => Err(Why::Drained),
+        };
+        let (peer, verified) = reached.map_err(refused)?;
         Ok(Joined {
             program,
             peer,
@@ -173,6 +181,7 @@ impl Room {
             Ok(ended) = &mut listed.ended => Why::Ended(ended),
             () = sleep_until_wall(self.clock.as_ref(), ends_at + Duration::from_secs(1)) => Why::Ended(Ended::Judged(EndReason::CertificateEnded)),
             () = until_idle(&record.traffic, self.config.idle) => Why::Idle,
+            () = self.over.cancelled() => Why::Drained,
         }
     }
 

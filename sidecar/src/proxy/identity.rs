@@ -22,6 +22,8 @@ const HEALTH_KEY: &str = "identity";
 
 /// The credentials of one moment: key, chain, bundles and lists never mix with those of another.
 pub(super) struct Standing {
+    /// One more than those before, and than each withdrawal: whoever was not told of one sees the gap.
+    pub(super) number: u64,
     pub(super) spiffe_id: SpiffeId,
     pub(super) serial: Serial,
     pub(super) not_after: Timestamp,
@@ -53,7 +55,7 @@ impl Presence {
 
 impl Standing {
     /// Takes the identity that is asked for, or the first, out of what the agent delivered.
-    fn of(context: &X509Context, wanted: Option<&SpiffeId>) -> Result<Self, String> {
+    fn of(context: &X509Context, wanted: Option<&SpiffeId>, number: u64) -> Result<Self, String> {
         let svid = match wanted {
             None => context.default_svid(),
             Some(wanted) => {
@@ -65,6 +67,7 @@ impl Standing {
         let bundles = context.bundles();
         let all = bundles.federated().chain(bundles.own()).cloned();
         Ok(Self {
+            number,
             trust: PeerTrust::new(svid.spiffe_id().trust_domain(), all, context.crls().iter().cloned()),
             spiffe_id: svid.spiffe_id().clone(),
             serial: *svid.serial(),
@@ -84,6 +87,13 @@ impl fmt::Debug for Standing {
     }
 }
 
+/// What was taken last, and how often something was taken or withdrawn.
+#[derive(Default)]
+struct Taken {
+    context: Option<Arc<X509Context>>,
+    number: u64,
+}
+
 /// What follows the credentials, and tells health how they are.
 pub(super) struct Follower {
     pub(super) wanted: Option<SpiffeId>,
@@ -95,7 +105,7 @@ pub(super) struct Follower {
 impl Follower {
     /// Follows the Workload API until nobody listens. While the agent is away, what it delivered last stays until it ends.
     pub(super) async fn run(self, mut states: watch::Receiver<SourceState>, presence: watch::Sender<Presence>) {
-        let mut taken: Option<Arc<X509Context>> = None;
+        let mut taken = Taken::default();
         while !presence.is_closed() {
             let state = states.borrow_and_update().clone();
             self.take(&state, &mut taken, &presence);
@@ -116,9 +126,10 @@ impl Follower {
         }
     }
 
-    fn take(&self, state: &SourceState, taken: &mut Option<Arc<X509Context>>, presence: &watch::Sender<Presence>) {
+    fn take(&self, state: &SourceState, taken: &mut Taken, presence: &watch::Sender<Presence>) {
         if state.trouble.as_ref().is_some_and(|trouble| trouble.is_denied()) {
-            *taken = None;
+            taken.context = None;
+            taken.number += 1;
             presence.send_if_modified(|now| {
                 let was_held = matches!(now, Presence::Held(_));
                 if was_held {
@@ -129,12 +140,15 @@ impl Follower {
             return;
         }
         // With any other trouble the stream is gone, and what came last is known already.
-        let (Some(context), None) = (&state.context, &state.trouble) else { return };
-        if taken.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, context)) {
+        let (Some(context), None) = (&state.context, &state.trouble) else {
+            return;
+        };
+        if taken.context.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, context)) {
             return;
         }
-        *taken = Some(Arc::clone(context));
-        match Standing::of(context, self.wanted.as_ref()) {
+        taken.context = Some(Arc::clone(context));
+        taken.number += 1;
+        match Standing::of(context, self.wanted.as_ref(), taken.number) {
             Ok(standing) => {
                 tracing::info!(spiffe_id = %standing.spiffe_id, serial = %standing.serial, until = %standing.not_after, "the proxy has credentials");
                 self.metrics.not_after.set(standing.not_after.unix());

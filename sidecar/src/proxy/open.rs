@@ -77,7 +77,8 @@ impl Drop for Listed {
 
 /// Ends what is believed no more, at each change, until nobody sends changes.
 pub(super) async fn follow(open: OpenConnections, allowed: Arc<AllowList>, mut presence: watch::Receiver<Presence>, clock: SharedClock) {
-    let mut believed: Option<PeerTrust> = None;
+    // With its number: after a gap each connection is judged, since one may have been opened under what was not seen here.
+    let mut believed: Option<(u64, PeerTrust)> = None;
     loop {
         let now = presence.borrow_and_update().clone();
         match now {
@@ -89,8 +90,9 @@ pub(super) async fn follow(open: OpenConnections, allowed: Arc<AllowList>, mut p
                 believed = None;
             }
             Presence::Held(standing) => {
-                judge(&open, believed.as_ref(), &standing.trust, &allowed, &clock).await;
-                believed = Some(standing.trust.clone());
+                let before = believed.as_ref().filter(|(number, _)| number + 1 == standing.number).map(|(_, trust)| trust);
+                judge(&open, before, &standing.trust, &allowed, &clock).await;
+                believed = Some((standing.number, standing.trust.clone()));
             }
         }
         if presence.changed().await.is_err() {

@@ -13,7 +13,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use trust_domains::clock::SharedClock;
 use trust_domains::problem::{Code, Coded};
 
-use super::config::{ListenerConfig, ProxyConfig};
+use super::config::{Direction, ListenerConfig, ProxyConfig};
 use super::connection::Room;
 use super::identity::{Follower, Presence};
 use super::listener::{Listening, accept};
@@ -22,6 +22,9 @@ use super::open::{OpenConnections, follow};
 use super::places::Places;
 use super::record::Telling;
 use crate::source::X509Source;
+
+/// The part of all places that one source may take with handshakes that it has not finished: an eighth.
+const HANDSHAKES_OF_SOURCE: usize = 8;
 
 /// Files that are open beside connections: the Workload API, telemetry, logs.
 const OTHER_FILES: u64 = 64;
@@ -143,7 +146,14 @@ fn places(listener: &ListenerConfig, files: u64, listeners: usize) -> Arc<Places
             "the limit of open files leaves room for so many connections"
         );
     }
-    Places::new(most, listener.max_per_source.min(most))
+    // A smaller whole keeps the proportion: no source may take all of it.
+    let of_source = (listener.max_per_source * most / listener.max_connections).max(1);
+    let handshakes = match listener.direction {
+        Direction::Inbound => (most / HANDSHAKES_OF_SOURCE).max(1),
+        // All come from this machine, and the handshake is with the target.
+        Direction::Outbound => most,
+    };
+    Places::new(most, of_source, handshakes)
 }
 
 /// Tells the service manager that the proxy serves, once there are credentials to serve with, and then how it is.

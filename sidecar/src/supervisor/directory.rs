@@ -104,7 +104,7 @@ fn remove_left_behind(base: &Path) {
             .is_ok_and(|facts| facts.is_dir() && facts.uid() == platform::process::effective_uid());
         if is_one
             && is_mine
-            && let Ok(directory) = Directory::open(&entry.path())
+            && let Ok(directory) = Directory::open_if_free(&entry.path())
         {
             remove(&directory, true);
         }

@@ -11,7 +11,7 @@ use tests::wait::{PATIENCE, until};
 
 use super::World;
 use super::peer::{ask, connect, credential, is_cut_off, say};
-use super::program::echo;
+use super::program::{echo, tells_its_end};
 
 #[test]
 fn without_an_agent_the_last_credentials_serve_until_they_end_and_new_ones_are_taken_up_at_once() {
@@ -52,9 +52,9 @@ fn without_an_agent_the_last_credentials_serve_until_they_end_and_new_ones_are_t
 #[test]
 fn a_proxy_that_ends_lets_open_connections_finish_as_long_as_it_may() {
     let world = World::start("drain.test", "180s");
-    let program = echo(false).to_string();
-    let mut patient = world.inbound(&program, &["--allow-any"]);
-    let mut hasty = world.inbound(&program, &["--allow-any", "--drain", "1s"]);
+    let (of_the_patient, of_the_hasty) = (tells_its_end(), tells_its_end());
+    let mut patient = world.inbound(&of_the_patient.0.to_string(), &["--allow-any"]);
+    let mut hasty = world.inbound(&of_the_hasty.0.to_string(), &["--allow-any", "--drain", "1s"]);
     runtime().block_on(async {
         let friend = credential(&world, "/friend").await;
         let mut open = connect(patient.address(), Some(&friend)).await.expect("a friend");
@@ -69,6 +69,9 @@ fn a_proxy_that_ends_lets_open_connections_finish_as_long_as_it_may() {
         hasty.process.signal(Signal::SIGTERM);
         assert!(is_cut_off(&mut cut).await);
     });
+    // What was cut off must not look whole to the program either.
+    assert_eq!(of_the_patient.1.recv_timeout(PATIENCE), Ok(false));
+    assert_eq!(of_the_hasty.1.recv_timeout(PATIENCE), Ok(true));
     assert!(patient.process.ended().success() && hasty.process.ended().success());
     assert!(patient.records("drained").is_empty());
     assert_eq!(hasty.records("drained").len(), 1);

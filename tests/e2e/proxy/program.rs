@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
 
 /// Starts a program that says each line again. Behind a proxy that tells who the peer is, it adds that.
 pub(super) fn echo(is_told: bool) -> SocketAddr {
@@ -30,6 +31,26 @@ pub(super) fn answers_at_the_end() -> SocketAddr {
         stream.read_to_end(&mut all).ok()?;
         stream.write_all(&all).ok()
     })
+}
+
+/// Starts a program that says each line again, and tells whether its connection was cut off, rather than ended.
+pub(super) fn tells_its_end() -> (SocketAddr, mpsc::Receiver<bool>) {
+    let (sender, ends) = mpsc::channel();
+    let address = serve(move |stream| {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let mut writer = stream;
+        let mut line = String::new();
+        let was_cut_off = loop {
+            match reader.read_line(&mut line) {
+                Ok(0) => break false,
+                Ok(_) => writer.write_all(line.as_bytes()).ok()?,
+                Err(_) => break true,
+            }
+            line.clear();
+        };
+        sender.send(was_cut_off).ok()
+    });
+    (address, ends)
 }
 
 fn serve(answer: impl Fn(TcpStream) -> Option<()> + Send + Sync + Clone + 'static) -> SocketAddr {
