@@ -8,6 +8,7 @@ use tests::admin::runtime;
 use tests::envoy::get;
 use tests::ports::free_port;
 use tests::wait::{PATIENCE, until};
+use tokio::io::AsyncWriteExt as _;
 
 use super::World;
 use super::peer::{ask, connect, credential, is_cut_off, say};
@@ -65,6 +66,8 @@ fn a_proxy_that_ends_lets_open_connections_finish_as_long_as_it_may() {
         patient.process.signal(Signal::SIGTERM);
         until("a closed listener", || TcpStream::connect(patient.address()).is_err().then_some(()));
         assert_eq!(say(&mut open, "after").await.expect("an answer"), "after");
+        // With the end that TLS has; without it the proxy would have to take it for a cut.
+        open.shutdown().await.expect("the peer's end");
         drop(open);
         hasty.process.signal(Signal::SIGTERM);
         assert!(is_cut_off(&mut cut).await);
