@@ -62,14 +62,8 @@ fn tells(agent: &Agent, directory: &Path, expected: &str) {
 
 /// Returns the numbers of the agent's helpers: those below it that run its own executable, by the name /proc/self/exe.
 fn helpers(agent: &mut Agent) -> BTreeSet<i32> {
-    let parent = format!("\nPPid:\t{}\n", agent.process().pid());
-    let processes = std::fs::read_dir("/proc").expect("the processes");
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let is_helper = |pid: &i32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.contains(&parent) && status.starts_with("Name:\texe\n")
-    };
-    numbers.filter(is_helper).collect()
+    let runs_it = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "exe\n");
+    agent.process().children().into_iter().filter(runs_it).collect()
 }
 
 #[test]

@@ -6,53 +6,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::domain::{Domain, path_text};
+use tests::set_readers::{listed_by_keytool, told, uses_by_python, verify_by_openssl};
 use tests::wait::until;
-
-/// Runs a program that must succeed, and returns what it printed.
-fn told(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program}: {text} {}", String::from_utf8_lossy(&output.stderr));
-    text
-}
 
 fn read_by_others(sink: &Path) {
     let file = |name: &str| path_text(&sink.join(name)).to_owned();
-    let verified = told(
-        "openssl",
-        &["verify", "-CAfile", &file("bundle.pem"), "-untrusted", &file("svid.pem"), &file("svid.pem")],
-    );
-    assert!(verified.contains(": OK"), "{verified}");
+    let password = verify_by_openssl(sink);
     let name = told(
         "openssl",
         &["x509", "-inform", "DER", "-in", &file("svid.der"), "-noout", "-ext", "subjectAltName"],
     );
     assert!(name.contains("URI:spiffe://forms.test/web"), "{name}");
-    let public = |key: &str| told("openssl", &["pkey", "-pubout", "-in", key]);
-    let key = public(&file("svid_key.pem"));
-    assert!(key == public(&file("svid_key.der")) && key == public(&file("svid_combined.pem")), "{key}");
-    let password = std::fs::read_to_string(file("keystore.password")).expect("a password");
     let store = told(
         "openssl",
         &["pkcs12", "-in", &file("keystore.p12"), "-passin", &format!("pass:{password}"), "-nodes"],
     );
     assert!(store.contains("BEGIN PRIVATE KEY"), "a key in it");
-    let listed = [
-        "-J-XX:TieredStopAtLevel=1",
-        "-J-Duser.language=en",
-        "-list",
-        "-storepass",
-        &password,
-        "-keystore",
-        &file("keystore.jks"),
-    ];
-    assert!(told("keytool", &listed).contains("PrivateKeyEntry"));
-    let uses = "import json,sys; print(*sorted({key['use'] for key in json.load(open(sys.argv[1]))['keys']}))";
-    assert_eq!(told("/usr/bin/python3", &["-c", uses, &file("jwks.json")]).trim(), "sig");
-    assert_eq!(told("/usr/bin/python3", &["-c", uses, &file("bundle.json")]).trim(), "jwt-svid x509-svid");
+    assert!(listed_by_keytool(&sink.join("keystore.jks"), &password).contains("PrivateKeyEntry"));
+    assert_eq!(uses_by_python(&sink.join("jwks.json")), "sig");
+    assert_eq!(uses_by_python(&sink.join("bundle.json")), "jwt-svid x509-svid");
     let claims = "import base64,json,sys; part=open(sys.argv[1]).read().split('.')[1]; c=json.loads(base64.urlsafe_b64decode(part+'=='))\naud=c['aud']; print(c['sub'], *(aud if isinstance(aud, list) else [aud]))";
     assert_eq!(
         told("/usr/bin/python3", &["-c", claims, &file("jwt/vault.token")]).trim(),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use tests::command::{Run, run};
 use tests::domain::{Agent, Domain, path_text};
+use tests::set_readers::{listed_by_keytool, told, uses_by_python, verify_by_openssl};
 use tests::wait::until;
 
 /// A node with every profile on, where whoever runs these tests has three identities.
@@ -86,17 +86,6 @@ fn a_smaller_fetch_leaves_no_secret_of_a_larger_one_and_touches_nothing_else() {
     assert_eq!(names(&folder), &before - &numbered(&x509, 1..3));
 }
 
-/// Runs a program that must succeed, and returns what it printed.
-fn told(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program}: {text} {}", String::from_utf8_lossy(&output.stderr));
-    text
-}
-
 #[test]
 fn a_fetch_in_other_formats_writes_what_outside_programs_read_keeps_its_password_and_tidies_up() {
     let (domain, agent) = node_with_three("formats.test");
@@ -106,33 +95,16 @@ fn a_fetch_in_other_formats_writes_what_outside_programs_read_keeps_its_password
     let second = ["--spiffe-id", "spiffe://formats.test/c2"];
     let _ = of(&[&["--format", "pem,pem-combined,der,pkcs12,jks,jwks,spiffe"], &second[..]].concat());
 
-    let verified = told(
-        "openssl",
-        &["verify", "-CAfile", &file("bundle.pem"), "-untrusted", &file("svid.pem"), &file("svid.pem")],
-    );
-    assert!(verified.contains(": OK"), "{verified}");
+    let password = verify_by_openssl(&folder);
     let leaf = |arguments: &[&str]| told("openssl", &[&["x509", "-noout", "-ext", "subjectAltName", "-serial"], arguments].concat());
     let (one, two) = (leaf(&["-in", &file("svid.pem")]), leaf(&["-inform", "DER", "-in", &file("svid.der")]));
     assert!(one == two && one.contains("URI:spiffe://formats.test/c2"), "{one} {two}");
-    let public = |key: &str| told("openssl", &["pkey", "-pubout", "-in", key]);
-    let key = public(&file("svid_key.pem"));
-    assert!(key == public(&file("svid_key.der")) && key == public(&file("svid_combined.pem")), "{key}");
-    let password = std::fs::read_to_string(file("keystore.password")).expect("a password");
     for end in ["p12", "jks"] {
-        let store = [
-            "-J-XX:TieredStopAtLevel=1",
-            "-J-Duser.language=en",
-            "-list",
-            "-storepass",
-            &password,
-            "-keystore",
-        ];
-        let listed = told("keytool", &[&store[..], &[&file(&format!("keystore.{end}"))]].concat());
+        let listed = listed_by_keytool(&folder.join(format!("keystore.{end}")), &password);
         assert!(listed.contains("svid") && listed.contains("PrivateKeyEntry"), "{listed}");
     }
-    for (name, uses) in [("jwks.json", &["sig"][..]), ("bundle.json", &["jwt-svid", "x509-svid"])] {
-        let script = "import json,sys; print(*sorted({key['use'] for key in json.load(open(sys.argv[1]))['keys']}))";
-        assert_eq!(told("/usr/bin/python3", &["-c", script, &file(name)]).trim(), uses.join(" "), "{name}");
+    for (name, uses) in [("jwks.json", "sig"), ("bundle.json", "jwt-svid x509-svid")] {
+        assert_eq!(uses_by_python(&folder.join(name)), uses, "{name}");
     }
     for secret in [
         "svid_key.pem",

@@ -15,6 +15,7 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod sds;
+pub mod set_readers;
 pub mod softhsm;
 pub mod steady_load;
 pub mod wait;

@@ -51,6 +51,23 @@ impl Process {
         i32::try_from(self.child.id()).expect("a process id")
     }
 
+    /// Returns the processes that it started and that have not ended.
+    ///
+    /// # Panics
+    ///
+    /// When there is no `/proc`.
+    #[must_use]
+    pub fn children(&self) -> Vec<i32> {
+        let parent = format!("\nPPid:\t{}\n", self.pid());
+        let processes = std::fs::read_dir("/proc").expect("the processes");
+        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let is_child = |pid: &i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.contains(&parent) && !status.contains("State:\tZ")
+        };
+        numbers.filter(is_child).collect()
+    }
+
     /// Returns what it has printed.
     #[must_use]
     pub fn log(&self) -> String {

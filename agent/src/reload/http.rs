@@ -123,6 +123,8 @@ impl HttpHook {
 
     /// Sends the request, and returns the status, which is 2xx.
     ///
+    /// At a Unix socket only root or the sink's `owner` is believed to be the program that is meant.
+    ///
     /// # Errors
     /// [`HttpHookError`].
     pub async fn perform(&self, owner: u32, timeout: Duration) -> Result<StatusCode, HttpHookError> {

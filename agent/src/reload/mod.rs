@@ -15,6 +15,7 @@ mod hook;
 pub mod http;
 mod permitted;
 pub mod probe;
+mod processes;
 mod reloader;
 pub mod signal;
 pub mod systemd_unit;

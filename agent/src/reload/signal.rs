@@ -17,6 +17,7 @@ pub use self::error::SignalError;
 pub use self::name::{ParseSignalNameError, SignalName};
 
 use super::context::HookContext;
+use super::processes::{numbers, parent};
 use crate::svids::WantedFacts;
 use crate::workload::{AttestError, Attestor, Caller};
 
@@ -91,7 +92,7 @@ impl SignalHook {
         let wanted: SelectorSet = selectors.iter().cloned().collect();
         let facts = WantedFacts::of_selectors(&wanted);
         let (mut sent, mut failed) = (0, None);
-        for pid in processes().map_err(SignalError::Proc)? {
+        for pid in numbers().map_err(SignalError::Proc)?.filter(|pid| !is_agent(*pid)).take(MOST_PROCESSES) {
             match self.send_if(pid, &wanted, facts, attestor).await {
                 Ok(true) => sent += 1,
                 // Gone, hidden, or changing: whoever it is now is looked at the next time.
@@ -152,27 +153,13 @@ fn held_by_file(path: &Path, owner: u32) -> Result<Caller, SignalError> {
 /// Returns whether the agent started this process, or one above it: helpers of sinks and reload commands run as the sink's owner, as the program does that is meant.
 /// What cannot be read any more has ended.
 fn is_below_the_agent(pid: i32) -> bool {
-    let own = std::process::id();
-    let above = |pid: u32| parent(pid).filter(|parent| *parent > 1);
-    let start = u32::try_from(pid).ok().and_then(above);
+    let above = |pid: i32| parent(pid).filter(|parent| *parent > 1);
     // Numbers may be given anew meanwhile: a chain in a circle ends.
-    std::iter::successors(start, |pid| above(*pid)).take(MOST_ANCESTORS).any(|pid| pid == own)
+    std::iter::successors(above(pid), |pid| above(*pid)).take(MOST_ANCESTORS).any(is_agent)
 }
 
-/// Returns the number of the process that is above this one.
-fn parent(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-}
-
-/// Returns the numbers of the processes that `/proc` shows; never the agent's own.
-fn processes() -> std::io::Result<Vec<i32>> {
-    let own = std::process::id();
-    let numbers = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    Ok(numbers
-        .filter(|pid| u32::try_from(*pid).is_ok_and(|pid| pid != own))
-        .take(MOST_PROCESSES)
-        .collect())
+fn is_agent(pid: i32) -> bool {
+    u32::try_from(pid).is_ok_and(|pid| pid == std::process::id())
 }
 
 impl fmt::Display for SignalHook {

@@ -4,6 +4,8 @@ use platform::telemetry::HealthHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust_domains::TrustDomain;
+use trust_domains::spiffe_id::ParseSpiffeIdError;
 use trust_domains::wire::agent::SinkStatus;
 
 use super::joined::joined;
@@ -30,16 +32,23 @@ impl SinkStarter {
                     self.sinks.add(sink.status());
                     self.tasks.spawn(sink.run(self.around.clone(), ending.clone()));
                 }
-                Err(error) => {
-                    let text = format!("the sink {} delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]", sink.id);
-                    tracing::error!(sink = %sink.id, error = %error, "a sink is not of this trust domain");
-                    self.health.set_problem(&format!("sink {}", sink.directory.display()), text);
-                    if let Ok(spiffe_id) = sink.id.expand_any(&trust_domain) {
-                        let mut status = SinkStatus::new(spiffe_id, sink.directory.display().to_string());
-                        status.last_error = Some(format!("delivers nothing: {error}"));
-                        self.sinks.add(watch::Sender::new(status).subscribe());
-                    }
-                }
+                Err(error) => self.tell(&sink, &trust_domain, &error),
+            }
+        }
+    }
+    /// Shows a sink that is not of this trust domain. Health has what the status says; an identity that has no SPIFFE ID here at all is shown by health alone.
+    fn tell(&self, sink: &SinkConfig, trust_domain: &TrustDomain, error: &ParseSpiffeIdError) {
+        tracing::error!(sink = %sink.id, %error, "a sink is not of this trust domain");
+        let text = format!("delivers nothing: {error}; correct it: --sink ID=DIR or [[sink]]");
+        let directory = sink.directory.display();
+        match sink.id.expand_any(trust_domain) {
+            Ok(spiffe_id) => {
+                let mut status = SinkStatus::new(spiffe_id, directory.to_string());
+                status.last_error = Some(text);
+                self.sinks.add(watch::Sender::new(status).subscribe());
+            }
+            Err(_too_long) => {
+                self.health.set_problem(&format!("sink {directory}"), format!("the sink {} {text}", sink.id));
             }
         }
     }

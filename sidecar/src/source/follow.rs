@@ -23,6 +23,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection, and the first message on it, may take: the agent attests the caller and may have to ask its server for a certificate.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
+/// Returns the waits between two attempts to follow a stream of the agent's.
+pub(crate) fn between_attempts() -> Backoff {
+    Backoff::new(FIRST_WAIT, LONGEST_WAIT)
+}
+
 /// The X509-SVIDs of this process, kept fresh: a task connects, reads, verifies, and begins anew with a growing wait whenever the stream ends.
 ///
 /// The task ends with this value.
@@ -64,7 +69,7 @@ impl X509Source {
 
 /// Connects again and again, as long as somebody listens.
 async fn follow(socket: &Path, clock: &SharedClock, states: &watch::Sender<SourceState>) {
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut backoff = between_attempts();
     while !states.is_closed() {
         let error = attempt(socket, clock, states, &mut backoff).await;
         tracing::debug!(code = error.code().facts().word, error = %error, "the Workload API gives nothing now");

@@ -21,3 +21,5 @@ pub use context::{HeldSvid, X509Context};
 pub use error::{InvalidMessage, SourceError};
 pub use follow::{SourceState, X509Source};
 pub use token::HeldToken;
+
+pub(crate) use follow::between_attempts;

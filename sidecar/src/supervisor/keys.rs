@@ -1,20 +1,15 @@
 //! The keys of JWT-SVIDs, for the formats that hold them.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use platform::backoff::{Backoff, jitter};
 use tokio::sync::watch;
 
-use crate::source::{JwtKeys, SourceError, WorkloadClient};
-
-/// The waits between two attempts, as those of the stream of X509-SVIDs.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+use crate::source::{JwtKeys, SourceError, WorkloadClient, between_attempts};
 
 /// Follows the stream of JWT bundles over every interruption for as long as somebody listens; what came last stays.
 pub(super) async fn keep(socket: PathBuf, keys: watch::Sender<Option<JwtKeys>>) {
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut backoff = between_attempts();
     while !keys.is_closed() {
         let Err(error) = attempt(&socket, &keys, &mut backoff).await;
         tracing::debug!(error = %error, "the Workload API gives no keys of tokens now");

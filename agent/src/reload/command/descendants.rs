@@ -1,11 +1,12 @@
 //! What a command has started, and what that has started: also those that made a session or group of their own.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::reload::processes::{numbers, parent};
 
 /// How many generations are looked for at most, so that a command which starts processes faster than they are stopped holds up nothing.
 const GENERATIONS: usize = 64;
@@ -46,8 +47,7 @@ impl Descendants {
     }
 
     fn next_generation(&self, root: i32) -> Vec<(i32, OwnedFd)> {
-        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let Ok(numbers) = numbers() else { return Vec::new() };
         numbers.filter_map(|pid| Some((pid, self.hold_child(root, pid)?))).collect()
     }
 
@@ -79,24 +79,4 @@ pub(super) enum Looking {
 fn lives(pidfd: &OwnedFd) -> bool {
     let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
     matches!(poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
-}
-
-/// Returns the parent of a process: the second field after its name, which is in brackets and may hold some itself (proc_pid_stat(5)).
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = stat.iter().rposition(|octet| *octet == b')')?.checked_add(1)?;
-    let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_parent_of_a_process_is_read() {
-        let this = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(parent(this), rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()));
-        assert_eq!(parent(-1), None);
-    }
 }

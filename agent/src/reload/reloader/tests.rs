@@ -48,14 +48,7 @@ impl World {
         let cache = SvidCache::new(clock.shared());
         let spiffe_id = entry("web", 1).spiffe_id;
         let ticket = cache.register_sink(&spiffe_id);
-        let status = watch::Sender::new(SinkStatus {
-            spiffe_id: spiffe_id.clone(),
-            directory: root.path().display().to_string(),
-            serial: None,
-            written_at: None,
-            last_error: None,
-            hooks: Vec::new(),
-        });
+        let status = watch::Sender::new(SinkStatus::new(spiffe_id.clone(), root.path().display().to_string()));
         let hooks = Hooks {
             hooks: hooks(root.path()),
             policy,

@@ -15,17 +15,17 @@ fn sleeper() -> Child {
 }
 
 /// Starts a program that is not below this process; returns its number.
-fn orphan(program: &Path) -> u32 {
+fn orphan(program: &Path) -> i32 {
     let script = "\"$1\" 1000 </dev/null >/dev/null 2>&1 & echo $!";
     let started = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(program).output().unwrap();
     let pid = String::from_utf8(started.stdout).unwrap().trim().parse().unwrap();
     // Its shell is gone, and whoever took it in is above it now.
-    assert_ne!(parent(pid), Some(std::process::id()));
+    assert!(!parent(pid).is_some_and(is_agent));
     pid
 }
 
 /// Whether a process is there and no zombie: who took it in may reap it late.
-fn is_running(pid: u32) -> bool {
+fn is_running(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
 }
 
