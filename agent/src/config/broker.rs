@@ -138,3 +138,115 @@ fn stands_apart(socket: &SocketPath, others: &[&SocketPath], mistakes: &mut Mist
         mistakes.add("broker_socket", shared);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use conformance::covers;
+    use platform::config::ConfigMistakes;
+    use platform::paths::Environment;
+
+    use super::*;
+    use crate::config::AgentConfig;
+
+    fn environment() -> Environment {
+        Environment {
+            uid: 1_000,
+            home: Some("/home/ada".into()),
+            ..Environment::default()
+        }
+    }
+
+    fn broker(enable: bool, change: impl FnOnce(&mut RawAgentConfig)) -> Result<Option<BrokerConfig>, ConfigMistakes> {
+        let mut raw = RawAgentConfig {
+            workload_socket: Some("/run/a/workload.sock".to_owned()),
+            enable: enable.then(|| vec!["broker".to_owned()]),
+            ..RawAgentConfig::default()
+        };
+        change(&mut raw);
+        AgentConfig::new(raw, &environment()).map(|config| config.broker)
+    }
+
+    #[covers("STB-01")]
+    #[test]
+    fn the_broker_api_is_off_unless_switched_on_and_its_options_without_the_switch_are_mistakes() {
+        assert!(broker(false, |_| ()).unwrap().is_none());
+        let told = broker(false, |raw| {
+            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
+            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+            raw.broker_allow = vec!["/mesh=pid".to_owned()];
+            raw.broker = vec![RawBroker::default()];
+        });
+        let told = told.unwrap_err();
+        assert_eq!(told.mistakes.len(), 4, "{told}");
+        assert!(told.mistakes.iter().all(|mistake| mistake.to_string().contains("--enable broker")), "{told}");
+        let told = broker(true, |_| ()).unwrap_err();
+        assert!(told.to_string().contains("--broker-socket"), "{told}");
+    }
+
+    #[test]
+    fn brokers_are_exact_ids_with_types_of_references() {
+        let config = broker(true, |raw| {
+            raw.broker_socket = Some("unix:///run/b/broker.sock".to_owned());
+            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+            raw.broker_allow = vec!["/mesh=pid".to_owned(), "spiffe://partner.example/mesh=pid,pid".to_owned()];
+            raw.broker = vec![RawBroker {
+                spiffe_id: "/mesh".to_owned(),
+                reference_types: vec!["pid".to_owned()],
+            }];
+        });
+        let config = config.unwrap().unwrap();
+        assert_eq!(
+            (config.socket.unwrap().to_string().as_str(), config.listen.unwrap().port()),
+            ("/run/b/broker.sock", 9466)
+        );
+        assert_eq!(config.grants.len(), 3);
+        for wrong in [
+            "/mesh",
+            "/mesh=",
+            "/mesh=*",
+            "/mesh=k8s",
+            "mesh=pid",
+            "/=pid",
+            "spiffe://td.example/*=pid",
+            "=pid",
+        ] {
+            let told = broker(true, |raw| {
+                raw.broker_listen = Some("127.0.0.1:9466".to_owned());
+                raw.broker_allow = vec![wrong.to_owned()];
+            });
+            assert_eq!(told.unwrap_err().mistakes[0].key, "broker_allow", "{wrong}");
+        }
+        let told = broker(true, |raw| {
+            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
+            raw.broker = vec![RawBroker {
+                spiffe_id: "/mesh".to_owned(),
+                reference_types: Vec::new(),
+            }];
+        });
+        assert_eq!(told.unwrap_err().mistakes[0].key, "broker[0]");
+    }
+
+    #[covers("BEP-01")]
+    #[test]
+    fn a_broker_socket_is_never_in_the_directory_of_the_workloads() {
+        let at = |path: &str| broker(true, |raw| raw.broker_socket = Some(path.to_owned()));
+        assert!(at("/run/a/broker/broker.sock").is_ok());
+        for wrong in [
+            "/run/a/broker.sock",
+            "/run/a/workload.sock",
+            "/run/a/workload.sds.sock",
+            "/run/a/../a/broker.sock",
+            "/run/b/../a/./broker.sock",
+            "/run//a/broker.sock",
+            "/home/ada/.local/state/troth/agent/broker.sock",
+        ] {
+            assert_eq!(at(wrong).unwrap_err().mistakes[0].key, "broker_socket", "{wrong}");
+        }
+        let here = std::env::current_dir().unwrap();
+        let relative_beside_absolute = broker(true, |raw| {
+            raw.workload_socket = Some(here.join("run/workload.sock").display().to_string());
+            raw.broker_socket = Some("run/b.sock".to_owned());
+        });
+        assert_eq!(relative_beside_absolute.unwrap_err().mistakes[0].key, "broker_socket");
+    }
+}

@@ -4,6 +4,7 @@ mod attest;
 mod broker;
 mod configured_id;
 mod feature;
+mod machine;
 mod one_trust_domain;
 mod raw;
 mod reload;
@@ -11,7 +12,6 @@ mod sink;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::{ConfigMistakes, Mistakes};
@@ -20,13 +20,13 @@ use platform::sealing::KeySourceSpec;
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
 use trust_domains::duration::{format_duration, parse_duration};
-use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
 pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
+pub use machine::lacking;
 pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
 pub use reload::{RawHttp, RawProbe, RawReload};
 pub use sink::{ParseSinkError, SinkConfig};
@@ -134,7 +134,7 @@ impl AgentConfig {
             .and_then(|directory| mistakes.check("data_dir", SocketPath::new(&paths::agent_admin_socket(directory))));
         let other_sockets: Vec<&SocketPath> = workload_socket.iter().chain(&sds_socket).chain(&admin_socket).collect();
         let broker = BrokerConfig::check(&raw, &features, &other_sockets, mistakes);
-        let sinks = sinks(mistakes, &raw);
+        let sinks = sink::sinks(mistakes, &raw);
         let certificate = attest::certificate(&raw, mistakes);
         let join = match (raw.join, raw.join_file) {
             (Some(link), _) => Some(JoinSource::Link(Zeroizing::new(link))),
@@ -197,46 +197,8 @@ fn features(mistakes: &mut Mistakes, named: &[String]) -> Features {
     named.iter().filter_map(|name| mistakes.check("enable", name.parse::<Feature>())).collect()
 }
 
-fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
-    let mut sinks: Vec<SinkConfig> = Vec::new();
-    let of_flags = raw.sinks.iter().map(|text| ("sink".to_owned(), SinkConfig::from_str(text), None));
-    let of_tables = raw
-        .sink
-        .iter()
-        .enumerate()
-        .map(|(index, table)| (format!("sink[{index}]"), SinkConfig::of_table(table), Some(table)));
-    for (key, parsed, table) in of_flags.chain(of_tables) {
-        let Some(mut sink) = mistakes.check(&key, parsed) else { continue };
-        if let Some(table) = table {
-            sink.hooks = reload::hooks(mistakes, &key, &table.reload);
-            let interval = mistakes.check(
-                &format!("{key}.crl_reload_interval"),
-                reload::lists_interval(table.crl_reload_interval.as_deref()),
-            );
-            sink.crl_reload_interval = interval.unwrap_or(DEFAULT_LISTS_INTERVAL);
-        }
-        match sinks.iter().find(|other| overlap(&other.directory, &sink.directory)) {
-            Some(other) => mistakes.add(
-                key,
-                format_args!(
-                    "{} and {} are one directory or lie in each other",
-                    sink.directory.display(),
-                    other.directory.display()
-                ),
-            ),
-            None => sinks.push(sink),
-        }
-    }
-    sinks
-}
-
-fn overlap(one: &Path, two: &Path) -> bool {
-    one.starts_with(two) || two.starts_with(one)
-}
-
 #[cfg(test)]
 mod tests {
-    use conformance::covers;
 
     use super::*;
 
@@ -333,100 +295,6 @@ mod tests {
         assert_eq!((wrong.mistakes.len(), wrong.mistakes[0].key.as_str()), (1, "enable"));
     }
 
-    fn broker(enable: bool, change: impl FnOnce(&mut RawAgentConfig)) -> Result<Option<BrokerConfig>, ConfigMistakes> {
-        let mut raw = RawAgentConfig {
-            workload_socket: Some("/run/a/workload.sock".to_owned()),
-            enable: enable.then(|| vec!["broker".to_owned()]),
-            ..RawAgentConfig::default()
-        };
-        change(&mut raw);
-        AgentConfig::new(raw, &environment()).map(|config| config.broker)
-    }
-
-    #[covers("STB-01")]
-    #[test]
-    fn the_broker_api_is_off_unless_switched_on_and_its_options_without_the_switch_are_mistakes() {
-        assert!(broker(false, |_| ()).unwrap().is_none());
-        let told = broker(false, |raw| {
-            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
-            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
-            raw.broker_allow = vec!["/mesh=pid".to_owned()];
-            raw.broker = vec![RawBroker::default()];
-        });
-        let told = told.unwrap_err();
-        assert_eq!(told.mistakes.len(), 4, "{told}");
-        assert!(told.mistakes.iter().all(|mistake| mistake.to_string().contains("--enable broker")), "{told}");
-        let told = broker(true, |_| ()).unwrap_err();
-        assert!(told.to_string().contains("--broker-socket"), "{told}");
-    }
-
-    #[test]
-    fn brokers_are_exact_ids_with_types_of_references() {
-        let config = broker(true, |raw| {
-            raw.broker_socket = Some("unix:///run/b/broker.sock".to_owned());
-            raw.broker_listen = Some("127.0.0.1:9466".to_owned());
-            raw.broker_allow = vec!["/mesh=pid".to_owned(), "spiffe://partner.example/mesh=pid,pid".to_owned()];
-            raw.broker = vec![RawBroker {
-                spiffe_id: "/mesh".to_owned(),
-                reference_types: vec!["pid".to_owned()],
-            }];
-        });
-        let config = config.unwrap().unwrap();
-        assert_eq!(
-            (config.socket.unwrap().to_string().as_str(), config.listen.unwrap().port()),
-            ("/run/b/broker.sock", 9466)
-        );
-        assert_eq!(config.grants.len(), 3);
-        for wrong in [
-            "/mesh",
-            "/mesh=",
-            "/mesh=*",
-            "/mesh=k8s",
-            "mesh=pid",
-            "/=pid",
-            "spiffe://td.example/*=pid",
-            "=pid",
-        ] {
-            let told = broker(true, |raw| {
-                raw.broker_listen = Some("127.0.0.1:9466".to_owned());
-                raw.broker_allow = vec![wrong.to_owned()];
-            });
-            assert_eq!(told.unwrap_err().mistakes[0].key, "broker_allow", "{wrong}");
-        }
-        let told = broker(true, |raw| {
-            raw.broker_socket = Some("/run/b/broker.sock".to_owned());
-            raw.broker = vec![RawBroker {
-                spiffe_id: "/mesh".to_owned(),
-                reference_types: Vec::new(),
-            }];
-        });
-        assert_eq!(told.unwrap_err().mistakes[0].key, "broker[0]");
-    }
-
-    #[covers("BEP-01")]
-    #[test]
-    fn a_broker_socket_is_never_in_the_directory_of_the_workloads() {
-        let at = |path: &str| broker(true, |raw| raw.broker_socket = Some(path.to_owned()));
-        assert!(at("/run/a/broker/broker.sock").is_ok());
-        for wrong in [
-            "/run/a/broker.sock",
-            "/run/a/workload.sock",
-            "/run/a/workload.sds.sock",
-            "/run/a/../a/broker.sock",
-            "/run/b/../a/./broker.sock",
-            "/run//a/broker.sock",
-            "/home/ada/.local/state/troth/agent/broker.sock",
-        ] {
-            assert_eq!(at(wrong).unwrap_err().mistakes[0].key, "broker_socket", "{wrong}");
-        }
-        let here = std::env::current_dir().unwrap();
-        let relative_beside_absolute = broker(true, |raw| {
-            raw.workload_socket = Some(here.join("run/workload.sock").display().to_string());
-            raw.broker_socket = Some("run/b.sock".to_owned());
-        });
-        assert_eq!(relative_beside_absolute.unwrap_err().mistakes[0].key, "broker_socket");
-    }
-
     #[test]
     fn a_data_directory_too_deep_for_its_socket_is_refused() {
         let raw = RawAgentConfig {
@@ -434,22 +302,6 @@ mod tests {
             ..RawAgentConfig::default()
         };
         assert_eq!(mistakes(raw), ["data_dir"]);
-    }
-
-    #[test]
-    fn sinks_never_share_a_directory() {
-        for (one, two) in [("/etc/a", "/etc/a"), ("/etc/a", "/etc/a/b"), ("/etc/a/b/", "/etc/a")] {
-            let raw = RawAgentConfig {
-                sinks: vec![format!("/web={one}"), format!("/db={two}")],
-                ..RawAgentConfig::default()
-            };
-            assert_eq!(mistakes(raw), ["sink"], "{one} {two}");
-        }
-        let raw = RawAgentConfig {
-            sinks: vec!["/web=/etc/a".to_owned(), "/db=/etc/ab".to_owned()],
-            ..RawAgentConfig::default()
-        };
-        assert_eq!(AgentConfig::new(raw, &environment()).unwrap().sinks.len(), 2);
     }
 
     #[test]

@@ -332,7 +332,14 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(
             keys,
-            ["broker[0].spiffe_id", "enable", "enable[1]", "jwt_leeway", "max_streams_per_uid", "sink[0]"],
+            [
+                "broker[0].spiffe_id",
+                "enable",
+                "enable[1]",
+                "jwt_leeway",
+                "max_streams_per_uid",
+                "sink[0].directory"
+            ],
             "{told}"
         );
     }

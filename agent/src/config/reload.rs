@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use platform::config::{KeyValue, KnownKey, Mistakes, as_text};
+use platform::config::{KeyValue, KnownKey, TableMistakes, as_text};
 use serde::Deserialize;
 use trust_domains::Selector;
 use trust_domains::duration::{TextDuration, format_duration, parse_duration};
@@ -101,13 +101,16 @@ pub(super) const RELOAD_KEYS: &[KnownKey] = &[
 ];
 
 /// Reads the hooks of a sink, in their order, and notes every mistake under its key.
-pub(super) fn hooks(mistakes: &mut Mistakes, sink: &str, tables: &[RawReload]) -> Vec<ReloadHook> {
+pub(super) fn hooks(sink: &mut TableMistakes<'_>, tables: &[RawReload]) -> Vec<ReloadHook> {
     if tables.len() > MOST_HOOKS {
-        mistakes.add(format!("{sink}.reload"), format_args!("a sink has at most {MOST_HOOKS} of them"));
+        sink.add(&format!("reload[{MOST_HOOKS}]"), format_args!("a sink has at most {MOST_HOOKS} hooks"));
     }
     let hooks = tables.iter().take(MOST_HOOKS).enumerate();
     hooks
-        .filter_map(|(index, table)| Reader::new(mistakes, format!("{sink}.reload[{index}]"), table).hook())
+        .filter_map(|(index, table)| {
+            let mistakes = sink.within(&format!("reload[{index}]"));
+            Reader { mistakes, table }.hook()
+        })
         .collect()
 }
 
@@ -133,23 +136,18 @@ enum Kind {
 
 /// Reads one table.
 struct Reader<'a> {
-    mistakes: &'a mut Mistakes,
-    key: String,
+    mistakes: TableMistakes<'a>,
     table: &'a RawReload,
 }
 
-impl<'a> Reader<'a> {
-    fn new(mistakes: &'a mut Mistakes, key: String, table: &'a RawReload) -> Self {
-        Self { mistakes, key, table }
-    }
-
+impl Reader<'_> {
     fn hook(mut self) -> Option<ReloadHook> {
         let kind = self.kind();
         let action = kind.and_then(|kind| {
             self.refuse_strangers(kind);
             self.action(kind)
         });
-        let timeout = self.check("timeout", timeout(self.table.timeout.as_deref()));
+        let timeout = self.mistakes.check("timeout", timeout(self.table.timeout.as_deref()));
         let probe = self.probe();
         Some(ReloadHook {
             action: action?,
@@ -170,7 +168,7 @@ impl<'a> Reader<'a> {
         match (kinds.next(), kinds.next()) {
             (Some(kind), None) => Some(kind),
             _ => {
-                self.add(
+                self.mistakes.add(
                     "",
                     "a reload is exactly one of: signal = with pid_file =, systemd_unit = or selectors =; systemd_unit = alone; command =; http =",
                 );
@@ -196,7 +194,7 @@ impl<'a> Reader<'a> {
         ];
         for (key, is_said, belongs, with) in strangers {
             if is_said && !belongs {
-                self.add(key, format_args!("goes only with {with}"));
+                self.mistakes.add(key, format_args!("goes only with {with}"));
             }
         }
     }
@@ -207,16 +205,16 @@ impl<'a> Reader<'a> {
             Kind::Command => {
                 let words = table.command.as_deref().unwrap_or_default();
                 let command = CommandHook::parse(words, table.shell.unwrap_or(false));
-                self.check("command", command).map(ReloadAction::Command)
+                self.mistakes.check("command", command).map(ReloadAction::Command)
             }
             Kind::Http => {
                 let http = table.http.as_ref()?;
                 let request = HttpHook::parse(&http.url, http.method.as_deref());
-                self.check("http", request).map(ReloadAction::Http)
+                self.mistakes.check("http", request).map(ReloadAction::Http)
             }
             Kind::Signal => self.signal(),
             Kind::Unit => {
-                let unit = self.check("systemd_unit", table.systemd_unit.as_deref()?.parse())?;
+                let unit = self.mistakes.check("systemd_unit", table.systemd_unit.as_deref()?.parse())?;
                 let action = match table.or_restart {
                     Some(true) => UnitAction::ReloadOrRestart,
                     Some(false) | None => UnitAction::Reload,
@@ -228,7 +226,7 @@ impl<'a> Reader<'a> {
 
     fn signal(&mut self) -> Option<ReloadAction> {
         let table = self.table;
-        let signal: Option<SignalName> = self.check("signal", table.signal.as_deref()?.parse());
+        let signal: Option<SignalName> = self.mistakes.check("signal", table.signal.as_deref()?.parse());
         match (&table.pid_file, &table.systemd_unit, &table.selectors) {
             (Some(path), None, None) => {
                 let target = self.pid_file(path).map(SignalTarget::PidFile);
@@ -238,7 +236,7 @@ impl<'a> Reader<'a> {
                 }))
             }
             (None, Some(unit), None) => {
-                let unit = self.check("systemd_unit", unit.parse());
+                let unit = self.mistakes.check("systemd_unit", unit.parse());
                 let action = UnitAction::Signal(signal?.signal().as_raw());
                 Some(ReloadAction::Unit(UnitHook { unit: unit?, action }))
             }
@@ -250,7 +248,8 @@ impl<'a> Reader<'a> {
                 }))
             }
             _ => {
-                self.add("signal", "a signal goes to exactly one of: pid_file =, systemd_unit =, selectors =");
+                self.mistakes
+                    .add("signal", "a signal goes to exactly one of: pid_file =, systemd_unit =, selectors =");
                 None
             }
         }
@@ -261,25 +260,26 @@ impl<'a> Reader<'a> {
         if path.is_absolute() {
             return Some(path);
         }
-        self.add("pid_file", format_args!("{:?} is not an absolute path", path.display().to_string()));
+        self.mistakes
+            .add("pid_file", format_args!("{:?} is not an absolute path", path.display().to_string()));
         None
     }
 
     fn selectors(&mut self, texts: &[String]) -> Option<Vec<Selector>> {
         if texts.is_empty() {
-            self.add("selectors", "none would mean every process; name at least one");
+            self.mistakes.add("selectors", "none would mean every process; name at least one");
             return None;
         }
         let mut selectors = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let key = format!("selectors[{index}]");
-            let Some(selector) = self.check(&key, text.parse::<Selector>()) else {
+            let Some(selector) = self.mistakes.check(&key, text.parse::<Selector>()) else {
                 continue;
             };
             if selector.kind() == "unix" {
                 selectors.push(selector);
             } else {
-                self.add(&key, "processes are found by unix selectors");
+                self.mistakes.add(&key, "processes are found by unix selectors");
             }
         }
         (selectors.len() == texts.len()).then_some(selectors)
@@ -289,18 +289,9 @@ impl<'a> Reader<'a> {
     fn probe(&mut self) -> Option<Option<Probe>> {
         let Some(probe) = &self.table.probe else { return Some(None) };
         let within = probe.within.as_deref().map(parse_duration).transpose();
-        let within = self.check("probe.within", within)?;
+        let within = self.mistakes.check("probe.within", within)?;
         let parsed = Probe::parse(&probe.address, probe.server_name.as_deref(), probe.starttls.as_deref(), within);
-        self.check("probe", parsed).map(Some)
-    }
-
-    fn check<T, E: std::fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.add(key, error)).ok()
-    }
-
-    fn add(&mut self, key: &str, text: impl std::fmt::Display) {
-        let key = if key.is_empty() { self.key.clone() } else { format!("{}.{key}", self.key) };
-        self.mistakes.add(key, text);
+        self.mistakes.check("probe", parsed).map(Some)
     }
 }
 

@@ -1,22 +1,21 @@
 //! File sinks as they are configured: for an identity whose trust domain may not be known yet.
 
+mod table;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use platform::file_set::{KeyMode, Layout, ParseKeyModeError, ParseLayoutError};
+use platform::config::Mistakes;
+use platform::file_set::{KeyMode, Layout};
 use trust_domains::TrustDomain;
-use trust_domains::delivery::{Format, ParseFormatError, ParseTokenNameError, TokenName};
-use trust_domains::jwt_svid::AudienceRefused;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
 use super::configured_id::ConfiguredId;
-use super::one_trust_domain::OneTrustDomain;
-use super::raw::{RawSink, RawSinkToken};
-use crate::jwt_svids::Audience;
+use super::raw::RawAgentConfig;
 use crate::reload::ReloadHook;
-use crate::sinks::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
+use crate::sinks::{FileSinkConfig, OnWithdraw, SinkContents};
 
 /// One file sink.
 #[derive(Debug, Clone)]
@@ -43,26 +42,9 @@ pub struct SinkConfig {
     pub crl_reload_interval: Duration,
 }
 
-/// A sink is not complete.
+/// A sink is not described.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseSinkError {
-    /// Whom a token is for.
-    #[error("the token {name}: {source}")]
-    Audience {
-        /// The token.
-        name: TokenName,
-        /// What is wrong.
-        source: AudienceRefused,
-    },
-    /// Neither formats nor tokens.
-    #[error("the sink delivers nothing: name formats, or tokens in [[sink.jwt]]")]
-    Empty,
-    /// A format.
-    #[error(transparent)]
-    Format(#[from] ParseFormatError),
-    /// The layout.
-    #[error(transparent)]
-    Layout(#[from] ParseLayoutError),
     /// The directory.
     #[error("the directory {directory:?} is not an absolute path")]
     Directory {
@@ -72,36 +54,9 @@ pub enum ParseSinkError {
     /// The identity.
     #[error("the identity is neither a SPIFFE ID nor a path: {0}")]
     Id(#[from] ParseSpiffeIdError),
-    /// The mode.
-    #[error(transparent)]
-    Mode(#[from] ParseKeyModeError),
     /// The flag has no `=`.
     #[error("a sink has the form ID=DIR")]
     NoDirectory,
-    /// The word.
-    #[error(transparent)]
-    OnWithdraw(#[from] ParseOnWithdrawError),
-    /// The file of the password.
-    #[error("the keystore_password_file {path:?} is not an absolute path")]
-    PasswordFile {
-        /// What was given.
-        path: String,
-    },
-    /// A password that nothing is under.
-    #[error("keystore_password_file is of no use without the format pkcs12 or jks")]
-    PasswordUnused,
-    /// The name of a token.
-    #[error(transparent)]
-    TokenName(#[from] ParseTokenNameError),
-    /// Two tokens have one name.
-    #[error("there are two tokens with the name {name}")]
-    TokenTwice {
-        /// The name.
-        name: TokenName,
-    },
-    /// The trust domain.
-    #[error("trust_domain: {0}")]
-    TrustDomain(String),
 }
 
 impl FromStr for SinkConfig {
@@ -130,29 +85,6 @@ impl FromStr for SinkConfig {
 }
 
 impl SinkConfig {
-    /// Reads a table of the file, in which a directory is absolute: where the process is started is no part of the file.
-    pub(super) fn of_table(table: &RawSink) -> Result<Self, ParseSinkError> {
-        let directory = Path::new(&table.directory);
-        if !directory.is_absolute() {
-            return Err(ParseSinkError::Directory {
-                directory: table.directory.clone(),
-            });
-        }
-        Ok(Self {
-            id: table.spiffe_id.parse()?,
-            directory: directory.components().collect(),
-            owner: table.owner.clone(),
-            group: table.group.clone(),
-            key_mode: table.mode.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            layout: table.layout.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            contents: contents(table)?,
-            on_withdraw: table.on_withdraw.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            // Read beside, so that each of their mistakes has its own key.
-            hooks: Vec::new(),
-            crl_reload_interval: DEFAULT_LISTS_INTERVAL,
-        })
-    }
-
     /// Returns the sink in the trust domain that the agent joined.
     ///
     /// # Errors
@@ -173,59 +105,40 @@ impl SinkConfig {
     }
 }
 
-/// Reads what the files hold.
-fn contents(table: &RawSink) -> Result<SinkContents, ParseSinkError> {
-    let mut formats = Vec::new();
-    for name in table.formats.as_deref().unwrap_or_default() {
-        let format = name.parse()?;
-        if !formats.contains(&format) {
-            formats.push(format);
-        }
+/// Reads the sinks of flags and those of the file's tables; no two have a directory in common.
+pub(super) fn sinks(mistakes: &mut Mistakes, raw: &RawAgentConfig) -> Vec<SinkConfig> {
+    let mut sinks = Vec::new();
+    for text in &raw.sinks {
+        let sink = mistakes.check("sink", text.parse());
+        keep(&mut sinks, sink, |text| mistakes.add("sink", text));
     }
-    if table.formats.is_none() {
-        formats = SinkContents::default().formats;
+    for (index, table) in raw.sink.iter().enumerate() {
+        let mut mistakes = mistakes.within(format!("sink[{index}]"));
+        let sink = table::read(&mut mistakes, table);
+        keep(&mut sinks, sink, |text| mistakes.add("directory", text));
     }
-    let tokens = tokens(&table.jwt)?;
-    if formats.is_empty() && tokens.is_empty() {
-        return Err(ParseSinkError::Empty);
-    }
-    let trust_domain = table.trust_domain.as_deref().map(str::parse::<OneTrustDomain>).transpose();
-    let keystore_password_file = table.keystore_password_file.as_deref().map(password_file).transpose()?;
-    if keystore_password_file.is_some() && !formats.iter().any(|format: &Format| format.has_password()) {
-        return Err(ParseSinkError::PasswordUnused);
-    }
-    Ok(SinkContents {
-        formats,
-        trust_domain: trust_domain.map_err(ParseSinkError::TrustDomain)?.map(|OneTrustDomain(one)| one),
-        tokens,
-        keystore_password_file,
-    })
+    sinks
 }
 
-fn tokens(tables: &[RawSinkToken]) -> Result<Vec<SinkToken>, ParseSinkError> {
-    let mut tokens: Vec<SinkToken> = Vec::new();
-    for table in tables {
-        let name: TokenName = table.name.parse()?;
-        if tokens.iter().any(|token| token.name == name) {
-            return Err(ParseSinkError::TokenTwice { name });
-        }
-        let audience = Audience::of(table.audiences.clone()).map_err(|source| ParseSinkError::Audience { name: name.clone(), source })?;
-        tokens.push(SinkToken { name, audience });
+fn keep(sinks: &mut Vec<SinkConfig>, sink: Option<SinkConfig>, refuse: impl FnOnce(String)) {
+    let Some(sink) = sink else { return };
+    match sinks.iter().find(|other| overlap(&other.directory, &sink.directory)) {
+        Some(other) => refuse(format!(
+            "{} and {} are one directory or lie in each other; each sink has a directory of its own",
+            sink.directory.display(),
+            other.directory.display()
+        )),
+        None => sinks.push(sink),
     }
-    Ok(tokens)
 }
 
-fn password_file(text: &str) -> Result<PathBuf, ParseSinkError> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(ParseSinkError::PasswordFile { path: text.to_owned() })
-    }
+fn overlap(one: &Path, two: &Path) -> bool {
+    one.starts_with(two) || two.starts_with(one)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::RawSink;
     use super::*;
 
     #[test]
@@ -242,50 +155,31 @@ mod tests {
         }
     }
 
-    fn of_toml(rest: &str) -> Result<SinkConfig, ParseSinkError> {
-        let text = format!("[[sink]]\nspiffe_id = '/web'\ndirectory = '/etc/web'\n{rest}\n");
-        let raw: super::super::RawAgentConfig = toml::from_str(&text).unwrap();
-        SinkConfig::of_table(&raw.sink[0])
+    fn sinks_of(flags: &[String], tables: &[&str]) -> Result<usize, Vec<String>> {
+        let table = |directory: &&str| RawSink {
+            spiffe_id: "/web".to_owned(),
+            directory: (*directory).to_owned(),
+            ..RawSink::default()
+        };
+        let raw = RawAgentConfig {
+            sinks: flags.to_vec(),
+            sink: tables.iter().map(table).collect(),
+            ..RawAgentConfig::default()
+        };
+        let mut mistakes = Mistakes::new();
+        let sinks = sinks(&mut mistakes, &raw);
+        let told = mistakes.finish(None, Some(sinks.len()));
+        told.map_err(|told| told.mistakes.into_iter().map(|mistake| mistake.key).collect())
     }
 
     #[test]
-    fn a_table_says_what_the_files_hold_and_how_they_lie() {
-        let whole = "formats = ['pkcs12', 'jks', 'pkcs12']\ntrust_domain = 'partner.test'\nlayout = 'single-files'\nkeystore_password_file = '/etc/web/password'\n\
-                     [[sink.jwt]]\nname = 'vault'\naudiences = ['vault.example']\n";
-        let sink = of_toml(whole).unwrap();
-        assert_eq!(sink.layout, Layout::SingleFiles);
-        assert_eq!(sink.contents.formats, [Format::Pkcs12, Format::Jks]);
-        assert_eq!(sink.contents.trust_domain.unwrap().as_str(), "partner.test");
-        assert_eq!((sink.contents.tokens.len(), sink.contents.keystore_password_file.is_some()), (1, true));
-
-        let plain = of_toml("").unwrap();
-        assert_eq!(
-            (plain.contents, plain.layout, plain.crl_reload_interval),
-            (SinkContents::default(), Layout::Linked, Duration::from_secs(60))
-        );
-        let tokens_alone = of_toml("formats = []\n[[sink.jwt]]\nname = 'a'\naudiences = ['x']\n").unwrap();
-        assert!(tokens_alone.contents.formats.is_empty());
-    }
-
-    #[test]
-    fn what_cannot_be_delivered_is_refused() {
-        let table = [
-            ("formats = []", "delivers nothing"),
-            ("formats = ['p12']", "no format"),
-            ("layout = 'files'", "neither linked"),
-            ("trust_domain = 'a.test,b.test'", "[[sink]] of its own"),
-            ("keystore_password_file = '/p'", "of no use"),
-            ("formats = ['jks']\nkeystore_password_file = 'p'", "absolute"),
-            ("[[sink.jwt]]\nname = 'a/b'\naudiences = ['x']", "no name for a token"),
-            ("[[sink.jwt]]\nname = 'a'\naudiences = []", "the token a"),
-            (
-                "[[sink.jwt]]\nname = 'a'\naudiences = ['x']\n[[sink.jwt]]\nname = 'a'\naudiences = ['y']",
-                "two tokens",
-            ),
-        ];
-        for (rest, expected) in table {
-            let told = of_toml(rest).unwrap_err().to_string();
-            assert!(told.contains(expected), "{rest}: {told}");
+    fn sinks_never_share_a_directory() {
+        for (one, two) in [("/etc/a", "/etc/a"), ("/etc/a", "/etc/a/b"), ("/etc/a/b/", "/etc/a")] {
+            let flags = [format!("/web={one}"), format!("/db={two}")];
+            assert_eq!(sinks_of(&flags, &[]), Err(vec!["sink".to_owned()]), "{one} {two}");
+            let within = vec!["sink[0].directory".to_owned()];
+            assert_eq!(sinks_of(&flags[..1], &[two]), Err(within), "{one} {two}");
         }
+        assert_eq!(sinks_of(&["/web=/etc/a".to_owned(), "/db=/etc/ab".to_owned()], &["/etc/abc"]), Ok(3));
     }
 }

@@ -53,7 +53,7 @@ pub enum SinkError {
 
 impl SinkError {
     /// Returns the error with its cause.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match std::error::Error::source(self) {
             Some(cause) => format!("{self}: {cause}"),
             None => self.to_string(),

@@ -23,4 +23,5 @@ pub use config::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents,
 pub use error::SinkError;
 pub use file_sink::{FileSink, SinkSurroundings};
 pub use helper::{HelperDuty, HelperError, Told};
+pub(crate) use password::read as read_password;
 pub use writer::WriteError;

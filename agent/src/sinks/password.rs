@@ -13,7 +13,7 @@ use super::error::SinkError;
 const MOST: usize = 4 * 1024;
 
 /// Reads the password in a file; a line break at its end is no part of it.
-pub(super) fn read(path: &Path) -> Result<KeystorePassword, SinkError> {
+pub(crate) fn read(path: &Path) -> Result<KeystorePassword, SinkError> {
     let failed = |source| SinkError::PasswordFile { path: path.to_owned(), source };
     let mut octets = Zeroizing::new(Vec::with_capacity(MOST + 1));
     File::open(path)

@@ -62,6 +62,14 @@ impl Mistakes {
         result.map_err(|error| self.add(key, error)).ok()
     }
 
+    /// Returns a collector for one table: its keys are those within `table`, as `sink[1]`.
+    pub fn within(&mut self, table: impl Into<String>) -> TableMistakes<'_> {
+        TableMistakes {
+            mistakes: self,
+            table: table.into(),
+        }
+    }
+
     /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -84,6 +92,40 @@ impl Mistakes {
                     mistakes: self.0,
                 })
             }
+        }
+    }
+}
+
+/// Collects the mistakes of one table of a file.
+#[derive(Debug)]
+pub struct TableMistakes<'a> {
+    mistakes: &'a mut Mistakes,
+    table: String,
+}
+
+impl TableMistakes<'_> {
+    /// Adds a mistake about a key of the table; an empty one means the table.
+    pub fn add(&mut self, key: &str, text: impl Display) {
+        let key = self.whole(key);
+        self.mistakes.add(key, text);
+    }
+
+    /// Takes a value out of a result, or notes why there is none.
+    pub fn check<T, E: Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(key, error)).ok()
+    }
+
+    /// Returns a collector for a table in this one.
+    pub fn within(&mut self, key: &str) -> TableMistakes<'_> {
+        let table = self.whole(key);
+        self.mistakes.within(table)
+    }
+
+    fn whole(&self, key: &str) -> String {
+        if key.is_empty() {
+            self.table.clone()
+        } else {
+            format!("{}.{key}", self.table)
         }
     }
 }
@@ -141,6 +183,18 @@ mod tests {
             told.to_string(),
             "the configuration /etc/troth/server.toml has 2 mistakes:\n  b: invalid digit found in string\n  line 4: c: is not known"
         );
+    }
+
+    #[test]
+    fn a_table_has_its_own_keys() {
+        let mut mistakes = Mistakes::new();
+        let mut sink = mistakes.within("sink[1]");
+        sink.add("", "is empty");
+        assert_eq!(sink.check("mode", "x".parse::<u8>()), None);
+        sink.within("jwt[0]").add("name", "is no name");
+        let told = mistakes.finish::<()>(None, None).unwrap_err();
+        let keys: Vec<_> = told.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+        assert_eq!(keys, ["sink[1]", "sink[1].mode", "sink[1].jwt[0].name"]);
     }
 
     #[test]

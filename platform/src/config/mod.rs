@@ -5,13 +5,15 @@
 
 mod draft;
 mod known;
+mod lines;
 mod mistakes;
 mod number;
 mod read;
 
 pub use draft::Draft;
 pub use known::{KeyValue, KnownKey, as_text, nearest};
-pub use mistakes::{ConfigMistakes, Mistake, Mistakes};
+pub use lines::KeyLines;
+pub use mistakes::{ConfigMistakes, Mistake, Mistakes, TableMistakes};
 pub use number::number_as_text;
 pub use read::{read_draft, read_draft_text, read_toml, read_toml_if_present, read_toml_text};
 

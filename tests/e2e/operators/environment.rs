@@ -152,3 +152,34 @@ fn config_check_names_every_mistake_at_once() {
         "usage"
     );
 }
+
+#[test]
+fn config_check_gives_lines_to_what_does_not_fit_together_and_warns_of_what_the_machine_lacks() {
+    let folder = open_directory();
+    let file = folder.path().join("agent.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("the file");
+        run(&["config", "check", path_text(&file)])
+    };
+    let told = check(
+        "jwt_leeway = \"10m\"\n[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"/tmp/a\"\n[[sink.jwt]]\nname = \"v\"\naudiences = []\n[[sink.reload]]\nsignal = \"HUP\"\n",
+    );
+    let told = told.exits(2).stderr;
+    for mistake in [
+        "line 1: jwt_leeway: ",
+        "line 7: sink[0].jwt[0].audiences: ",
+        "line 9: sink[0].reload[0].signal: ",
+    ] {
+        assert!(told.contains(mistake), "no {mistake:?} in {told}");
+    }
+    let warned = check("[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"/tmp/a\"\nowner = \"no-such-user-here\"\n").exits(0);
+    assert!(
+        warned.stderr.contains("warning: line 4: sink[0].owner: there is no user no-such-user-here"),
+        "{warned:?}"
+    );
+    let json = run(&["--output", "json", "config", "check", path_text(&file)]).exits(0).json();
+    assert_eq!(
+        (json["lacking"][0]["key"].as_str(), json["lacking"][0]["line"].as_u64()),
+        (Some("sink[0].owner"), Some(4))
+    );
+}

@@ -38,7 +38,7 @@ impl CommandHook {
         }
     }
 
-    pub(super) fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         &self.program
     }
 
