@@ -4,6 +4,7 @@
 //! read from `/proc` of that process: what this program itself needs to ask is not in it.
 
 mod bulk;
+mod cached;
 mod delivery;
 mod fleet;
 mod issuing;

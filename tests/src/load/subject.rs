@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, cached, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum Subject {
     P7,
     /// A hundred thousand entries.
     P8,
+    /// An agent that begins again, with its server and without.
+    Cached,
     /// From a new SVID to the end of the reload of a program on its files.
     Delivery,
     /// A thousand partners: how their fetches are spread, and what they cost.
@@ -53,7 +55,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 15] = [
+    const EACH: [Self; 16] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -62,6 +64,7 @@ impl Subject {
         Self::P6,
         Self::P7,
         Self::P8,
+        Self::Cached,
         Self::Delivery,
         Self::Partners,
         Self::Proxy,
@@ -90,6 +93,7 @@ impl Subject {
             Self::P6 => vec![tokens::new_audiences(), tokens::one_audience()],
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
+            Self::Cached => vec![cached::restarts()],
             Self::Delivery => vec![reload::reloads(effort)],
             Self::Partners => vec![partners::fetches(effort)],
             Self::Proxy => vec![proxy::beside_haproxy(effort)],
