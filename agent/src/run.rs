@@ -2,21 +2,21 @@
 
 mod broker;
 mod cached;
+mod error;
 mod joined;
 mod listening;
 mod observe;
+mod opening;
 mod sinks;
 mod waking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::config::ConfigMistakes;
-use platform::files::{self, FileError};
-use platform::lock::{DirectoryLock, LockError};
+use platform::files;
 use platform::machine::machine_tag;
 use platform::service_manager::{HandedSockets, Notifier, Probe};
-use platform::sockets::{BindError, UnixSocketGuard, bind_unix};
+use platform::sockets::{UnixSocketGuard, bind_unix};
 use platform::telemetry::{HealthHandle, Metrics, serve_telemetry};
 use platform::unix_http::{UnixLimits, serve_unix};
 use tokio::net::UnixListener;
@@ -25,106 +25,36 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust_domains::TrustBundle;
 use trust_domains::clock::{Clock, SharedClock};
-use trust_domains::join_link::ParseJoinLinkError;
 use trust_domains::plan::restart::MachineTag;
 use trust_domains::plan::rotation::Jitter;
-use trust_domains::problem::{Code, Coded, with_causes};
-use zeroize::Zeroizing;
+use trust_domains::problem::with_causes;
 
+pub use self::error::RunError;
 pub use self::listening::HANDED_SOCKETS;
 
 use self::broker::BrokerStarter;
 use self::cached::CacheOpener;
 use self::listening::Listening;
 use self::observe::{Observer, follow_identity, follow_link};
+use self::opening::{lock, open_records, prepare_process, read_link, tell_unprovable};
 use self::sinks::SinkStarter;
 use self::waking::watch_for_absence;
 use crate::admin::{self, Admin, Sinks};
-use crate::config::{AgentConfig, Feature, JoinSource};
+use crate::config::{AgentConfig, Feature};
 use crate::endpoints::{Endpoints, Served};
 use crate::issuing::{Upstream, keep_fresh};
 use crate::jwt_svids::{JwtCache, JwtIssuing};
 use crate::metrics::AgentMetrics;
-use crate::node::{Admission, IdentityUnreadable, Leaver, Membership, MembershipEnded, NodeIdentity, SealedError, SealedRecords, Standing};
+use crate::node::{Admission, Leaver, Membership, NodeIdentity, SealedRecords, Standing};
 use crate::reload;
 use crate::sinks::SinkSurroundings;
 use crate::svids::{self, Issuing, LastSeen, Saver, SvidCache};
 use crate::sync::jitter;
 use crate::wit_svids::{WitCache, WitIssuing};
-use crate::workload::{Attestor, Rights, unprovable};
-
-/// The longest file that holds a join link.
-const LONGEST_JOIN_FILE: usize = 4_096;
+use crate::workload::Attestor;
 
 /// How long parts have to end: the last files and the cache are written, open streams are told.
 const END_GRACE: Duration = Duration::from_secs(10);
-
-/// The agent cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A socket.
-    #[error("a socket cannot be made")]
-    Bind(#[from] BindError),
-    /// The configuration does not fit the trust domain that the node is in.
-    #[error(transparent)]
-    Config(#[from] ConfigMistakes),
-    /// The data directory.
-    #[error("the data directory cannot be used")]
-    DataDir(#[source] FileError),
-    /// The sealed identity.
-    #[error("the sealed identity cannot be used")]
-    Identity(#[from] IdentityUnreadable),
-    /// The file with the link.
-    #[error("the file with the join link cannot be read")]
-    JoinFile(#[source] FileError),
-    /// The link.
-    #[error("the join link cannot be used")]
-    JoinLink(#[from] ParseJoinLinkError),
-    /// Another agent runs.
-    #[error("another agent runs on this data directory")]
-    Lock(#[from] LockError),
-    /// The node did not join, or is a member no longer.
-    #[error(transparent)]
-    Membership(#[from] MembershipEnded),
-    /// There is neither identity nor link.
-    #[error("this agent has no identity yet and was given no join link")]
-    NoJoinLink,
-    /// Processes cannot be looked at.
-    #[error("processes cannot be attested without /proc")]
-    Proc(#[source] std::io::Error),
-    /// The sealed records.
-    #[error("the sealed records cannot be opened")]
-    Sealed(#[from] SealedError),
-}
-
-impl Coded for RunError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Bind(error) => error.code(),
-            Self::Config(error) => error.code(),
-            Self::DataDir(error) | Self::JoinFile(error) => error.code(),
-            Self::Identity(error) => error.code(),
-            Self::JoinLink(error) => error.code(),
-            Self::Lock(error) => error.code(),
-            Self::Membership(error) => error.code(),
-            Self::NoJoinLink => Code::JoinLinkRequired,
-            Self::Proc(_) => Code::Internal,
-            Self::Sealed(error) => error.code(),
-        }
-    }
-
-    fn hint(&self) -> String {
-        match self {
-            Self::Bind(error) => error.hint(),
-            Self::DataDir(error) | Self::JoinFile(error) => error.hint(),
-            Self::Identity(error) => error.hint(),
-            Self::Lock(error) => error.hint(),
-            Self::Membership(error) => error.hint(),
-            Self::Sealed(error) => error.hint(),
-            Self::Config(_) | Self::JoinLink(_) | Self::NoJoinLink | Self::Proc(_) => self.code().facts().hint.to_owned(),
-        }
-    }
-}
 
 /// Runs the agent until `shutdown` is cancelled, or it left its trust domain, or was taken out of it. Sockets that were handed to it are served, the others it
 /// makes itself.
@@ -149,46 +79,6 @@ pub async fn run(config: AgentConfig, handed: HandedSockets, clock: SharedClock,
     }
     let agent = Agent::open(config, handed, clock, records, shutdown)?;
     agent.run(sealed, link).await
-}
-
-/// Failing to get more files or fewer dumps is no reason not to serve.
-fn prepare_process() {
-    if let Err(error) = platform::process::raise_open_file_limit() {
-        tracing::warn!(error = %error, "the limit of open files could not be raised");
-    }
-    if let Err(error) = platform::process::disable_core_dumps() {
-        tracing::warn!(error = %error, "core dumps could not be switched off");
-    }
-}
-
-fn read_link(source: &JoinSource) -> Result<Admission, RunError> {
-    let text = match source {
-        JoinSource::Certificate(admission) => return Ok(Admission::Certificate(admission.clone())),
-        JoinSource::Link(text) => text.clone(),
-        JoinSource::File(path) => {
-            let octets = files::read_secret(path, LONGEST_JOIN_FILE).map_err(RunError::JoinFile)?;
-            Zeroizing::new(String::from_utf8_lossy(&octets).into_owned())
-        }
-    };
-    Ok(Admission::Link(text.trim().parse()?))
-}
-
-/// Waiting for a dying predecessor blocks, so it is done off the runtime.
-async fn lock(config: &AgentConfig) -> Result<DirectoryLock, RunError> {
-    let directory = config.data_dir.clone();
-    match tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory, "lock")).await {
-        Ok(lock) => Ok(lock?),
-        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
-    }
-}
-
-/// A passphrase may be asked for, or a token: waiting for those blocks, so it is done off the runtime.
-async fn open_records(config: &AgentConfig) -> Result<SealedRecords, RunError> {
-    let (directory, source) = (config.data_dir.clone(), config.key_source.clone());
-    match tokio::task::spawn_blocking(move || SealedRecords::open(&directory, &source)).await {
-        Ok(records) => Ok(records?),
-        Err(error) => Err(RunError::Proc(std::io::Error::other(error))),
-    }
 }
 
 /// Everything that runs, before it does.
@@ -444,18 +334,6 @@ impl Agent {
             trouble: self.trouble.subscribe(),
         };
         tasks.spawn(observer.run(ending.clone()));
-    }
-}
-
-/// Says once which selectors nobody can rely on here.
-fn tell_unprovable() {
-    match Rights::of_agent() {
-        Ok(rights) => {
-            for unknown in unprovable(rights) {
-                tracing::warn!(selector = %unknown.kind, reason = %unknown.reason, "this agent cannot prove a selector");
-            }
-        }
-        Err(error) => tracing::warn!(error = %error, "the agent's own rights cannot be read"),
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use conformance::covers;
 use platform::paths::Environment;
-use platform::sockets::SocketPath;
+use platform::sockets::{BindError, SocketPath};
 use platform::unix_http::UnixHttpClient;
 use tokio::task::JoinHandle;
 use trust_domains::join_link::JoinLink;
+use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::admin::{Health, HealthState};
 use trust_domains::wire::agent::{AgentStatus, Explanation};
 
