@@ -188,3 +188,64 @@ fn a_process_that_stood_still_for_longer_than_lives_last_renews_all_at_once_the_
     assert!(log.contains("did not run for a while"), "{log}");
     until("the agent to be well", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
 }
+
+/// Returns what the agent says of its only sink.
+fn sink_of(agent: &Agent) -> Value {
+    agent.operator(&["agent", "status"]).json()["sinks"][0].clone()
+}
+
+/// The certificate before is sealed by then; the one of the moment is not, within six seconds of its renewal.
+#[test]
+fn a_later_certificate_in_place_is_not_replaced_by_the_one_that_was_sealed_before_it() {
+    let mut domain = Domain::start("later.test");
+    let sink = domain.folder().join("sink");
+    let option = format!("/job={}", path_text(&sink));
+    let mut agent = domain.agent_with("n1", &["--sink", &option]);
+    domain.fast_entry("n1", "/job", USER, "20s");
+    let chain = || std::fs::read_to_string(sink.join("svid.pem")).unwrap_or_default();
+    let first = until("the first certificate", || Some(chain()).filter(|chain| !chain.is_empty()));
+    sealed(&agent);
+    let second = until("the second certificate", || Some(chain()).filter(|chain| *chain != first));
+    agent.process().kill_9();
+    domain.server().kill_9();
+    agent.launch(None);
+    let served = until("what was sealed", || {
+        let fetched = fetch_as(USER, &agent.socket);
+        (fetched.code == 0).then(|| fetched.json()["svids"][0]["serial"].clone())
+    });
+    let delivered = until("the sink", || Some(sink_of(&agent)["serial"].clone()).filter(|serial| !serial.is_null()));
+    assert_ne!(served, delivered, "the second was sealed before the kill: this shows nothing");
+    assert_eq!(chain(), second);
+    assert!(agent.process().log().contains("the SVID in place ends later"), "{}", agent.process().log());
+
+    // The owner's own certificate for the same name is none of our CA's: what was sealed is delivered over it.
+    agent.process().kill_9();
+    forge(&sink, "spiffe://later.test/job");
+    agent.launch(None);
+    until("the first certificate again", || (chain() == first).then_some(()));
+    assert_eq!(sink_of(&agent)["serial"], served);
+}
+
+/// Puts a self-signed certificate of a long life and its key in place of those of a set.
+fn forge(sink: &Path, id: &str) {
+    let (key, certificate) = (sink.join("..data/svid_key.pem"), sink.join("..data/svid.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "9",
+            "-subj",
+            "/",
+        ])
+        .args(["-addext", &format!("subjectAltName=URI:{id}"), "-addext", "keyUsage=critical,digitalSignature"])
+        .args(["-keyout", path_text(&key), "-out", path_text(&certificate)])
+        .output()
+        .expect("openssl, of the Debian package of that name");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}

@@ -106,12 +106,12 @@ impl FileSink {
         let mut failures = 0_u32;
         loop {
             task.wanted = with_fresh_tokens(task.wanted, &tokens, &clock).await;
-            let (back, delivered) = place.deliver_away_from_runtime(task.wanted.clone()).await;
+            let (back, delivered) = place.deliver_away_from_runtime(task.wanted.clone(), clock.now().wall).await;
             place = back;
             failures = if delivered.is_ok() { 0 } else { failures.saturating_add(1) };
             self.note(&task.wanted, &delivered, failures, &clock);
             if let Ok(done) = &delivered {
-                self.hand_over(&mut deliveries, &task.wanted, done.delivery, task.revision.take());
+                self.hand_over(&mut deliveries, &task.wanted, done, task.revision.take());
             }
             let look = look_after(&task.wanted, delivered.is_ok(), &tokens);
             let next = tokio::select! {
@@ -131,12 +131,12 @@ impl FileSink {
     }
 
     /// Tells the hooks what is in place now.
-    fn hand_over(&self, deliveries: &mut Deliveries, wanted: &Wanted, delivery: Delivery, revision: Option<Revision>) {
-        let is_new = delivery == Delivery::Published;
-        match wanted {
-            Wanted::AsItIs(_) => deliveries.kept(revision),
-            Wanted::Files(material) => deliveries.delivered(&material.view, is_new, self.config.contents.has_lists(), revision),
-            Wanted::Nothing(_) => deliveries.withdrawn(revision),
+    fn hand_over(&self, deliveries: &mut Deliveries, wanted: &Wanted, done: &Done, revision: Option<Revision>) {
+        let is_new = done.delivery == Delivery::Published;
+        match (&done.view, wanted) {
+            (Some(view), _) => deliveries.delivered(view, is_new, self.config.contents.has_lists(), revision),
+            (None, Wanted::Nothing(_)) => deliveries.withdrawn(revision),
+            (None, Wanted::AsItIs(_) | Wanted::Files(_)) => deliveries.kept(revision),
         }
     }
 
@@ -199,10 +199,7 @@ fn noted(status: &mut SinkStatus, wanted: &Wanted, delivered: &Result<Done, Sink
         (Ok(done), Wanted::Files(_)) => done.lack.clone(),
     };
     if let (Ok(done), Wanted::Files(_) | Wanted::Nothing(_)) = (delivered, wanted) {
-        status.serial = match wanted {
-            Wanted::Files(material) => material.view.svids.first().map(|svid| svid.serial),
-            Wanted::AsItIs(_) | Wanted::Nothing(_) => None,
-        };
+        status.serial = done.view.as_ref().and_then(|view| view.svids.first()).map(|svid| svid.serial);
         // A directory that is still empty, or files that were there when the agent started, are no news.
         if before.0 != status.serial || (done.delivery == Delivery::Published && status.serial.is_some()) {
             status.written_at = Some(clock.now().wall);

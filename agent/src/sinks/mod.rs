@@ -14,6 +14,7 @@ mod contents;
 mod error;
 mod file_sink;
 mod helper;
+mod later;
 mod password;
 mod place;
 mod tokens;

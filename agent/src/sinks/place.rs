@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use platform::file_set::Delivery;
+use trust_domains::Timestamp;
 use trust_domains::delivery::SetFile;
 
 use super::config::FileSinkConfig;
 use super::contents::{Composer, Material};
 use super::error::SinkError;
+use super::later::LaterInPlace;
 use super::writer::{Target, Writer};
+use crate::svids::IdentityView;
 
 /// What the directory shall show.
 #[derive(Debug, Clone)]
@@ -22,18 +25,21 @@ pub(super) enum Wanted {
 }
 
 /// What was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Done {
     /// How the files got there.
     pub(super) delivery: Delivery,
     /// Why they are less than is asked for, if they are.
     pub(super) lack: Option<String>,
+    /// What the files show: the view that was wanted, or one with a later SVID that was there.
+    pub(super) view: Option<Arc<IdentityView>>,
 }
 
 /// The directory, with who writes to it and what is needed to make its files.
 pub(super) struct Place {
     config: FileSinkConfig,
     composer: Composer,
+    later: LaterInPlace,
     writer: Writer,
 }
 
@@ -41,6 +47,7 @@ impl Place {
     pub(super) fn new(config: FileSinkConfig) -> Self {
         Self {
             composer: Composer::new(config.contents.clone()),
+            later: LaterInPlace::default(),
             writer: Writer::new(Target {
                 directory: config.directory.clone(),
                 owner: config.owner.clone(),
@@ -52,30 +59,43 @@ impl Place {
     }
 
     /// Makes the directory show what it shall; what it shows already is only looked after.
-    fn deliver(&mut self, wanted: &Wanted) -> Result<Done, SinkError> {
+    fn deliver(&mut self, wanted: &Wanted, now: Timestamp) -> Result<Done, SinkError> {
         self.writer.look()?;
-        let mut lack = None;
-        let delivery = match wanted {
-            Wanted::AsItIs(_) => Delivery::Unchanged,
+        let bare = |delivery| Done {
+            delivery,
+            lack: None,
+            view: None,
+        };
+        match wanted {
+            Wanted::AsItIs(_) => Ok(bare(Delivery::Unchanged)),
             Wanted::Nothing(_) => {
                 self.writer.withdraw()?;
-                Delivery::Published
+                Ok(bare(Delivery::Published))
             }
-            Wanted::Files(material) => {
-                let writer = &mut self.writer;
-                let files: Arc<[SetFile]> = self.composer.files(material, |name| Ok(writer.read(name)?))?;
-                lack = self.composer.lack(material);
-                self.writer.deliver(self.config.layout, &files)?
-            }
+            Wanted::Files(material) => self.deliver_files(material, now),
+        }
+    }
+
+    fn deliver_files(&mut self, material: &Material, now: Timestamp) -> Result<Done, SinkError> {
+        let writer = &mut self.writer;
+        let formats = &self.config.contents.formats;
+        let material = Material {
+            view: self.later.or_held(&material.view, formats, now, |name| Ok(writer.read(name)?))?,
+            tokens: Arc::clone(&material.tokens),
         };
-        Ok(Done { delivery, lack })
+        let files: Arc<[SetFile]> = self.composer.files(&material, |name| Ok(writer.read(name)?))?;
+        Ok(Done {
+            lack: self.composer.lack(&material),
+            delivery: self.writer.deliver(self.config.layout, &files)?,
+            view: Some(material.view),
+        })
     }
 
     /// Delivers on a thread that may wait for the disk; the place comes back.
-    pub(super) async fn deliver_away_from_runtime(mut self, wanted: Wanted) -> (Self, Result<Done, SinkError>) {
+    pub(super) async fn deliver_away_from_runtime(mut self, wanted: Wanted, now: Timestamp) -> (Self, Result<Done, SinkError>) {
         let config = self.config.clone();
         let delivering = tokio::task::spawn_blocking(move || {
-            let delivered = self.deliver(&wanted);
+            let delivered = self.deliver(&wanted, now);
             (self, delivered)
         });
         match delivering.await {

@@ -188,6 +188,7 @@ impl Issuer {
             issued_at: leaf.issued_at,
             expires_at: peer.not_after(),
             next_renewal: times.next_renewal(asked),
+            is_of_earlier_run: false,
         };
         Ok(Held {
             svid: Arc::new(svid),

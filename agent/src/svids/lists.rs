@@ -26,7 +26,7 @@ use super::state::State;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RevocationLists {
     ders: Vec<Bytes>,
-    cas: BTreeSet<AuthorityId>,
+    set: CrlSet,
 }
 
 impl RevocationLists {
@@ -35,8 +35,18 @@ impl RevocationLists {
     pub fn of(set: &CrlSet) -> Self {
         Self {
             ders: set.lists().map(|(_, crl)| Bytes::from_owner(Arc::clone(crl.der()))).collect(),
-            cas: set.lists().map(|(ca, _)| ca.id().clone()).collect(),
+            set: set.clone(),
         }
+    }
+
+    /// Returns them as they were verified.
+    #[must_use]
+    pub const fn set(&self) -> &CrlSet {
+        &self.set
+    }
+
+    fn cas(&self) -> BTreeSet<&AuthorityId> {
+        self.set.lists().map(|(ca, _)| ca.id()).collect()
     }
 
     /// Returns the lists in DER, in the order of their CAs' identifiers.
@@ -54,13 +64,13 @@ impl RevocationLists {
     /// Returns whether a CA of both has the same key identifier.
     #[must_use]
     pub fn shares_a_ca_with(&self, other: &Self) -> bool {
-        !self.cas.is_disjoint(&other.cas)
+        !self.cas().is_disjoint(&other.cas())
     }
 
     /// Returns whether a CA has a list here and none among others.
     #[must_use]
     pub fn add_a_ca_to(&self, others: &Self) -> bool {
-        !self.cas.is_subset(&others.cas)
+        !self.cas().is_subset(&others.cas())
     }
 
     /// Returns whether none are delivered.

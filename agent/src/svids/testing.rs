@@ -60,6 +60,7 @@ pub(crate) fn held(entry: &NodeEntry, now: Reading) -> Held {
         issued_at: now.wall,
         expires_at: now.wall + TTL,
         next_renewal: now.wall + TTL / 2,
+        is_of_earlier_run: false,
     };
     let times = HeldCredential::issued(now, TTL, now.wall + TTL, Jitter::NONE, &RotationPolicy::default());
     Held {

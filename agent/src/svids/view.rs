@@ -31,6 +31,8 @@ pub struct IssuedSvid {
     pub expires_at: Timestamp,
     /// When the agent will replace it.
     pub next_renewal: Timestamp,
+    /// Whether an earlier run of the agent was given it: a later one may have been delivered before that run was killed.
+    pub is_of_earlier_run: bool,
 }
 
 impl std::fmt::Debug for IssuedSvid {

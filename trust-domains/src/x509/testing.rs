@@ -83,9 +83,13 @@ impl TestCa {
     }
 
     pub(crate) fn leaf_with(&self, spiffe_id: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
+        self.leaf_of(&KeyPair::generate().unwrap(), spiffe_id, change)
+    }
+
+    pub(crate) fn leaf_of(&self, key: &KeyPair, spiffe_id: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
         let mut params = leaf_params(spiffe_id);
         change(&mut params);
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().clone()
+        params.signed_by(key, &self.issuer).unwrap().der().clone()
     }
 }
 

@@ -85,6 +85,7 @@ impl World {
             issued_at: svid.issued_at,
             expires_at: svid.expires_at,
             next_renewal: svid.next_renewal,
+            is_of_earlier_run: false,
         };
         let view = IdentityView {
             svids: vec![Arc::new(svid)],

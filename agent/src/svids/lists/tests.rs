@@ -176,6 +176,7 @@ impl World {
                 issued_at: now.wall,
                 expires_at: now.wall + TTL,
                 next_renewal: now.wall + TTL / 2,
+                is_of_earlier_run: false,
             };
             let held = Held {
                 svid: Arc::new(svid),

@@ -305,6 +305,7 @@ fn restored(svid: StoredSvid, issuers: &[Bytes], now: Reading) -> Option<Held> {
         issued_at: svid.issued_at,
         expires_at: svid.expires_at,
         next_renewal: times.next_renewal(now),
+        is_of_earlier_run: true,
     };
     Some(Held {
         svid: Arc::new(svid),
