@@ -1,5 +1,8 @@
 //! Sinks whose files are another user's: written by a process of that user's, in a directory where that user changes what it likes.
 
+mod crowds;
+mod hanging;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -22,9 +25,17 @@ struct World {
 impl World {
     /// A node whose sink is the owner's, in a directory that root makes; its identity changes every few seconds.
     fn start(name: &str) -> Self {
-        let domain = Domain::start(name);
+        Self::in_directory(Domain::start(name))
+    }
+
+    /// The same in a trust domain, and a directory, that may be there.
+    fn in_directory(domain: Domain) -> Self {
+        Self::at(domain, "sink")
+    }
+
+    fn at(domain: Domain, directory: &str) -> Self {
         let config = domain.folder().join("agent.toml");
-        let directory = domain.folder().join("sink");
+        let directory = domain.folder().join(directory);
         let table = format!(
             "[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"{}\"\nowner = \"{OWNER}\"\ngroup = \"{OWNER}\"\n",
             directory.display()
@@ -193,17 +204,10 @@ fn a_sink_below_a_directory_that_others_can_write_is_refused_and_the_directory_n
     std::fs::create_dir(&shared).expect("a directory");
     std::os::unix::fs::chown(&shared, Some(OWNER), Some(OWNER)).expect("the owner's");
     std::fs::set_permissions(&shared, std::os::unix::fs::PermissionsExt::from_mode(0o775)).expect("writable by the group");
-    let config = domain.folder().join("agent.toml");
-    let table = format!(
-        "[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"{}/sink\"\nowner = \"{OWNER}\"\ngroup = \"{OWNER}\"\n",
-        shared.display()
-    );
-    std::fs::write(&config, table).expect("the agent's configuration");
-    let mut agent = domain.agent_with("n1", &["--config", path_text(&config)]);
-    domain.fast_entry("n1", "/web", OWNER, "60s");
+    let mut world = World::at(domain, "shared/sink");
     let named = format!("{} can be written by others", shared.display());
-    until("the refusal", || agent.process().log().contains(&named).then_some(()));
-    assert!(agent.process().log().contains(&format!("chmod go-w {}", shared.display())));
+    until("the refusal", || world.agent.process().log().contains(&named).then_some(()));
+    assert!(world.agent.process().log().contains(&format!("chmod go-w {}", shared.display())));
     assert!(!shared.join("sink").exists());
     std::fs::set_permissions(&shared, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mended");
     until("the files", || std::fs::read(shared.join("sink/svid.pem")).ok());

@@ -3,5 +3,7 @@
 //! No systemd is booted here: its own tools read the units and hand over sockets, and a socket of the test hears what the processes say.
 
 mod notified;
+mod rights;
+mod sinks;
 mod sockets;
 mod units;

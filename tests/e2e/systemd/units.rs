@@ -1,6 +1,6 @@
 //! The units of `packaging/systemd`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -10,6 +10,8 @@ use tests::domain::{Domain, open_directory, path_text};
 use tests::process::Process;
 use tests::wait::until;
 use tests::workload::{ids, program_as};
+
+use super::rights::{shipped, with_rights_of};
 
 /// The user that the agent runs as, known to no file of this machine.
 const AGENT: u32 = 4_731;
@@ -24,10 +26,6 @@ const UNITS: [&str; 5] = [
     "troth-proxy@.service",
     "troth-server.service",
 ];
-
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd")
-}
 
 /// Copies the units, with the binary of this build in the place of the installed one.
 fn units() -> TempDir {
@@ -103,19 +101,6 @@ fn assert_exposure(unit: &str, row: &str, folder: &Path) {
     assert_ne!(rated(&(stated - 1).to_string()).code, 0, "{unit} is less exposed than the page says: tell it");
 }
 
-/// The capabilities of the agent's unit, as setpriv names them.
-fn unit_capabilities() -> String {
-    let unit = std::fs::read_to_string(shipped().join("troth-agent.service")).expect("the unit");
-    let named = unit
-        .lines()
-        .find_map(|line| line.strip_prefix("AmbientCapabilities="))
-        .expect("its capabilities");
-    named
-        .split(' ')
-        .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()))
-        .collect()
-}
-
 #[test]
 fn an_agent_with_the_rights_of_its_unit_proves_what_programs_of_other_users_run() {
     let domain = Domain::start("units.test");
@@ -125,20 +110,8 @@ fn an_agent_with_the_rights_of_its_unit_proves_what_programs_of_other_users_run(
     let link = domain.link_file("n1");
     std::os::unix::fs::chown(&link, Some(AGENT), Some(AGENT)).expect("a file of the agent's");
 
-    let capabilities = format!("-all{}", unit_capabilities());
-    let mut agent = Command::new("setpriv");
-    let user = AGENT.to_string();
-    agent.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"]);
-    agent.args([
-        "--bounding-set",
-        &capabilities,
-        "--inh-caps",
-        &capabilities,
-        "--ambient-caps",
-        &capabilities,
-        "--",
-    ]);
-    agent.arg(troth_path()).args(["agent", "run", "--telemetry-listen", "off"]);
+    let mut agent = with_rights_of(&[shipped().join("troth-agent.service")], AGENT);
+    agent.args(["agent", "run", "--telemetry-listen", "off"]);
     agent.args([
         "--data-dir",
         path_text(&data),

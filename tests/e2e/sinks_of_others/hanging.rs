@@ -1,0 +1,52 @@
+//! A helper that its owner stops.
+
+use super::*;
+
+/// The owner of a sink beside it.
+const NEIGHBOUR: u32 = 4_742;
+
+/// A request that nobody answers is given up after 20 s, and the sink tries again 5 s later: once more than the usual patience.
+const GIVEN_UP: std::time::Duration = std::time::Duration::from_secs(80);
+
+#[test]
+fn a_helper_that_hangs_is_killed_and_replaced_and_holds_up_no_other_sink() {
+    let domain = Domain::start("hanging.test");
+    let config = domain.folder().join("agent.toml");
+    let directory = |name: &str| domain.folder().join(name);
+    let table = |name: &str, owner: u32| {
+        format!(
+            "[[sink]]\nspiffe_id = \"/{name}\"\ndirectory = \"{}\"\nowner = \"{owner}\"\ngroup = \"{owner}\"\n",
+            directory(name).display()
+        )
+    };
+    std::fs::write(&config, table("web", OWNER) + &table("beside", NEIGHBOUR)).expect("the agent's configuration");
+    let mut agent = domain.agent_with("n1", &["--config", path_text(&config)]);
+    domain.fast_entry("n1", "/web", OWNER, "10s");
+    domain.fast_entry("n1", "/beside", NEIGHBOUR, "10s");
+    let read = |name: &str| std::fs::read(directory(name).join("svid.pem")).ok();
+    let first = until("the first files", || read("web"));
+    until("those beside", || read("beside"));
+
+    let helpers = agent.process().children();
+    let helper = helpers.into_iter().find(|pid| status(*pid)["Uid"][0] == OWNER.to_string()).expect("a helper");
+    kill(Pid::from_raw(helper), Signal::SIGSTOP).expect("a helper to stop");
+    let error = |agent: &Agent| {
+        agent.operator(&["agent", "status"]).json()["sinks"][0]["last_error"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let mut rotations = 0;
+    let mut before = read("beside");
+    let told = tests::wait::within(GIVEN_UP, || {
+        let now = read("beside");
+        rotations += u32::from(now.is_some() && now != before);
+        before = now;
+        error(&agent)
+    });
+    let told = told.expect("the status tells");
+    assert!(told.contains("did not answer within 20 seconds and was killed"), "{told}");
+    assert!(rotations >= 2, "the sink beside went on: {rotations}");
+    assert!(!Path::new(&format!("/proc/{helper}")).exists(), "it is gone, stopped as it was");
+    let _next = until("the next certificate", || read("web").filter(|now| *now != first));
+    until("a status without it", || error(&agent).is_none().then_some(()));
+}
