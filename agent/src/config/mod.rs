@@ -2,7 +2,6 @@
 
 mod attest;
 mod broker;
-mod configured_id;
 mod feature;
 mod one_trust_domain;
 mod raw;
@@ -25,11 +24,11 @@ use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
-pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
 pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
 pub use reload::{RawHttp, RawProbe, RawReload};
 pub use sink::{ParseSinkError, SinkConfig};
+pub use trust_domains::ConfiguredId;
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
 use crate::node::CertificateAdmission;

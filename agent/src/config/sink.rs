@@ -11,12 +11,12 @@ use trust_domains::jwt_svid::AudienceRefused;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
-use super::configured_id::ConfiguredId;
 use super::one_trust_domain::OneTrustDomain;
 use super::raw::{RawSink, RawSinkToken};
 use crate::jwt_svids::Audience;
 use crate::reload::ReloadHook;
 use crate::sinks::{FileSinkConfig, OnWithdraw, ParseOnWithdrawError, SinkContents, SinkToken};
+use trust_domains::ConfiguredId;
 
 /// One file sink.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use super::error::SinkError;
 use super::place::{Done, Place, Wanted};
 use super::tokens::{ASK_AGAIN, HeldTokens, SinkTokens};
 use crate::jwt_svids::JwtCache;
-use crate::reload::{Deliveries, Hooks, ReloadCounts, Reloader};
+use crate::reload::{Delivered, Deliveries, Hooks, ReloadCounts, Reloader};
 use crate::svids::{IdentityView, SvidCache, Unserved};
 use crate::workload::Attestor;
 
@@ -55,6 +55,12 @@ pub struct SinkSurroundings {
 struct Task {
     wanted: Wanted,
     revision: Option<Revision>,
+}
+
+/// Where the hooks are told, and the tokens that they were told of last.
+struct Told {
+    deliveries: Deliveries,
+    tokens: Arc<HeldTokens>,
 }
 
 impl FileSink {
@@ -94,7 +100,11 @@ impl FileSink {
         tokio::join!(self.deliver(around, deliveries, stopping.clone()), reloader.run(stopping));
     }
 
-    async fn deliver(&self, around: SinkSurroundings, mut deliveries: Deliveries, stopping: CancellationToken) {
+    async fn deliver(&self, around: SinkSurroundings, deliveries: Deliveries, stopping: CancellationToken) {
+        let mut hooks = Told {
+            deliveries,
+            tokens: Arc::default(),
+        };
         let SinkSurroundings { cache, tokens, clock, .. } = around;
         let mut subscription = cache.subscribe_identity(&self.config.spiffe_id);
         let tokens = SinkTokens::new(self.config.contents.tokens.clone(), cache, tokens);
@@ -111,7 +121,7 @@ impl FileSink {
             failures = if delivered.is_ok() { 0 } else { failures.saturating_add(1) };
             self.note(&task.wanted, &delivered, failures, &clock);
             if let Ok(done) = &delivered {
-                self.hand_over(&mut deliveries, &task.wanted, done.delivery, task.revision.take());
+                self.hand_over(&mut hooks, &task.wanted, done.delivery, task.revision.take());
             }
             let look = look_after(&task.wanted, delivered.is_ok(), &tokens);
             let next = tokio::select! {
@@ -131,12 +141,21 @@ impl FileSink {
     }
 
     /// Tells the hooks what is in place now.
-    fn hand_over(&self, deliveries: &mut Deliveries, wanted: &Wanted, delivery: Delivery, revision: Option<Revision>) {
-        let is_new = delivery == Delivery::Published;
+    fn hand_over(&self, hooks: &mut Told, wanted: &Wanted, delivery: Delivery, revision: Option<Revision>) {
         match wanted {
-            Wanted::AsItIs(_) => deliveries.kept(revision),
-            Wanted::Files(material) => deliveries.delivered(&material.view, is_new, self.config.contents.has_lists(), revision),
-            Wanted::Nothing(_) => deliveries.withdrawn(revision),
+            Wanted::AsItIs(_) => hooks.deliveries.kept(revision),
+            Wanted::Files(material) => {
+                let before = std::mem::replace(&mut hooks.tokens, Arc::clone(&material.tokens));
+                let set = Delivered {
+                    view: &material.view,
+                    is_new: delivery == Delivery::Published,
+                    has_lists: self.config.contents.has_lists(),
+                    has_tokens: !material.tokens.is_empty(),
+                    tokens_changed: !material.tokens.same_tokens(&before),
+                };
+                hooks.deliveries.delivered(&set, revision);
+            }
+            Wanted::Nothing(_) => hooks.deliveries.withdrawn(revision),
         }
     }
 

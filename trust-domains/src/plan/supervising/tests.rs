@@ -70,6 +70,17 @@ fn a_new_start_kills_what_does_not_end_in_the_grace() {
 }
 
 #[test]
+fn a_command_is_asked_for_at_new_credentials_and_lists_while_the_program_runs_and_not_at_tokens() {
+    let mut supervised = running(OnRotation::Command, OnExpiry::Stop, 100);
+    assert_eq!(supervised.take(at(2), changed(100, Change::Tokens)), []);
+    assert_eq!(supervised.take(at(3), changed(100, Change::Lists)), [Action::RunCommand(Change::Lists)]);
+    assert_eq!(supervised.take(at(4), changed(100, Change::Lists)), [Action::RunCommand(Change::Lists)]);
+    assert_eq!(supervised.take(at(5), delivered(100)), [Action::RunCommand(Change::Credentials)]);
+    assert_eq!(supervised.take(at(100), Event::Tick), [Action::AskToEnd(Because::CredentialsEnded)]);
+    assert_eq!(supervised.take(at(101), delivered(FAR)), [], "it is being ended");
+}
+
+#[test]
 fn a_program_that_is_leaving_is_not_started_anew() {
     let mut supervised = running(OnRotation::Restart, OnExpiry::Keep, FAR);
     assert_eq!(supervised.take(at(5), TOLD_TO_END), [Action::Forward(TERM)]);
