@@ -33,3 +33,20 @@ async fn open(socket: &Path) -> Result<(KeyUpdates, JwtKeys), SourceError> {
     let first = updates.next().await?;
     Ok((updates, first))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_takes_the_call_and_says_nothing_is_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.sock");
+        // Nobody accepts: the system lets the caller in all the same.
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let (keys, told) = watch::channel(None);
+        let late = attempt(&socket, &keys, &mut between_attempts()).await.unwrap_err();
+        assert!(matches!(late, SourceError::Late { .. }), "{late}");
+        assert_eq!(*told.borrow(), None);
+    }
+}
