@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use platform::clock::SystemClock;
+use platform::inherited::Inherited;
 use platform::reload_command::{LONGEST_TIMEOUT, ReloadCommand};
 use sidecar::supervisor::{self, Choice, Options, ReloadBy, SignalName, TokenSpec};
 use trust_domains::ConfiguredId;
@@ -83,10 +84,10 @@ pub(crate) enum ExpiryName {
     Stop,
 }
 
-/// Runs the program, and exits as it does.
-pub(crate) async fn run(args: RunArgs, global: &Global) -> Result<ExitCode, Failure> {
+/// Runs the program, which has the descriptors that were inherited, and exits as it does.
+pub(crate) async fn run(args: RunArgs, inherited: Inherited, global: &Global) -> Result<ExitCode, Failure> {
     start_logging(global)?;
-    match supervisor::run(options(args)?, SystemClock::shared()).await {
+    match supervisor::run(options(args)?, inherited, SystemClock::shared()).await {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
             let failure = Failure::of(&error);

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use nix::sys::wait::{Id, WaitPidFlag};
+use platform::inherited::Inherited;
 use platform::processes::{numbers, parent};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, kill_process_group, waitid};
 use rustix_libc_wrappers::process::SignalExt as _;
@@ -25,26 +26,29 @@ const TAKE: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG);
 pub(super) struct Program {
     running: Option<Pid>,
     terminal: Terminal,
+    /// What this process was started with for it.
+    inherited: Inherited,
     /// Whether what is left of its process group is killed when it ends: it is to start anew, or to be gone.
     sweep: bool,
 }
 
 impl Program {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(inherited: Inherited) -> Self {
         Self {
             running: None,
             terminal: Terminal::find(),
+            inherited,
             sweep: false,
         }
     }
 
-    /// Starts it in a process group of its own, with our standard input and outputs, and these variables.
+    /// Starts it in a process group of its own, with our standard input and outputs, what we inherited, and these variables.
     pub(super) fn start(&mut self, words: &[OsString], variables: &[(String, OsString)]) -> io::Result<()> {
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        let child = command.spawn()?;
+        let child = self.inherited.lend(|| command.spawn())?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         (self.running, self.sweep) = (Some(pid), false);
         self.terminal.hand_to(pid);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use platform::backoff::{Backoff, jitter};
 use platform::clock::LONGEST_SLEEP;
 use platform::file_set::FileSetError;
+use platform::inherited::Inherited;
 use platform::reload_command::{CommandError, Surroundings};
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,11 +55,11 @@ pub struct Options {
     pub words: Vec<OsString>,
 }
 
-/// Runs the program until it ends, and returns the code to exit with: its own, or 128 and the signal's number.
+/// Runs the program until it ends, and returns the code to exit with: its own, or 128 and the signal's number. What was inherited reaches the program alone.
 ///
 /// # Errors
 /// [`RunError`]: it was not started, or was ended because its credentials did.
-pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
+pub async fn run(options: Options, inherited: Inherited, clock: SharedClock) -> Result<u8, RunError> {
     // First of all, so that no signal and no end of a child is missed.
     let failed = |what| move |source| RunError::System { what, source };
     let mut arriving = signals::listen().map_err(failed("listening to signals"))?;
@@ -68,7 +69,7 @@ pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
     let tokens = options.tokens.iter().map(TokenSpec::of_set).collect();
     let contents = Contents::new(&options.formats, tokens, None).map_err(|error| failed("making a password")(std::io::Error::other(error)))?;
     let mut given = Given::follow(&options, contents.needs_jwt_keys(), &clock);
-    let mut supervisor = Supervisor::new(options, clock, place, contents);
+    let mut supervisor = Supervisor::new(options, clock, place, contents, Program::new(inherited));
     loop {
         let quiet = supervisor.quiet_for();
         let event = tokio::select! {
@@ -113,12 +114,12 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(options: Options, clock: SharedClock, place: Place, contents: Contents) -> Self {
+    fn new(options: Options, clock: SharedClock, place: Place, contents: Contents, program: Program) -> Self {
         let supervised = Supervised::new(options.policy.clone(), clock.now());
         Self {
             clock,
             place,
-            program: Program::new(),
+            program,
             reloader: options.reload_by.clone().map(Reloader::new),
             supervised,
             options,

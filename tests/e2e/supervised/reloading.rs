@@ -1,6 +1,9 @@
 //! `--reload-command`: told what changed, tried again until it succeeds, and never left running.
 
+use std::process::Command;
+
 use tests::command::Run;
+use tests::process::Process;
 use tests::wait::until;
 
 use super::{folder, node, start, supervised, written};
@@ -79,6 +82,26 @@ fn a_command_that_hangs_is_killed_with_what_it_started_and_nothing_of_it_outlive
     assert_eq!(running.terminate().code(), Some(143), "{}", running.log());
     until("the end of what ran when the program ended", || is_gone(&pid).then_some(()));
     assert_eq!(killed.terminate().code(), Some(143), "{}", killed.log());
+}
+
+#[test]
+fn descriptors_that_were_inherited_reach_the_program_and_not_the_command() {
+    let (domain, agent) = node("inherited.test");
+    let folder = folder(&domain, "out");
+    let theirs = folder.join("theirs");
+    std::fs::write(&theirs, "of the program").expect("a file");
+    let list = format!("/bin/ls -l /proc/self/fd > {0}/new && /bin/mv {0}/new {0}/seen", folder.display());
+    let options = ["--reload-shell", "--reload-command", &list];
+    let inner = supervised(&agent, &folder, &options, "cat <&7 > $OUT/read; while :; do sleep 0.1; done");
+    let mut outer = Command::new("/bin/sh");
+    outer.args(["-c", "file=$1; shift; exec 7<\"$file\"; exec \"$@\"", "sh"]).arg(&theirs);
+    outer.arg(inner.get_program()).args(inner.get_args());
+    outer.env("TMPDIR", &folder).env_remove("XDG_RUNTIME_DIR").env("OUT", &folder);
+    let mut process = Process::start(outer, &folder.join("log"));
+    assert_eq!(written(&folder, "read", |text| !text.is_empty()), "of the program");
+    let seen = written(&folder, "seen", |text| !text.is_empty());
+    assert!(!seen.contains("theirs") && !seen.contains(" 7 ->"), "{seen}");
+    assert_eq!(process.terminate().code(), Some(143), "{}", process.log());
 }
 
 #[test]
