@@ -15,5 +15,5 @@ fn a_terminal_stops_continues_and_interrupts_the_program_and_its_job() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/job_control.py");
     let mut typing = Command::new("/usr/bin/python3");
     typing.arg(script).arg(troth_path()).args([path_text(&agent.socket), path_text(&folder)]);
-    Run::of(&typing.output().expect("python starts (apt-get install python3)")).exits(0);
+    let _ = Run::of(&typing.output().expect("python starts (apt-get install python3)")).exits(0);
 }

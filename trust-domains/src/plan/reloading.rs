@@ -15,7 +15,6 @@
 mod unread;
 
 use std::time::Duration;
-
 pub use unread::Unread;
 
 /// How long things wait.

@@ -139,7 +139,8 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    let on_rotation = prop_oneof![Just(OnRotation::Nothing), Just(OnRotation::Restart), Just(OnRotation::Signal(HUP))];
+    let (command, nothing) = (Just(OnRotation::Command), Just(OnRotation::Nothing));
+    let on_rotation = prop_oneof![command, nothing, Just(OnRotation::Restart), Just(OnRotation::Signal(HUP))];
     let on_expiry = prop_oneof![Just(OnExpiry::Keep), Just(OnExpiry::Stop)];
     (on_rotation, on_expiry).prop_map(|(on_rotation, on_expiry)| policy(on_rotation, on_expiry))
 }
@@ -182,6 +183,7 @@ proptest! {
                     }
                     Action::Kill => prop_assert!(runs && asked_at.is_some_and(|asked| now >= asked + policy.grace.as_secs())),
                     Action::Forward(_) | Action::Reload(_) | Action::SayEnded => prop_assert!(runs),
+                    Action::RunCommand(_) => prop_assert!(runs && asked_at.is_none() && policy.on_rotation == OnRotation::Command),
                 }
             }
             let quiet = supervised.quiet_for(at(now), Duration::from_secs(10));
