@@ -15,10 +15,12 @@ use std::process::ExitCode;
 use agent::run::HANDED_SOCKETS;
 use agent::sinks::HelperDuty;
 use clap::FromArgMatches as _;
+use platform::inherited::Inherited;
 use platform::service_manager::HandedSockets;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
+use crate::commands::Handed;
 use crate::commands::agent::AgentCommand;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -49,7 +51,14 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let handed = handed_sockets(&cli.command)?;
+    let handed = Handed {
+        sockets: handed_sockets(&cli.command)?,
+        descriptors: match cli.command {
+            // They are the program's, and not those of what tells it to read its files.
+            Command::Run(_) => Inherited::take()?,
+            _ => Inherited::default(),
+        },
+    };
     if matches!(cli.command, Command::Agent(AgentCommand::Run(_))) {
         // What it starts are programs of others.
         platform::inherited::keep_from_children()?;

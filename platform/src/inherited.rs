@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// The first number that is not of standard input, output and error.
@@ -24,19 +24,62 @@ const CLOSED_BY_EXEC: u32 = 0o2_000_000;
 /// # Errors
 /// The descriptors cannot be listed (no /proc): they may reach others.
 pub fn keep_from_children() -> io::Result<()> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).ok();
-    for number in open_numbers()?.into_iter().filter(|number| *number >= FIRST_OF_OTHERS) {
-        if is_closed_by_exec(number) {
-            continue;
-        }
-        let copy = this.as_ref().and_then(|this| pidfd_getfd(this, number, PidfdGetfdFlags::empty()).ok());
+    for (number, copy) in copies()? {
         // Closed by its number: nothing in this process owns it.
         nix::unistd::close(number)?;
         if let Some(copy) = copy {
-            put_back(&copy, number)?;
+            // Nobody here owns it; whoever was told its number opens it by that.
+            let _number = fcntl_dupfd_cloexec(copy, number)?.into_raw_fd();
         }
     }
     Ok(())
+}
+
+/// The descriptors that this process was started with, under their numbers. Whoever is started has them only where they are lent.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<OwnedFd>);
+
+impl Inherited {
+    /// Takes them. Call it before the process has threads: a number is free for a moment. Where the system does not let a process copy a descriptor by its
+    /// number, the others stay as they are, and reach whoever is started.
+    ///
+    /// # Errors
+    /// The descriptors cannot be listed (no /proc), or there are too many.
+    pub fn take() -> io::Result<Self> {
+        let mut taken = Vec::new();
+        for (number, copy) in copies()? {
+            if let Some(copy) = copy {
+                nix::unistd::close(number)?;
+                taken.push(fcntl_dupfd_cloexec(copy, number)?);
+            }
+        }
+        Ok(Self(taken))
+    }
+
+    /// Lets the process have them that `start` starts, and everybody whom another thread starts meanwhile.
+    pub fn lend<T>(&self, start: impl FnOnce() -> T) -> T {
+        self.set(FdFlags::empty());
+        let started = start();
+        self.set(FdFlags::CLOEXEC);
+        started
+    }
+
+    fn set(&self, flags: FdFlags) {
+        for descriptor in &self.0 {
+            // It is open, so the system has no reason to refuse.
+            let _set = fcntl_setfd(descriptor, flags);
+        }
+    }
+}
+
+/// Returns the numbers of the inherited descriptors that exec does not close, each with a copy, if the system makes one.
+fn copies() -> io::Result<Vec<(i32, Option<OwnedFd>)>> {
+    let this = pidfd_open(getpid(), PidfdFlags::empty()).ok();
+    let inherited = open_numbers()?
+        .into_iter()
+        .filter(|number| *number >= FIRST_OF_OTHERS && !is_closed_by_exec(*number));
+    let copy = |number| this.as_ref().and_then(|this| pidfd_getfd(this, number, PidfdGetfdFlags::empty()).ok());
+    Ok(inherited.map(|number| (number, copy(number))).collect())
 }
 
 /// Returns the numbers of the open descriptors.
@@ -58,12 +101,4 @@ fn is_closed_by_exec(number: i32) -> bool {
     flags
         .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
         .is_some_and(|flags| flags & CLOSED_BY_EXEC != 0)
-}
-
-/// Makes a copy of a descriptor the one of this number, which is free, for as long as the process lives.
-fn put_back(copy: &OwnedFd, number: i32) -> io::Result<()> {
-    let placed = fcntl_dupfd_cloexec(copy, number)?;
-    // Nobody here owns it; whoever was told its number opens it by that.
-    let _number = placed.into_raw_fd();
-    Ok(())
 }

@@ -197,9 +197,11 @@ fn a_program_is_asked_over_http_after_each_rotation() {
         let asked = asked.clone();
         move || {
             for mut stream in listener.incoming().flatten() {
-                let mut head = [0; 64];
+                let mut head = [0; 1_024];
                 let read = stream.read(&mut head).unwrap_or(0);
-                let is_ours = head.get(..read).is_some_and(|head| head.starts_with(b"POST /-/reload HTTP/1.1"));
+                let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                let changed = head.lines().find_map(|line| line.strip_prefix("troth-changed: "));
+                let is_ours = head.starts_with("POST /-/reload HTTP/1.1") && changed.is_some_and(|changed| changed.split(',').any(|part| part == "svid"));
                 let answer: &[u8] = if is_ours {
                     b"HTTP/1.1 204 No Content\r\n\r\n"
                 } else {
@@ -216,4 +218,49 @@ fn a_program_is_asked_over_http_after_each_rotation() {
     until("a request for each", || (asked.load(Ordering::SeqCst) >= 2).then_some(()));
     until("an agent that is well", || (agent.operator(&["health", "agent"]).code == 0).then_some(()));
     let _ = process.terminate();
+}
+
+#[test]
+fn a_command_is_told_all_parts_at_first_then_tokens_or_revocation_lists_alone() {
+    let domain = Domain::start("parts.test");
+    let told = domain.folder().join("told");
+    let command = format!("echo $TROTH_CHANGED >> {}", told.display());
+    let config = domain.folder().join("agent.toml");
+    let text = format!(
+        "[[sink]]\nspiffe_id = \"/web\"\ndirectory = \"{}\"\ncrl_reload_interval = \"1s\"\n\n\
+         [[sink.jwt]]\nname = \"vault\"\naudiences = [\"https://vault.example\"]\n\n[[sink.reload]]\ncommand = [\"{command}\"]\nshell = true\n",
+        domain.folder().join("web").display()
+    );
+    std::fs::write(&config, text).expect("a file");
+    let _agent = domain.agent_with("n1", &["--config", path_text(&config)]);
+    let entry = |path: &'static str, life: &'static [&'static str]| {
+        let entry = [
+            "entry",
+            "create",
+            "--spiffe-id",
+            path,
+            "--parent",
+            "n1",
+            "--selector",
+            "unix:uid:4601",
+            "--wait",
+        ];
+        let _ = domain.told(&[&entry[..], life].concat());
+    };
+    entry("/web", &["--jwt-ttl", "10s"]);
+    entry("/other", &[]);
+    let lines = || {
+        std::fs::read_to_string(&told)
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let first = until("the first run", || lines().first().cloned());
+    assert!(first.starts_with("svid,bundle"), "{first}");
+    until("a run for a token alone", || lines().contains(&"token".to_owned()).then_some(()));
+    let _ = domain.told(&["svid", "revoke", "--spiffe-id", "/other", "--because", "stolen"]);
+    // Tokens are renewed every few seconds: one may come with the list.
+    let of_list = until("a run for the list", || lines().into_iter().skip(1).find(|line| line.contains("crl")));
+    assert!(["crl", "crl,token"].contains(&of_list.as_str()), "{of_list}");
 }

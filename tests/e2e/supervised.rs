@@ -2,8 +2,11 @@
 
 mod ending;
 mod forms;
+mod reloading;
 mod rotating;
 mod signals;
+mod terminal;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod class;
 pub mod clock;
+mod configured_id;
 pub mod crl;
 pub mod delivery;
 pub mod duration;
@@ -37,6 +38,7 @@ pub mod x509;
 
 pub use bundle::{SpiffeBundle, TrustBundle};
 pub use clock::{Clock, Reading};
+pub use configured_id::ConfiguredId;
 pub use entry::{EntryId, RegistrationEntry};
 pub use revision::Revision;
 pub use selector::{Selector, SelectorSet};

@@ -146,7 +146,7 @@ codes! {
     RootMismatch "root_mismatch" 403 1 false "The server at that address does not hold the root that the join link names." "check the address, or make a new link: troth token create";
     ServerIdentityInvalid "server_identity_invalid" 403 1 false "The process at that address does not prove that it is the server of this trust domain." "check the address in the link; if it is right, someone answers in the server's place";
     SigningKeyUnavailable "signing_key_unavailable" 503 1 true "The key that would sign is outside of this process and does not answer." "look at the server's problems: troth health server; signing goes on by itself when the key is there again";
-    SocketUnsafe "socket_unsafe" 400 1 false "A socket cannot be made there safely." "use a directory that only root or this user can write, or another --workload-socket";
+    SocketUnsafe "socket_unsafe" 400 1 false "A socket cannot be made there safely." "use a directory that only root or this user can write, or name another place for the socket";
     StoreConflict "store_conflict" 409 1 true "Someone changed the same thing at the same time." "look at it again, then repeat the command";
     StoreFormatUnknown "store_format_unknown" 500 1 false "The data was written by a version that this one does not know." "run the newer version; docs/operations.md says how to go back";
     StoreUnavailable "store_unavailable" 503 1 true "The store cannot be written or read." "look at the server's log and its disk: troth health server";

@@ -9,10 +9,10 @@ use platform::sockets::{BindError, SocketPath};
 use trust_domains::TrustDomain;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 
-use super::configured_id::ConfiguredId;
 use super::feature::{Feature, Features};
 use super::raw::{RawAgentConfig, RawBroker};
 use crate::endpoints::{AllowList, ParseReferenceTypeError, ReferenceType};
+use trust_domains::ConfiguredId;
 
 /// The Broker API, switched on: it has one address at least.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 mod attest;
 mod broker;
-mod configured_id;
 mod feature;
 mod machine;
 mod one_trust_domain;
@@ -24,12 +23,12 @@ use trust_domains::token_svid::DEFAULT_LEEWAY;
 use zeroize::Zeroizing;
 
 pub use broker::{BrokerConfig, BrokerGrant, ParseGrantError};
-pub use configured_id::ConfiguredId;
 pub use feature::{Feature, Features, ParseFeatureError};
 pub use machine::lacking;
 pub use raw::{RawAgentConfig, RawBroker, RawSink, RawSinkToken};
 pub use reload::{RawHttp, RawProbe, RawReload};
 pub use sink::{ParseSinkError, SinkConfig};
+pub use trust_domains::ConfiguredId;
 
 use crate::endpoints::DEFAULT_STREAMS_PER_UID;
 use crate::node::CertificateAdmission;

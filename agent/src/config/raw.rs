@@ -15,12 +15,12 @@ use trust_domains::duration::TextDuration;
 use trust_domains::join_link::{RootHash, ServerAddress};
 
 use super::MOST_STREAMS_PER_UID;
-use super::configured_id::ConfiguredId;
 use super::feature::Feature;
 use super::one_trust_domain::{ONE_TRUST_DOMAIN, OneTrustDomain};
 use super::reload::{RELOAD_KEYS, RawReload};
 use crate::endpoints::ReferenceType;
 use crate::sinks::OnWithdraw;
+use trust_domains::ConfiguredId;
 
 /// Every option of the agent, each optional; what is absent takes the default of [`AgentConfig`](super::AgentConfig).
 ///

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use platform::config::{KeyValue, KnownKey, TableMistakes, as_text};
+use platform::reload_command::{DEFAULT_TIMEOUT, LONGEST_TIMEOUT, ReloadCommand};
 use serde::Deserialize;
 use trust_domains::Selector;
 use trust_domains::duration::{TextDuration, format_duration, parse_duration};
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 
-use crate::reload::command::CommandHook;
 use crate::reload::http::HttpHook;
 use crate::reload::probe::Probe;
 use crate::reload::signal::{SignalHook, SignalName, SignalTarget};
 use crate::reload::systemd_unit::{UnitAction, UnitHook, UnitName};
-use crate::reload::{DEFAULT_TIMEOUT, LONGEST_TIMEOUT, ReloadAction, ReloadHook};
+use crate::reload::{ReloadAction, ReloadHook};
 
 /// The most hooks of one sink: they run one after the other.
 const MOST_HOOKS: usize = 16;
@@ -204,7 +204,7 @@ impl Reader<'_> {
         match kind {
             Kind::Command => {
                 let words = table.command.as_deref().unwrap_or_default();
-                let command = CommandHook::parse(words, table.shell.unwrap_or(false));
+                let command = ReloadCommand::parse(words, table.shell.unwrap_or(false));
                 self.mistakes.check("command", command).map(ReloadAction::Command)
             }
             Kind::Http => {

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use platform::config::Mistakes;
 use platform::file_set::{KeyMode, Layout};
-use trust_domains::TrustDomain;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
+use trust_domains::{ConfiguredId, TrustDomain};
 
-use super::configured_id::ConfiguredId;
 use super::raw::RawAgentConfig;
 use crate::reload::ReloadHook;
 use crate::sinks::{FileSinkConfig, OnWithdraw, SinkContents};

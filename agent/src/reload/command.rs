@@ -1,145 +1,88 @@
-//! Reloads by a command.
-//!
-//! It runs as the sink's owner, in `/`, with an environment of its own, nothing to read, and in its own process group. What it says goes to the log, line by line and
-//! bounded. When its time is over the whole group, and whoever left it,
-//! gets TERM, and KILL a little later; the process that was started is never left a zombie.
+//! Reloads by a command: as the sink's owner, and told which files are new.
 
-mod descendants;
-mod error;
-mod group;
-mod output;
-mod settings;
-
-use std::process::{ExitStatus, Stdio};
+use std::io;
 use std::time::Duration;
 
-use rustix::thread::{CapabilitySet, CapabilitySets};
-use tokio::process::{Child, Command};
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use platform::privilege::Identity;
+use platform::reload_command::{CommandError, ReloadCommand, Surroundings};
 
-pub use self::error::{CommandError, ParseCommandError};
-pub use self::settings::CommandHook;
-
-use self::group::Group;
 use super::context::HookContext;
 
-/// Where commands are looked for that a command or script names.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// How long a group that got TERM has until it gets KILL.
-const KILL_AFTER: Duration = Duration::from_secs(2);
-
-/// How long is waited for what KILL leaves: a process that waits for a dead disk ends later, and is reaped by then.
-const REAP_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long output is waited for when the command has ended: what it left in the background may hold the pipe.
-const OUTPUT_GRACE: Duration = Duration::from_millis(200);
-
-impl CommandHook {
-    /// Runs the command, and waits for its end, at most `timeout`.
-    ///
-    /// # Errors
-    /// [`CommandError`]: it cannot be started, took too long, or says by its exit code that it failed.
-    pub async fn perform(&self, context: &HookContext, timeout: Duration) -> Result<(), CommandError> {
-        let mut child = start(self.command(context)).await.map_err(|source| CommandError::Start {
-            program: self.program().to_owned(),
-            source,
-        })?;
-        let mut group = Group::of(&child).map_err(|source| CommandError::Start {
-            program: self.program().to_owned(),
-            source: std::io::Error::other(source),
-        })?;
-        let output = output::log(child.stdout.take(), child.stderr.take(), self.program());
-        tokio::pin!(output);
-        let ended = {
-            let ending = tokio::time::timeout(timeout, group.leader_ended());
-            tokio::pin!(ending);
-            tokio::select! {
-                ended = &mut ending => { let _ = tokio::time::timeout(OUTPUT_GRACE, &mut output).await; ended }
-                () = &mut output => ending.await,
-            }
-        };
-        if ended.is_err() {
-            group.terminate();
-            let _ = tokio::time::timeout(KILL_AFTER, group.leader_ended()).await;
-            group.kill();
-            reap(&mut child).await;
-            group.forget();
-            return Err(CommandError::TimedOut {
-                program: self.program().to_owned(),
-                timeout,
-            });
-        }
-        group.forget();
-        match reap(&mut child).await {
-            Some(status) if status.success() => Ok(()),
-            status => Err(CommandError::Failed {
-                program: self.program().to_owned(),
-                status,
-            }),
-        }
-    }
-
-    fn command(&self, context: &HookContext) -> Command {
-        let mut command = Command::new(self.program());
-        command
-            .args(self.arguments())
-            .env_clear()
-            .env("PATH", PATH)
-            .env("TROTH_SINK_DIRECTORY", &context.directory)
-            .env("TROTH_SPIFFE_ID", context.spiffe_id.to_string())
-            .env("TROTH_SERIAL", context.serial.to_string())
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        if !context.owner.is_agent() {
-            // Before exec the child takes the group, drops all supplementary groups, and takes the user, in this order.
-            command.gid(context.owner.gid).uid(context.owner.uid);
-        }
-        command
-    }
+/// Runs a command, and waits for its end, at most `timeout`.
+///
+/// # Errors
+/// [`CommandError`]: it cannot be started, took too long, or says by its exit code that it failed.
+pub(super) async fn perform(command: &ReloadCommand, context: &HookContext, timeout: Duration) -> Result<(), CommandError> {
+    let (starting, surroundings) = (command.clone(), surroundings(context));
+    let started = tokio::task::spawn_blocking(move || starting.start(&surroundings)).await;
+    let started = started.unwrap_or_else(|stopped| {
+        Err(CommandError::Start {
+            program: command.program().to_owned(),
+            source: io::Error::other(stopped),
+        })
+    });
+    started?.finish(timeout).await
 }
 
-/// Starts a command from a thread of its own that has no ambient capabilities: the command would inherit them, as its user is not always another than the agent's.
-async fn start(mut command: Command) -> std::io::Result<Child> {
-    let runtime = Handle::current();
-    let (started, answer) = oneshot::channel();
-    std::thread::Builder::new().name("hook".to_owned()).spawn(move || {
-        let _entered = runtime.enter();
-        let child = match without_inherited_capabilities() {
-            Ok(()) => command.spawn(),
-            Err(errno) => Err(errno.into()),
-        };
-        // Nobody waits any more: the child is killed as it is dropped.
-        let _ = started.send(child);
-    })?;
-    answer.await.unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
-}
-
-/// Empties what this thread's children would inherit of its capabilities.
-fn without_inherited_capabilities() -> Result<(), rustix::io::Errno> {
-    let sets = rustix::thread::capabilities(None)?;
-    rustix::thread::set_capabilities(
-        None,
-        CapabilitySets {
-            inheritable: CapabilitySet::empty(),
-            ..sets
-        },
-    )?;
-    match rustix::thread::clear_ambient_capability_set() {
-        // A kernel without them (before 4.3).
-        Err(rustix::io::Errno::INVAL) => Ok(()),
-        cleared => cleared,
+fn surroundings(context: &HookContext) -> Surroundings {
+    let owner = context.owner;
+    Surroundings {
+        variables: vec![
+            ("TROTH_CHANGED".to_owned(), context.changed.to_string().into()),
+            ("TROTH_SERIAL".to_owned(), context.serial.to_string().into()),
+            ("TROTH_SINK_DIRECTORY".to_owned(), context.directory.clone().into()),
+            ("TROTH_SPIFFE_ID".to_owned(), context.spiffe_id.to_string().into()),
+        ],
+        identity: (!owner.is_agent()).then_some(Identity {
+            uid: owner.uid,
+            gid: owner.gid,
+        }),
     }
-}
-
-async fn reap(child: &mut Child) -> Option<ExitStatus> {
-    tokio::time::timeout(REAP_WITHIN, child.wait()).await.ok()?.ok()
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::reload::testing::context;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(text: &str) -> ReloadCommand {
+        ReloadCommand::parse(&[text.to_owned()], true).unwrap()
+    }
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_command_is_told_the_identity_the_files_and_what_is_new_in_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let context = context(directory.path());
+        let out = directory.path().join("out");
+        perform(&shell(&format!("/usr/bin/env > {}", out.display())), &context, LONG).await.unwrap();
+        let said = read(&out);
+        for wanted in [
+            "TROTH_CHANGED=svid,crl".to_owned(),
+            format!("TROTH_SERIAL={}", context.serial),
+            format!("TROTH_SINK_DIRECTORY={}", directory.path().display()),
+            format!("TROTH_SPIFFE_ID={}", context.spiffe_id),
+        ] {
+            assert!(said.lines().any(|line| line == wanted), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_privileged_agent_runs_a_command_as_the_owner_and_without_its_own_groups() {
+        if !nix::unistd::Uid::effective().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let mut context = context(directory.path());
+        context.owner = crate::reload::HookOwner { uid: 65_534, gid: 65_533 };
+        let text = "grep -q '^Uid:\t65534\t65534\t65534\t65534$' /proc/self/status && grep -q '^Gid:\t65533\t65533\t65533\t65533$' /proc/self/status && grep -q '^Groups:[ \t]*$' /proc/self/status && grep -q '^CapEff:\t0*$' /proc/self/status && grep -q '^CapPrm:\t0*$' /proc/self/status";
+        perform(&shell(text), &context, LONG).await.unwrap();
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use rustls::pki_types::CertificateDer;
+use trust_domains::delivery::Changed;
 use trust_domains::{Serial, SpiffeId};
 
 use crate::workload::Attestor;
@@ -18,6 +19,8 @@ pub struct HookContext {
     pub directory: PathBuf,
     /// The serial in place.
     pub serial: Serial,
+    /// What changed since the hook last succeeded; never empty.
+    pub changed: Changed,
     /// The certificate in place.
     pub leaf: CertificateDer<'static>,
     /// Whose the files are: a hook acts as this user, or on processes of this user.

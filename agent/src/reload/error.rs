@@ -1,8 +1,8 @@
 //! What goes wrong with hooks, whatever their kind.
 
+use platform::reload_command::CommandError;
 use trust_domains::problem::{Code, Coded};
 
-use super::command::CommandError;
 use super::context::OwnerError;
 use super::http::HttpHookError;
 use super::probe::ProbeError;

@@ -3,19 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::command::CommandHook;
+use platform::reload_command::ReloadCommand;
+
+use super::command;
 use super::context::HookContext;
 use super::error::HookError;
 use super::http::HttpHook;
 use super::probe::Probe;
 use super::signal::{SignalHook, Signalled};
 use super::systemd_unit::{UnitHook, UnitReload};
-
-/// How long one run may take, unless said.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest that one run may take: whatever comes after it in the order waits as long.
-pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A `[[sink.reload]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +28,7 @@ pub struct ReloadHook {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadAction {
     /// Runs a command.
-    Command(CommandHook),
+    Command(ReloadCommand),
     /// Sends an HTTP request.
     Http(HttpHook),
     /// Sends a signal to a process.
@@ -66,11 +62,11 @@ impl ReloadHook {
     async fn act(&self, context: &HookContext) -> Result<Performed, HookError> {
         match &self.action {
             ReloadAction::Command(command) => {
-                command.perform(context, self.timeout).await?;
+                command::perform(command, context, self.timeout).await?;
                 Ok(Performed::Done)
             }
             ReloadAction::Http(request) => {
-                request.perform(context.owner.uid, self.timeout).await?;
+                request.perform(&context.changed, context.owner.uid, self.timeout).await?;
                 Ok(Performed::Done)
             }
             ReloadAction::Signal(signal) => match signal.perform(context, self.timeout).await? {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use trust_domains::delivery::Changed;
 use trust_domains::problem::{Code, Coded};
 
 pub use self::target::{HttpTarget, ParseHttpTargetError};
@@ -28,6 +29,9 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// How much of the answer to a failed reload is told.
 const TOLD: usize = 200;
+
+/// The header that names what changed since the hook last succeeded.
+const CHANGED: HeaderName = HeaderName::from_static("troth-changed");
 
 /// The methods that a hook may use.
 const METHODS: [Method; 4] = [Method::GET, Method::PATCH, Method::POST, Method::PUT];
@@ -121,14 +125,14 @@ impl HttpHook {
             .ok_or_else(|| ParseHttpHookError::Method { found: text.to_owned() })
     }
 
-    /// Sends the request, and returns the status, which is 2xx.
+    /// Sends the request, which names what changed, and returns the status, which is 2xx.
     ///
     /// At a Unix socket only root or the sink's `owner` is believed to be the program that is meant.
     ///
     /// # Errors
     /// [`HttpHookError`].
-    pub async fn perform(&self, owner: u32, timeout: Duration) -> Result<StatusCode, HttpHookError> {
-        match tokio::time::timeout(timeout, self.ask(owner)).await {
+    pub async fn perform(&self, changed: &Changed, owner: u32, timeout: Duration) -> Result<StatusCode, HttpHookError> {
+        match tokio::time::timeout(timeout, self.ask(changed, owner)).await {
             Ok(answered) => answered,
             Err(_) => Err(HttpHookError::TimedOut {
                 target: self.target.clone(),
@@ -137,11 +141,11 @@ impl HttpHook {
         }
     }
 
-    async fn ask(&self, owner: u32) -> Result<StatusCode, HttpHookError> {
+    async fn ask(&self, changed: &Changed, owner: u32) -> Result<StatusCode, HttpHookError> {
         match &self.target {
             HttpTarget::Tcp { addresses, .. } => {
                 let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| self.lost(error))?;
-                self.ask_over(stream).await
+                self.ask_over(stream, changed).await
             }
             HttpTarget::Unix { socket, .. } => {
                 let stream = UnixStream::connect(socket).await.map_err(|error| self.lost(error))?;
@@ -152,17 +156,17 @@ impl HttpHook {
                         "uid {uid} listens there, who is neither root nor the sink's owner"
                     ))));
                 }
-                self.ask_over(stream).await
+                self.ask_over(stream, changed).await
             }
         }
     }
 
-    async fn ask_over(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<StatusCode, HttpHookError> {
+    async fn ask_over(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, changed: &Changed) -> Result<StatusCode, HttpHookError> {
         let mut connecting = http1::Builder::new();
         connecting.max_buf_size(LONGEST_HEAD);
         let (mut sender, connection) = connecting.handshake(TokioIo::new(stream)).await.map_err(|error| self.lost(error))?;
         let asking = async {
-            let answer = sender.send_request(self.request()?).await.map_err(|error| self.lost(error))?;
+            let answer = sender.send_request(self.request(changed)?).await.map_err(|error| self.lost(error))?;
             self.judge(answer).await
         };
         // Both here, and no task: with the answer, or the end of the time, the connection is gone.
@@ -174,12 +178,14 @@ impl HttpHook {
         }
     }
 
-    fn request(&self) -> Result<Request<Empty<Bytes>>, HttpHookError> {
+    fn request(&self, changed: &Changed) -> Result<Request<Empty<Bytes>>, HttpHookError> {
+        let changed = HeaderValue::from_str(&changed.to_string()).map_err(|error| self.lost(error))?;
         let host = HeaderValue::from_str(self.target.host()).map_err(|error| self.lost(error))?;
         let request = Request::builder()
             .method(&self.method)
             .uri(self.target.path())
             .header(HOST, host)
+            .header(CHANGED, changed)
             .header(USER_AGENT, HeaderValue::from_static("troth-agent"));
         let request = match self.method {
             Method::GET => request,

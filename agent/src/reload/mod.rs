@@ -7,7 +7,7 @@
 //! [`trust_domains::plan::reloading`] says when a hook runs, the [`Reloader`] of a sink runs it, and each kind has a file: signals to processes, commands, systemd,
 //! and HTTP requests. A probe makes a run count only when the service presents the new certificate.
 
-pub mod command;
+mod command;
 mod context;
 mod counts;
 mod error;
@@ -15,7 +15,6 @@ mod hook;
 pub mod http;
 mod permitted;
 pub mod probe;
-mod processes;
 mod reloader;
 pub mod signal;
 pub mod systemd_unit;
@@ -23,11 +22,11 @@ pub mod systemd_unit;
 pub use context::{HookContext, HookOwner, OwnerError};
 pub use counts::ReloadCounts;
 pub use error::HookError;
-pub use hook::{DEFAULT_TIMEOUT, LONGEST_TIMEOUT, Performed, ReloadAction, ReloadHook};
+pub use hook::{Performed, ReloadAction, ReloadHook};
 pub use reloader::Hooks;
 
 pub(crate) use permitted::check as check_permitted;
-pub(crate) use reloader::{Deliveries, Reloader};
+pub(crate) use reloader::{Delivered, Deliveries, Reloader};
 
 #[cfg(test)]
 pub(crate) mod testing;

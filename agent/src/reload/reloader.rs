@@ -11,7 +11,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::{Clock as _, SharedClock};
-use trust_domains::plan::reloading::{Change, Policy, Reloading, Step};
+use trust_domains::delivery::{Changed, Part};
+use trust_domains::plan::reloading::{Change, Policy, Reloading, Step, Unread};
 use trust_domains::problem::{Coded as _, with_causes};
 use trust_domains::wire::agent::{HookStatus, SinkStatus};
 use trust_domains::{Revision, SpiffeId};
@@ -58,12 +59,26 @@ pub struct Hooks {
 
 /// What a sink did.
 enum Done {
-    /// There is a new set.
-    Delivered { view: Arc<IdentityView>, change: Option<Change> },
+    /// A set is in place; what is new in it, if anything is.
+    Delivered { view: Arc<IdentityView>, news: Option<(Change, Changed)> },
     /// What is there stays.
     Kept,
     /// The files are gone.
     Withdrawn,
+}
+
+/// A set that is in place.
+pub(crate) struct Delivered<'a> {
+    /// What it was made of.
+    pub(crate) view: &'a Arc<IdentityView>,
+    /// Whether it was put there now.
+    pub(crate) is_new: bool,
+    /// Whether it may have revocation lists.
+    pub(crate) has_lists: bool,
+    /// Whether it has tokens.
+    pub(crate) has_tokens: bool,
+    /// Whether some of them, or their being gone, are new.
+    pub(crate) tokens_changed: bool,
 }
 
 /// The sink's end: what it did, for the hooks.
@@ -73,23 +88,14 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    /// A set is in place that shows this commit; it was put there now if `is_new`. `has_lists`: whether revocation lists are among its files.
+    /// A set is in place that shows this commit.
     ///
     /// The first set after the agent has started runs the hooks even if it was there: nobody knows whether they ran for it.
-    pub(crate) fn delivered(&mut self, view: &Arc<IdentityView>, is_new: bool, has_lists: bool, revision: Option<Revision>) {
-        let change = match &self.last {
-            Some(last) if only_lists_differ(last, view) => has_lists.then(|| change_of_lists(last, view)),
-            Some(last) if last.same_contents(view) && !is_new => None,
-            _ => Some(Change::Credentials),
-        };
-        self.last = Some(Arc::clone(view));
-        self.send(
-            Done::Delivered {
-                view: Arc::clone(view),
-                change,
-            },
-            revision,
-        );
+    pub(crate) fn delivered(&mut self, set: &Delivered<'_>, revision: Option<Revision>) {
+        let news = set.news(self.last.as_deref());
+        self.last = Some(Arc::clone(set.view));
+        let view = Arc::clone(set.view);
+        self.send(Done::Delivered { view, news }, revision);
     }
 
     /// What was there before stays, and that is right for this commit.
@@ -109,9 +115,43 @@ impl Deliveries {
     }
 }
 
-fn only_lists_differ(one: &IdentityView, other: &IdentityView) -> bool {
-    let bundles = |view: &IdentityView| view.bundles().map(Arc::as_ptr).collect::<Vec<_>>();
-    one.same_svids(other) && bundles(one) == bundles(other) && !one.same_lists(other)
+impl Delivered<'_> {
+    /// Returns what hooks are told, if they are told anything.
+    fn news(&self, last: Option<&IdentityView>) -> Option<(Change, Changed)> {
+        let Some(last) = last else { return Some((Change::Credentials, self.all())) };
+        let changed = self.since(last);
+        if changed.is_empty() {
+            // The same was put there again: somebody had changed the files, and programs may have read those.
+            return (self.is_new && last.same_contents(self.view)).then(|| (Change::Credentials, self.all()));
+        }
+        let change = if changed.is_only(&[Part::Crl]) {
+            change_of_lists(last, self.view)
+        } else {
+            Change::Credentials
+        };
+        Some((change, changed))
+    }
+
+    fn since(&self, last: &IdentityView) -> Changed {
+        let bundles = |view: &IdentityView| view.bundles().map(Arc::as_ptr).collect::<Vec<_>>();
+        let differs = |part| match part {
+            Part::Svid => !last.same_svids(self.view),
+            Part::Bundle => bundles(last) != bundles(self.view),
+            Part::Crl => self.has_lists && !last.same_lists(self.view),
+            Part::Token => self.tokens_changed,
+        };
+        Part::ALL.into_iter().filter(|part| differs(*part)).collect()
+    }
+
+    /// Returns all parts that the set has.
+    fn all(&self) -> Changed {
+        let has = |part| match part {
+            Part::Svid | Part::Bundle => true,
+            Part::Crl => self.has_lists && self.view.has_lists(),
+            Part::Token => self.has_tokens,
+        };
+        Part::ALL.into_iter().filter(|part| has(*part)).collect()
+    }
 }
 
 /// A program that asks for a list of each CA refuses everybody under one whose list it has not read: that waits for no turn, and the CA signs nothing before.
@@ -129,6 +169,7 @@ fn change_of_lists(before: &IdentityView, now: &IdentityView) -> Change {
 pub(crate) struct Reloader {
     hooks: Hooks,
     plan: Reloading,
+    unread: Unread,
     ticket: SinkTicket,
     clock: SharedClock,
     status: watch::Sender<SinkStatus>,
@@ -148,6 +189,7 @@ impl Reloader {
         status.send_modify(|status| status.hooks = hooks.hooks.iter().map(|hook| HookStatus::new(hook.to_string())).collect());
         let reloader = Self {
             plan: Reloading::new(hooks.policy, hooks.hooks.len()),
+            unread: Unread::default(),
             hooks,
             ticket,
             clock,
@@ -190,10 +232,11 @@ impl Reloader {
     fn note_delivery(&mut self, done: Done, revision: Option<Revision>) {
         let now = self.clock.now().since_boot;
         match done {
-            Done::Delivered { view, change } => {
+            Done::Delivered { view, news } => {
                 self.view = Some(view);
-                if let Some(change) = change {
+                if let Some((change, changed)) = news {
                     self.newest = self.plan.delivered(now, change);
+                    self.unread.note(self.newest, &changed);
                 }
             }
             Done::Kept => {}
@@ -217,8 +260,9 @@ impl Reloader {
                 Step::GiveUp { hook, .. } => self.note_given_up(hook),
                 Step::Run { hook, reason, .. } => match (self.hooks.hooks.get(hook), &self.view) {
                     (Some(settings), Some(view)) => {
-                        tracing::debug!(hook = %settings, directory = %self.hooks.directory.display(), ?reason, "a reload hook runs");
-                        running.push(Box::pin(run(hook, settings.clone(), self.hooks.clone(), Arc::clone(view))));
+                        let changed = self.unread.since(self.plan.seen(hook));
+                        tracing::debug!(hook = %settings, directory = %self.hooks.directory.display(), ?reason, %changed, "a reload hook runs");
+                        running.push(Box::pin(run(hook, settings.clone(), self.hooks.clone(), Arc::clone(view), changed)));
                     }
                     // Nothing is in place: there is nothing to read.
                     _ => self.plan.ended(self.clock.now().since_boot, hook, true, 1.0),
@@ -317,12 +361,12 @@ impl Reloader {
 }
 
 /// Runs one hook with what is in place.
-async fn run(index: usize, hook: ReloadHook, hooks: Hooks, view: Arc<IdentityView>) -> Ran {
-    let performed = perform(&hook, hooks, &view).await;
+async fn run(index: usize, hook: ReloadHook, hooks: Hooks, view: Arc<IdentityView>, changed: Changed) -> Ran {
+    let performed = perform(&hook, hooks, &view, changed).await;
     (index, view, performed)
 }
 
-async fn perform(hook: &ReloadHook, hooks: Hooks, view: &IdentityView) -> Result<Performed, HookError> {
+async fn perform(hook: &ReloadHook, hooks: Hooks, view: &IdentityView, changed: Changed) -> Result<Performed, HookError> {
     // A view has an SVID, and an SVID a leaf; without one nothing was delivered.
     let Some((svid, leaf)) = view.svids.first().and_then(|svid| Some((svid, svid.chain.first()?))) else {
         return Ok(Performed::NotRunning);
@@ -333,6 +377,7 @@ async fn perform(hook: &ReloadHook, hooks: Hooks, view: &IdentityView) -> Result
         spiffe_id: hooks.spiffe_id,
         directory: hooks.directory,
         serial: svid.serial,
+        changed,
         leaf: leaf.to_vec().into(),
         owner: owner.await.map_err(|_| HookError::Stopped)??,
         attestor: hooks.attestor,

@@ -11,13 +11,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use platform::processes::{numbers, parent};
 use trust_domains::{Selector, SelectorSet};
 
 pub use self::error::SignalError;
 pub use self::name::{ParseSignalNameError, SignalName};
 
 use super::context::HookContext;
-use super::processes::{numbers, parent};
 use crate::svids::WantedFacts;
 use crate::workload::{AttestError, Attestor, Caller};
 

@@ -18,7 +18,7 @@ use super::error::SinkError;
 use super::place::{Done, Place, Wanted};
 use super::tokens::{ASK_AGAIN, HeldTokens, SinkTokens};
 use crate::jwt_svids::JwtCache;
-use crate::reload::{Deliveries, Hooks, ReloadCounts, Reloader};
+use crate::reload::{Delivered, Deliveries, Hooks, ReloadCounts, Reloader};
 use crate::svids::{IdentityView, SvidCache, Unserved};
 use crate::workload::Attestor;
 
@@ -55,6 +55,12 @@ pub struct SinkSurroundings {
 struct Task {
     wanted: Wanted,
     revision: Option<Revision>,
+}
+
+/// Where the hooks are told, and the tokens that they were told of last.
+struct Told {
+    deliveries: Deliveries,
+    tokens: Arc<HeldTokens>,
 }
 
 impl FileSink {
@@ -94,7 +100,11 @@ impl FileSink {
         tokio::join!(self.deliver(around, deliveries, stopping.clone()), reloader.run(stopping));
     }
 
-    async fn deliver(&self, around: SinkSurroundings, mut deliveries: Deliveries, stopping: CancellationToken) {
+    async fn deliver(&self, around: SinkSurroundings, deliveries: Deliveries, stopping: CancellationToken) {
+        let mut hooks = Told {
+            deliveries,
+            tokens: Arc::default(),
+        };
         let SinkSurroundings { cache, tokens, clock, .. } = around;
         let mut subscription = cache.subscribe_identity(&self.config.spiffe_id);
         let tokens = SinkTokens::new(self.config.contents.tokens.clone(), cache, tokens);
@@ -111,7 +121,7 @@ impl FileSink {
             failures = if delivered.is_ok() { 0 } else { failures.saturating_add(1) };
             self.note(&task.wanted, &delivered, failures, &clock);
             if let Ok(done) = &delivered {
-                self.hand_over(&mut deliveries, &task.wanted, done, task.revision.take());
+                self.hand_over(&mut hooks, &task.wanted, done, task.revision.take());
             }
             let look = look_after(&task.wanted, delivered.is_ok(), &tokens);
             let next = tokio::select! {
@@ -131,12 +141,21 @@ impl FileSink {
     }
 
     /// Tells the hooks what is in place now.
-    fn hand_over(&self, deliveries: &mut Deliveries, wanted: &Wanted, done: &Done, revision: Option<Revision>) {
-        let is_new = done.delivery == Delivery::Published;
-        match (&done.view, wanted) {
-            (Some(view), _) => deliveries.delivered(view, is_new, self.config.contents.has_lists(), revision),
-            (None, Wanted::Nothing(_)) => deliveries.withdrawn(revision),
-            (None, Wanted::AsItIs(_) | Wanted::Files(_)) => deliveries.kept(revision),
+    fn hand_over(&self, hooks: &mut Told, wanted: &Wanted, done: &Done, revision: Option<Revision>) {
+        match (&done.shown, wanted) {
+            (Some(material), _) => {
+                let before = std::mem::replace(&mut hooks.tokens, Arc::clone(&material.tokens));
+                let set = Delivered {
+                    view: &material.view,
+                    is_new: done.delivery == Delivery::Published,
+                    has_lists: self.config.contents.has_lists(),
+                    has_tokens: !material.tokens.is_empty(),
+                    tokens_changed: !material.tokens.same_tokens(&before),
+                };
+                hooks.deliveries.delivered(&set, revision);
+            }
+            (None, Wanted::Nothing(_)) => hooks.deliveries.withdrawn(revision),
+            (None, Wanted::AsItIs(_) | Wanted::Files(_)) => hooks.deliveries.kept(revision),
         }
     }
 
@@ -199,7 +218,7 @@ fn noted(status: &mut SinkStatus, wanted: &Wanted, delivered: &Result<Done, Sink
         (Ok(done), Wanted::Files(_)) => done.lack.clone(),
     };
     if let (Ok(done), Wanted::Files(_) | Wanted::Nothing(_)) = (delivered, wanted) {
-        status.serial = done.view.as_ref().and_then(|view| view.svids.first()).map(|svid| svid.serial);
+        status.serial = done.shown.as_ref().and_then(|material| material.view.svids.first()).map(|svid| svid.serial);
         // A directory that is still empty, or files that were there when the agent started, are no news.
         if before.0 != status.serial || (done.delivery == Delivery::Published && status.serial.is_some()) {
             status.written_at = Some(clock.now().wall);

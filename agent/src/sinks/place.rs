@@ -11,7 +11,6 @@ use super::contents::{Composer, Material};
 use super::error::SinkError;
 use super::later::LaterInPlace;
 use super::writer::{Target, Writer};
-use crate::svids::IdentityView;
 
 /// What the directory shall show.
 #[derive(Debug, Clone)]
@@ -31,8 +30,8 @@ pub(super) struct Done {
     pub(super) delivery: Delivery,
     /// Why they are less than is asked for, if they are.
     pub(super) lack: Option<String>,
-    /// What the files show: the view that was wanted, or one with a later SVID that was there.
-    pub(super) view: Option<Arc<IdentityView>>,
+    /// What the files show: what was wanted, or that with a later SVID that was there.
+    pub(super) shown: Option<Material>,
 }
 
 /// The directory, with who writes to it and what is needed to make its files.
@@ -64,7 +63,7 @@ impl Place {
         let bare = |delivery| Done {
             delivery,
             lack: None,
-            view: None,
+            shown: None,
         };
         match wanted {
             Wanted::AsItIs(_) => Ok(bare(Delivery::Unchanged)),
@@ -87,7 +86,7 @@ impl Place {
         Ok(Done {
             lack: self.composer.lack(&material),
             delivery: self.writer.deliver(self.config.layout, &files)?,
-            view: Some(material.view),
+            shown: Some(material),
         })
     }
 

@@ -45,14 +45,19 @@ impl HeldTokens {
         lacking.reduce(|all, next| format!("{all}; {next}"))
     }
 
+    /// Returns whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.valid.is_empty()
+    }
+
+    /// Returns whether both have the same tokens.
+    pub(super) fn same_tokens(&self, other: &Self) -> bool {
+        let mut pairs = self.valid.iter().zip(&other.valid);
+        self.valid.len() == other.valid.len() && pairs.all(|(one, two)| one.0 == two.0 && Arc::ptr_eq(one.1, two.1))
+    }
+
     fn is(&self, other: &Self) -> bool {
-        let same_tokens = self.valid.len() == other.valid.len()
-            && self
-                .valid
-                .iter()
-                .zip(&other.valid)
-                .all(|(one, two)| one.0 == two.0 && Arc::ptr_eq(one.1, two.1));
-        same_tokens && self.of == other.of && self.missing == other.missing
+        self.same_tokens(other) && self.of == other.of && self.missing == other.missing
     }
 }
 

@@ -75,6 +75,12 @@ impl IdentityView {
         Arc::ptr_eq(&self.crls, &other.crls) && are_same(&self.federated_crls, &other.federated_crls)
     }
 
+    /// Returns whether there are any revocation lists.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        !self.crls.ders().is_empty() || !self.federated_crls.is_empty()
+    }
+
     /// Returns the revocation lists that go with the bundle of a partner.
     #[must_use]
     pub fn crls_of(&self, partner: &TrustDomain) -> Arc<RevocationLists> {

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use super::attestor::AttestError;
-use super::exit::Exit;
 use super::process::{Look, Process};
+use platform::exit::Exit;
 
 /// The process that opened a connection.
 #[derive(Debug)]

@@ -13,7 +13,6 @@
 mod attestor;
 mod caller;
 mod executable;
-mod exit;
 mod file_hash;
 mod id_map;
 mod names;
@@ -24,7 +23,7 @@ mod shares;
 
 pub use attestor::{AttestError, Attested, Attestor};
 pub use caller::Caller;
-pub use exit::Exit;
+pub use platform::exit::Exit;
 pub(crate) use rights::may_become_others;
 pub use rights::{Rights, unprovable};
 pub use shares::{Share, Shares, UidShares};

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use platform::exit::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, openat, statx};
 use rustix::io::Errno;
@@ -11,7 +12,6 @@ use rustix::path::Arg;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::attestor::AttestError;
-use super::exit::Exit;
 use super::proc_status::{Credentials, StartTime, parse_credentials, parse_start_time};
 
 /// The most of one `/proc` file that is read. `status` holds up to 65,536 supplementary groups of up to 11 characters.
@@ -97,12 +97,7 @@ impl Process {
 
     /// Returns what tells when the process ends.
     pub(super) fn exit(&self) -> Result<Exit, AttestError> {
-        Exit::of(Arc::clone(&self.pidfd))
-    }
-
-    /// Returns the pidfd.
-    pub(super) fn into_pidfd(self) -> Arc<OwnedFd> {
-        self.pidfd
+        Exit::of(Arc::clone(&self.pidfd)).map_err(|source| AttestError::Unreadable { what: "pidfd", source })
     }
 
     /// Returns the process's number in the agent's PID namespace.

@@ -29,13 +29,16 @@ pub(crate) enum ProxyCommand {
     Run(Box<WholeArgs>),
 }
 
+/// What to do about options that make no listener.
+const FLAGS_HINT: &str = "correct the options that are named; troth proxy inbound --help and troth proxy outbound --help list them";
+
 /// What belongs to the proxy as a whole.
 #[derive(Debug, Args)]
 pub(crate) struct WholeArgs {
     /// The Workload API socket, as a path or unix:// [default: $SPIFFE_ENDPOINT_SOCKET, then /run/troth/workload.sock or that of this user].
     #[arg(long, value_name = "PATH")]
     socket: Option<String>,
-    /// Which identity is shown, where the process has several [default: the first].
+    /// Which identity is shown, where the process has several, whole or as a path like /web [default: the first].
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<String>,
     /// Where metrics and probes are served, or off [default: off].
@@ -141,11 +144,13 @@ pub(crate) async fn run(command: ProxyCommand, global: &Global) -> Result<(), Fa
     };
     let config = if from_flags.listener.is_empty() {
         let draft = RawProxyConfig::read(&config_file(global)?).map_err(|error| Failure::of(&error))?;
-        draft.finish(|file| ProxyConfig::new(from_flags.over(file)))
+        draft
+            .finish(|file| ProxyConfig::new(from_flags.over(file)))
+            .map_err(|error| Failure::of(&error))
     } else {
-        ProxyConfig::new(from_flags)
-    };
-    let config = config.map_err(|error| Failure::of(&error))?;
+        // There is no file: what is wrong is an option.
+        ProxyConfig::new(from_flags).map_err(|error| Failure::of(&error).with_hint(FLAGS_HINT))
+    }?;
     let socket = SocketArgs::of(config.socket.as_ref().map(ToString::to_string)).find()?;
     let shutdown = platform::process::shutdown_signal()?;
     let ran = sidecar::proxy::run(config, socket, SystemClock::shared(), shutdown).await;

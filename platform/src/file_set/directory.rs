@@ -31,19 +31,36 @@ impl Directory {
     /// # Errors
     /// When the path is not that of a real directory from the root on, others can write it or one above it, or another has locked it.
     pub fn open(path: &Path) -> Result<Self, FileSetError> {
-        Self::open_by(path, lock)
+        Self::lock_opened(path, walk(path, make)?, lock)
     }
 
-    /// Opens and locks the directory as [`open`](Self::open) does, and does not wait for whoever has it now.
+    /// Opens and locks a directory that is there, and makes none.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_if_free(path: &Path) -> Result<Self, FileSetError> {
-        Self::open_by(path, |fd| flock(fd, FlockOperation::NonBlockingLockExclusive))
+    /// As [`open`](Self::open); also when the directory was removed before it was locked.
+    pub fn open_existing(path: &Path) -> Result<Self, FileSetError> {
+        Self::lock_opened(path, walk(path, make_nothing)?, lock)?.still_there()
     }
 
-    fn open_by(path: &Path, lock: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<Self, FileSetError> {
-        let fd = walk(path)?;
+    /// Opens and locks a directory that is there as [`open_existing`](Self::open_existing) does, and does not wait for whoever has it now.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing).
+    pub fn open_if_free(path: &Path) -> Result<Self, FileSetError> {
+        let at_once = |fd: &OwnedFd| flock(fd, FlockOperation::NonBlockingLockExclusive);
+        Self::lock_opened(path, walk(path, make_nothing)?, at_once)?.still_there()
+    }
+
+    /// Refuses a directory that somebody removed between the opening and the lock. Who removes only what is locked removes none that passed here.
+    fn still_there(self) -> Result<Self, FileSetError> {
+        match fstat(&self.fd) {
+            Ok(stat) if stat.st_nlink > 0 => Ok(self),
+            Ok(_) => Err(FileSetError::system("opening", &self.path, Errno::NOENT)),
+            Err(errno) => Err(FileSetError::system("looking at", &self.path, errno)),
+        }
+    }
+
+    fn lock_opened(path: &Path, fd: OwnedFd, lock: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<Self, FileSetError> {
         let inode = inode(&fstat(&fd).map_err(|errno| FileSetError::system("looking at", path, errno))?);
         match lock(&fd) {
             Ok(()) => Ok(Self {
@@ -61,7 +78,7 @@ impl Directory {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn check_again(self) -> Result<Self, FileSetError> {
-        let now = walk(&self.path)?;
+        let now = walk(&self.path, make)?;
         let stat = fstat(&now).map_err(|errno| FileSetError::system("looking at", &self.path, errno))?;
         if inode(&stat) == self.inode {
             return Ok(self);
@@ -92,8 +109,8 @@ fn inode(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// Opens a directory from the root on; each step is a real directory that others cannot write.
-fn walk(path: &Path) -> Result<OwnedFd, FileSetError> {
+/// Opens a directory from the root on; each step is a real directory that others cannot write. What is done where only the last part is missing, `make` says.
+fn walk(path: &Path, make: impl Fn(&OwnedFd, &OsStr) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, FileSetError> {
     let names = names(path).ok_or_else(|| FileSetError::NotAbsolute { path: path.to_owned() })?;
     let mut at = PathBuf::from("/");
     let mut fd = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| FileSetError::system("opening", &at, errno))?;
@@ -130,6 +147,10 @@ pub(super) fn names(path: &Path) -> Option<Vec<&OsStr>> {
 fn make(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
     open_step(parent, name)
+}
+
+fn make_nothing(_parent: &OwnedFd, _name: &OsStr) -> Result<OwnedFd, Errno> {
+    Err(Errno::NOENT)
 }
 
 /// Refuses a parent in which others could rename what leads to the sink. In a sticky directory, as `/tmp`, they cannot: what is ours stays.
@@ -267,6 +288,22 @@ mod tests {
         let first = first.check_again().unwrap();
         drop(first);
         Directory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_or_was_removed_is_not_made_where_one_is_looked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("sink");
+        for open in [Directory::open_existing, Directory::open_if_free] {
+            assert!(open(&path).is_err() && !path.exists());
+            std::fs::create_dir(&path).unwrap();
+            let opened = walk(&path, make_nothing).unwrap();
+            std::fs::remove_dir(&path).unwrap();
+            assert!(Directory::lock_opened(&path, opened, lock).unwrap().still_there().is_err());
+            std::fs::create_dir(&path).unwrap();
+            drop(open(&path).unwrap());
+            std::fs::remove_dir(&path).unwrap();
+        }
     }
 
     #[test]

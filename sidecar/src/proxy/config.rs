@@ -9,7 +9,7 @@ use std::time::Duration;
 use platform::config::{ConfigMistakes, Mistakes};
 use platform::sockets::SocketPath;
 use platform::telemetry::TelemetryListen;
-use trust_domains::SpiffeId;
+use trust_domains::ConfiguredId;
 use trust_domains::duration::parse_duration;
 use trust_domains::peering::{AllowList, PeerPattern};
 
@@ -54,7 +54,7 @@ pub struct ProxyConfig {
     /// The Workload API socket, where one is named.
     pub socket: Option<SocketPath>,
     /// Which identity is shown; the first, if none is named.
-    pub spiffe_id: Option<SpiffeId>,
+    pub spiffe_id: Option<ConfiguredId>,
     /// Where metrics and probes are served, unless off.
     pub telemetry_listen: TelemetryListen,
     /// How long open connections may go on after the proxy was told to end.

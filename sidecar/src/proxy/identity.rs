@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use trust_domains::clock::SharedClock;
 use trust_domains::peering::PeerTrust;
 use trust_domains::problem::{Coded as _, with_causes};
-use trust_domains::{Serial, SpiffeId, Timestamp};
+use trust_domains::{ConfiguredId, Serial, SpiffeId, Timestamp};
 
 use super::metrics::ProxyMetrics;
 use crate::source::{SourceState, X509Context};
@@ -55,11 +55,11 @@ impl Presence {
 
 impl Standing {
     /// Takes the identity that is asked for, or the first, out of what the agent delivered.
-    fn of(context: &X509Context, wanted: Option<&SpiffeId>, number: u64) -> Result<Self, String> {
+    fn of(context: &X509Context, wanted: Option<&ConfiguredId>, number: u64) -> Result<Self, String> {
         let svid = match wanted {
             None => context.default_svid(),
             Some(wanted) => {
-                let found = context.svids().iter().find(|svid| svid.spiffe_id() == wanted);
+                let found = context.svids().iter().find(|svid| wanted.means(svid.spiffe_id()));
                 found.ok_or_else(|| format!("this process is not entitled to {wanted}; make an entry for it, or name another with --spiffe-id"))?
             }
         };
@@ -96,7 +96,7 @@ struct Taken {
 
 /// What follows the credentials, and tells health how they are.
 pub(super) struct Follower {
-    pub(super) wanted: Option<SpiffeId>,
+    pub(super) wanted: Option<ConfiguredId>,
     pub(super) clock: SharedClock,
     pub(super) health: HealthHandle,
     pub(super) metrics: ProxyMetrics,

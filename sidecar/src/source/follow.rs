@@ -21,7 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a connection, and the first message on it, may take: the agent attests the caller and may have to ask its server for a certificate.
-const FIRST_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
 /// Returns the waits between two attempts to follow a stream of the agent's.
 pub(crate) fn between_attempts() -> Backoff {

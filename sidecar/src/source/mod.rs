@@ -22,4 +22,4 @@ pub use error::{InvalidMessage, SourceError};
 pub use follow::{SourceState, X509Source};
 pub use token::HeldToken;
 
-pub(crate) use follow::between_attempts;
+pub(crate) use follow::{FIRST_WITHIN, between_attempts};

@@ -1,29 +1,15 @@
-//! What a set of files has that the one before had not.
+//! What a set of files that has something new is to a program.
 
-use trust_domains::delivery::SetFile;
+use trust_domains::delivery::{Changed, Part};
 use trust_domains::plan::supervising::Change;
 
-use super::tokens::FOLDER;
-
-/// The file of revocation lists.
-const CRL: &str = "crl.pem";
-
-/// The end of the files of partners' lists.
-const PARTNERS_CRL: &str = ".crl";
-
-/// Returns what a set has that the one before had not; nothing if they are the same.
-pub(super) fn change(before: &[SetFile], after: &[SetFile]) -> Option<Change> {
-    let without = |set: &[SetFile], is: fn(&SetFile) -> bool| -> Vec<SetFile> { set.iter().filter(|file| !is(file)).cloned().collect() };
-    let is_token: fn(&SetFile) -> bool = |file| file.name.folder() == Some(FOLDER);
-    let is_light: fn(&SetFile) -> bool = |file| {
-        let name = file.name.as_str();
-        file.name.folder() == Some(FOLDER) || name == CRL || name.ends_with(PARTNERS_CRL)
-    };
-    if before == after {
+/// Returns what a set brings that has these parts new; nothing if it has none.
+pub(super) fn change(changed: &Changed) -> Option<Change> {
+    if changed.is_empty() {
         None
-    } else if without(before, is_token) == without(after, is_token) {
+    } else if changed.is_only(&[Part::Token]) {
         Some(Change::Tokens)
-    } else if without(before, is_light) == without(after, is_light) {
+    } else if changed.is_only(&[Part::Crl, Part::Token]) {
         Some(Change::Lists)
     } else {
         Some(Change::Credentials)
@@ -34,27 +20,14 @@ pub(super) fn change(before: &[SetFile], after: &[SetFile]) -> Option<Change> {
 mod tests {
     use super::*;
 
-    fn set(files: &[(&str, &str)]) -> Vec<SetFile> {
-        let file = |(name, text): &(&str, &str)| SetFile {
-            name: name.parse().unwrap(),
-            secret: false,
-            content: text.as_bytes().to_vec().into(),
-        };
-        files.iter().map(file).collect()
-    }
-
     #[test]
     fn what_changed_decides_whether_a_program_is_told() {
-        let before = set(&[("svid.pem", "1"), ("jwt/vault.token", "a")]);
-        assert_eq!(change(&before, &before), None);
-        assert_eq!(change(&before, &set(&[("svid.pem", "1"), ("jwt/vault.token", "b")])), Some(Change::Tokens));
-        assert_eq!(
-            change(&before, &set(&[("svid.pem", "1"), (CRL, "x"), ("jwt/vault.token", "b")])),
-            Some(Change::Lists)
-        );
-        let of_a_partner = set(&[("svid.pem", "1"), ("federated/td.crl", "x"), ("jwt/vault.token", "a")]);
-        assert_eq!(change(&before, &of_a_partner), Some(Change::Lists));
-        assert_eq!(change(&before, &set(&[("svid.pem", "2"), (CRL, "x")])), Some(Change::Credentials));
-        assert_eq!(change(&[], &before), Some(Change::Credentials));
+        let of = |parts: &[Part]| change(&parts.iter().copied().collect());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[Part::Token]), Some(Change::Tokens));
+        assert_eq!(of(&[Part::Crl]), Some(Change::Lists));
+        assert_eq!(of(&[Part::Crl, Part::Token]), Some(Change::Lists));
+        assert_eq!(of(&[Part::Bundle]), Some(Change::Credentials));
+        assert_eq!(of(&[Part::Svid, Part::Crl]), Some(Change::Credentials));
     }
 }

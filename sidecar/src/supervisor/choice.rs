@@ -1,6 +1,6 @@
 //! Which identity of several is delivered.
 
-use trust_domains::SpiffeId;
+use trust_domains::ConfiguredId;
 use trust_domains::problem::{Code, Coded};
 
 use crate::source::{HeldSvid, X509Context};
@@ -14,7 +14,7 @@ pub enum Choice {
     /// The one with this hint.
     Hint(String),
     /// This one.
-    Id(SpiffeId),
+    Id(ConfiguredId),
 }
 
 /// The agent has no such identity for this process.
@@ -28,7 +28,7 @@ pub struct NotAmong {
 impl Choice {
     /// Returns the choice of an identity by its name or its hint, of which one at most is given.
     #[must_use]
-    pub fn of(id: Option<SpiffeId>, hint: Option<String>) -> Self {
+    pub fn of(id: Option<ConfiguredId>, hint: Option<String>) -> Self {
         match (id, hint) {
             (Some(id), _) => Self::Id(id),
             (None, Some(hint)) => Self::Hint(hint),
@@ -44,7 +44,7 @@ impl Choice {
         let found = match self {
             Self::Default => Some(context.default_svid()),
             Self::Hint(hint) => context.svids().iter().find(|svid| svid.hint() == Some(hint)),
-            Self::Id(id) => context.svids().iter().find(|svid| svid.spiffe_id() == id),
+            Self::Id(id) => context.svids().iter().find(|svid| id.means(svid.spiffe_id())),
         };
         found.ok_or_else(|| NotAmong {
             wanted: match self {

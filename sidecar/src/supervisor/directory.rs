@@ -13,6 +13,9 @@ use super::error::RunError;
 /// What a directory of ours is called, before its random part. One that nobody holds any more is what a killed supervisor left.
 const PREFIX: &str = "troth-run-";
 
+/// How many directories are made until one was not met by another run's clean-up: more runs than that do not begin in the same microseconds.
+const TRIES: u32 = 16;
+
 /// The directory, held until this value ends: then its files are removed, and the directory too if it was made here.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -25,12 +28,10 @@ impl Place {
     /// Takes the directory that was named, and makes it if it is missing; otherwise makes one for this run under the first of `XDG_RUNTIME_DIR`, `TMPDIR` and
     /// `/tmp` that is an absolute path of a directory, and removes there what runs of this user that were killed left behind.
     pub(super) fn take(named: Option<&Path>) -> Result<Self, RunError> {
-        let (path, is_ours) = match named {
+        let (directory, is_ours) = match named {
             Some(named) => named_one(named)?,
-            None => (new_one()?, true),
+            None => (new_one(&base())?, true),
         };
-        let opened = Directory::open(&path);
-        let directory = opened.inspect_err(|_| drop(is_ours.then(|| fs::remove_dir(&path))))?;
         file_set::recover(&directory)?;
         let ownership = Ownership::resolve(None, None, KeyMode::default())?;
         Ok(Self { directory, is_ours, ownership })
@@ -67,24 +68,41 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Directory { path, source }
 }
 
-/// Returns the whole path of a directory that was named, and whether it was made here. Links are followed once, by us, and never again.
-fn named_one(named: &Path) -> Result<(PathBuf, bool), RunError> {
+/// Takes a directory that was named, and returns whether it was made here. Links are followed once, by us, and never again.
+fn named_one(named: &Path) -> Result<(Directory, bool), RunError> {
     let made = match fs::DirBuilder::new().mode(0o700).create(named) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(failed(named)(error)),
     };
-    Ok((fs::canonicalize(named).map_err(failed(named))?, made))
+    let path = fs::canonicalize(named).map_err(failed(named))?;
+    let opened = Directory::open_existing(&path);
+    let directory = opened.inspect_err(|_| drop(made.then(|| fs::remove_dir(&path))))?;
+    Ok((directory, made))
 }
 
-fn new_one() -> Result<PathBuf, RunError> {
-    let base = base();
-    let base = fs::canonicalize(&base).map_err(failed(&base))?;
+/// Makes a directory under a base, and removes there what killed runs left behind.
+///
+/// Another run's clean-up may meet it before it is locked, and removes it or holds it for a moment, as one that nobody has: then there is another.
+fn new_one(base: &Path) -> Result<Directory, RunError> {
+    let base = fs::canonicalize(base).map_err(failed(base))?;
     remove_left_behind(&base);
-    let chance = platform::random::array::<8>().map_err(|error| failed(&base)(io::Error::other(error)))?;
-    let path = base.join(format!("{PREFIX}{}", hex::encode(chance)));
-    fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
-    Ok(path)
+    let mut left = TRIES;
+    loop {
+        let chance = platform::random::array::<8>().map_err(|error| failed(&base)(io::Error::other(error)))?;
+        let path = base.join(format!("{PREFIX}{}", hex::encode(chance)));
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
+        match Directory::open_existing(&path) {
+            Ok(directory) => return Ok(directory),
+            Err(error) => {
+                let _gone_already = fs::remove_dir(&path);
+                left -= 1;
+                if left == 0 {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
 }
 
 /// A variable with a path that is relative or leads to no directory is passed over, as the XDG specification says.
@@ -114,4 +132,47 @@ fn remove_left_behind(base: &Path) {
 fn is_name(name: &str) -> bool {
     name.strip_prefix(PREFIX)
         .is_some_and(|chance| chance.len() == 16 && chance.bytes().all(|octet| octet.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_and_end_together_remove_nothing_of_each_other() {
+        let base = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(base.path()).unwrap();
+        let run = || {
+            for _ in 0..200 {
+                let directory = new_one(&base).unwrap();
+                let facts = fs::metadata(directory.path()).unwrap();
+                assert_eq!(facts.permissions().mode() & 0o7777, 0o700);
+                // The others clean up meanwhile.
+                remove_left_behind(&base);
+                assert!(directory.path().is_dir(), "a directory that is in use was removed");
+                remove(&directory, true);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(run);
+            }
+        });
+        assert_eq!(fs::read_dir(&base).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let left = base.path().join(format!("{PREFIX}0123456789abcdef"));
+        let others = ["troth-run-0123456789abcde", "troth-run-0123456789abcdeg", "other"].map(|name| base.path().join(name));
+        for directory in others.iter().chain([&left]) {
+            fs::create_dir(directory).unwrap();
+        }
+        let held = new_one(base.path()).unwrap();
+        assert!(!left.exists() && others.iter().all(|other| other.exists()));
+        remove(&held, true);
+    }
 }

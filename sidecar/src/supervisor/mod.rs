@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod given;
 mod keys;
+mod reload;
 mod run;
 mod signals;
 mod terminal;
@@ -17,6 +18,7 @@ mod tokens;
 
 pub use choice::{Choice, NotAmong};
 pub use error::RunError;
+pub use reload::ReloadBy;
 pub use run::{Options, run};
 pub use signals::{ParseSignalError, SignalName};
 pub use tokens::{ParseTokenSpecError, TokenSpec};

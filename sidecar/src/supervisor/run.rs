@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use platform::backoff::{Backoff, jitter};
 use platform::clock::LONGEST_SLEEP;
 use platform::file_set::FileSetError;
+use platform::inherited::Inherited;
+use platform::reload_command::{CommandError, Surroundings};
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use trust_domains::clock::{Clock as _, SharedClock};
-use trust_domains::delivery::{Format, SetFile};
-use trust_domains::plan::supervising::{Action, Because, Change, Event, Outcome, Policy, Supervised};
-use trust_domains::{Serial, Timestamp};
+use trust_domains::delivery::{Changed, Format, SetFile};
+use trust_domains::plan::supervising::{Action, Because, Event, Exit, Outcome, Policy, Supervised};
+use trust_domains::{Serial, SpiffeId, Timestamp};
 
 use super::change::change;
 use super::child::Program;
@@ -22,6 +24,7 @@ use super::directory::Place;
 use super::environment::variables;
 use super::error::{NotReady, RunError};
 use super::given::Given;
+use super::reload::{ReloadBy, Reloader};
 use super::signals;
 use super::tokens::TokenSpec;
 use crate::contents::{Composed, Contents};
@@ -46,15 +49,17 @@ pub struct Options {
     pub tokens: Vec<TokenSpec>,
     /// What is done when.
     pub policy: Policy,
+    /// The command that tells the program of new files, where the policy has one.
+    pub reload_by: Option<ReloadBy>,
     /// The program and its arguments.
     pub words: Vec<OsString>,
 }
 
-/// Runs the program until it ends, and returns the code to exit with: its own, or 128 and the signal's number.
+/// Runs the program until it ends, and returns the code to exit with: its own, or 128 and the signal's number. What was inherited reaches the program alone.
 ///
 /// # Errors
 /// [`RunError`]: it was not started, or was ended because its credentials did.
-pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
+pub async fn run(options: Options, inherited: Inherited, clock: SharedClock) -> Result<u8, RunError> {
     // First of all, so that no signal and no end of a child is missed.
     let failed = |what| move |source| RunError::System { what, source };
     let mut arriving = signals::listen().map_err(failed("listening to signals"))?;
@@ -64,18 +69,28 @@ pub async fn run(options: Options, clock: SharedClock) -> Result<u8, RunError> {
     let tokens = options.tokens.iter().map(TokenSpec::of_set).collect();
     let contents = Contents::new(&options.formats, tokens, None).map_err(|error| failed("making a password")(std::io::Error::other(error)))?;
     let mut given = Given::follow(&options, contents.needs_jwt_keys(), &clock);
-    let mut supervisor = Supervisor::new(options, clock, place, contents);
+    let mut supervisor = Supervisor::new(options, clock, place, contents, Program::new(inherited));
     loop {
+        let quiet = supervisor.quiet_for();
         let event = tokio::select! {
             Some(number) = arriving.recv() => Some(Event::Signalled { signal: number, ends: signals::ends(number) }),
-            _ = children.recv() => supervisor.program.reap().map(Event::Ended),
+            _ = children.recv() => supervisor.reap().map(Event::Ended),
             () = given.changed() => supervisor.deliver(&given),
-            () = tokio::time::sleep(supervisor.quiet_for()) => supervisor.retry(&given),
+            ended = supervisor.reload_ended() => supervisor.note_reload(&ended),
+            () = tokio::time::sleep(quiet) => supervisor.retry(&given),
         };
         if let Some(outcome) = supervisor.perform(event.unwrap_or(Event::Tick))? {
             return supervisor.left(outcome);
         }
+        supervisor.begin_reload();
     }
+}
+
+/// What is in place, as far as it is told.
+struct InPlace {
+    spiffe_id: SpiffeId,
+    serial: Serial,
+    not_after: Timestamp,
 }
 
 struct Supervisor {
@@ -83,10 +98,12 @@ struct Supervisor {
     clock: SharedClock,
     place: Place,
     program: Program,
+    reloader: Option<Reloader>,
     supervised: Supervised,
     contents: Contents,
     /// The facts of what is in place.
     published: Vec<SetFile>,
+    in_place: Option<InPlace>,
     /// Why nothing is in place yet.
     not_ready: Option<NotReady>,
     /// When files that could not be written are tried again, on the clock since boot.
@@ -97,16 +114,18 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(options: Options, clock: SharedClock, place: Place, contents: Contents) -> Self {
+    fn new(options: Options, clock: SharedClock, place: Place, contents: Contents, program: Program) -> Self {
         let supervised = Supervised::new(options.policy.clone(), clock.now());
         Self {
-            options,
             clock,
             place,
-            program: Program::new(),
+            program,
+            reloader: options.reload_by.clone().map(Reloader::new),
             supervised,
+            options,
             contents,
             published: Vec::new(),
+            in_place: None,
             not_ready: None,
             retry_at: None,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -117,7 +136,47 @@ impl Supervisor {
     fn quiet_for(&self) -> Duration {
         let now = self.clock.now();
         let retry = self.retry_at.map_or(LONGEST_SLEEP, |at| at.saturating_sub(now.since_boot));
-        self.supervised.quiet_for(now, LONGEST_SLEEP).min(retry)
+        let reload = self
+            .reloader
+            .as_ref()
+            .map_or(LONGEST_SLEEP, |reloader| reloader.quiet_for(now.since_boot, LONGEST_SLEEP));
+        self.supervised.quiet_for(now, LONGEST_SLEEP).min(retry).min(reload)
+    }
+
+    /// Takes in the children that ended, but for the reload command, whose run waits for it.
+    fn reap(&mut self) -> Option<Exit> {
+        self.program.reap(self.reloader.as_ref().and_then(Reloader::pid))
+    }
+
+    async fn reload_ended(&mut self) -> Result<(), CommandError> {
+        match &mut self.reloader {
+            Some(reloader) => reloader.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn note_reload(&mut self, ended: &Result<(), CommandError>) -> Option<Event> {
+        if let Some(reloader) = &mut self.reloader {
+            reloader.note_end(self.clock.now().since_boot, ended);
+        }
+        None
+    }
+
+    fn begin_reload(&mut self) {
+        let (Some(reloader), Some(in_place)) = (&mut self.reloader, &self.in_place) else {
+            return;
+        };
+        let (options, directory, program) = (&self.options, self.place.path(), self.program.pid());
+        reloader.begin_due(self.clock.now().since_boot, |changed| {
+            let mut variables = variables(&options.socket, directory, &options.formats, &options.tokens);
+            variables.extend([
+                ("TROTH_CHANGED".to_owned(), changed.to_string().into()),
+                ("TROTH_SERIAL".to_owned(), in_place.serial.to_string().into()),
+                ("TROTH_SPIFFE_ID".to_owned(), in_place.spiffe_id.to_string().into()),
+            ]);
+            variables.extend(program.map(|pid| ("TROTH_PID".to_owned(), pid.as_raw_nonzero().to_string().into())));
+            Surroundings { variables, identity: None }
+        });
     }
 
     fn retry(&mut self, given: &Given) -> Option<Event> {
@@ -129,9 +188,14 @@ impl Supervisor {
     fn deliver(&mut self, given: &Given) -> Option<Event> {
         self.say_trouble(&given.state());
         match self.composed(given) {
-            Ok((set, serial, not_after)) => {
-                let change = change(&self.published, &set.facts)?;
-                self.publish(set, serial, not_after, change)
+            Ok((set, about)) => {
+                let changed = Changed::between(&self.published, &set.facts);
+                let change = change(&changed)?;
+                let not_after = about.not_after;
+                self.publish(set, about).then(|| {
+                    self.reloader.iter_mut().for_each(|reloader| reloader.note(&changed));
+                    Event::Delivered { not_after, change }
+                })
             }
             Err(reason) => {
                 self.not_ready = reason.or(self.not_ready.take());
@@ -140,7 +204,7 @@ impl Supervisor {
         }
     }
 
-    fn composed(&mut self, given: &Given) -> Result<(Composed, Serial, Timestamp), Option<NotReady>> {
+    fn composed(&mut self, given: &Given) -> Result<(Composed, InPlace), Option<NotReady>> {
         let (state, keys) = (given.state(), given.keys());
         let Some(context) = &state.context else {
             return Err(state.trouble.map(NotReady::Agent));
@@ -156,22 +220,25 @@ impl Supervisor {
         }
         let texts = tokens.iter().map(|token| (token.name().clone(), token.text())).collect();
         let composed = self.contents.compose(context, svid, &keys.unwrap_or_default(), texts);
-        Ok((composed.map_err(|error| Some(error.into()))?, *svid.serial(), svid.not_after()))
+        let about = InPlace {
+            spiffe_id: svid.spiffe_id().clone(),
+            serial: *svid.serial(),
+            not_after: svid.not_after(),
+        };
+        Ok((composed.map_err(|error| Some(error.into()))?, about))
     }
 
-    fn publish(&mut self, set: Composed, serial: Serial, not_after: Timestamp, change: Change) -> Option<Event> {
-        match tokio::task::block_in_place(|| self.place.publish(&set.files)) {
-            Ok(()) => {
-                tracing::info!(%serial, until = %not_after, "new credentials are in place");
-                (self.published, self.retry_at) = (set.facts, None);
-                self.backoff.reset();
-                Some(Event::Delivered { not_after, change })
-            }
-            Err(error) => {
-                self.cannot_write(error);
-                None
-            }
+    /// Writes a set, and returns whether it is in place.
+    fn publish(&mut self, set: Composed, about: InPlace) -> bool {
+        let published = tokio::task::block_in_place(|| self.place.publish(&set.files));
+        if let Err(error) = published {
+            self.cannot_write(error);
+            return false;
         }
+        tracing::info!(serial = %about.serial, until = %about.not_after, "new credentials are in place");
+        (self.published, self.in_place, self.retry_at) = (set.facts, Some(about), None);
+        self.backoff.reset();
+        true
     }
 
     fn cannot_write(&mut self, error: FileSetError) {
@@ -212,9 +279,13 @@ impl Supervisor {
                 Action::Forward(signal) | Action::Reload(signal) => self.program.signal(signal),
                 Action::Kill => {
                     tracing::warn!("the program did not end within its grace and is killed");
-                    self.program.signal_group(Signal::SIGKILL);
+                    self.program.signal_group(Signal::KILL);
                 }
                 Action::Leave(outcome) => return Ok(Some(outcome)),
+                Action::RunCommand(change) => {
+                    let now = self.clock.now().since_boot;
+                    self.reloader.iter_mut().for_each(|reloader| reloader.ask(now, change));
+                }
                 Action::SayEnded => tracing::warn!("the credentials have ended; the program goes on, as --on-expiry keep says"),
                 Action::Start => self.start()?,
             }
@@ -227,10 +298,11 @@ impl Supervisor {
             Because::CredentialsEnded => tracing::warn!("the credentials have ended; the program is ended"),
             Because::Rotated => tracing::info!("the program starts anew with new credentials"),
         }
-        self.program.signal_group(Signal::SIGTERM);
+        self.program.signal_group(Signal::TERM);
     }
 
     fn start(&mut self) -> Result<(), RunError> {
+        self.reloader.iter_mut().for_each(Reloader::program_starts);
         let variables = variables(&self.options.socket, self.place.path(), &self.options.formats, &self.options.tokens);
         self.program.start(&self.options.words, &variables).map_err(|source| RunError::Program {
             program: self.options.words.first().cloned().unwrap_or_default(),
@@ -241,7 +313,7 @@ impl Supervisor {
     fn left(self, outcome: Outcome) -> Result<u8, RunError> {
         match outcome {
             Outcome::CredentialsEnded => Err(RunError::CredentialsEnded),
-            Outcome::Interrupted(signal) => Ok(trust_domains::plan::supervising::Exit::Signal(signal).code()),
+            Outcome::Interrupted(signal) => Ok(Exit::Signal(signal).code()),
             Outcome::NeverReady => Err(RunError::NeverReady {
                 waited: self.options.policy.wait_for,
                 reason: self.not_ready,

@@ -1,8 +1,8 @@
 //! The terminal: the program has it in the foreground, and this process is as good as not there.
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::unistd::getpid;
-use rustix::process::{Pid, getpgrp};
+use nix::unistd::{getpgrp, getpid};
+use rustix::process::Pid;
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
 /// The terminal on standard input, if this process began in its foreground.
@@ -26,7 +26,9 @@ impl Terminal {
 
     /// Takes it back.
     pub(super) fn take_back(&self) {
-        self.hand_to(getpgrp());
+        if let Some(own) = own_group() {
+            self.hand_to(own);
+        }
     }
 
     /// Stops this process too when the program was stopped at the terminal, so that the shell has the job stopped; returns when it goes on, with the program in
@@ -48,7 +50,12 @@ impl Terminal {
 }
 
 fn is_foreground() -> bool {
-    tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
+    own_group().is_some_and(|own| tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == own))
+}
+
+/// Returns the process group of this process. Process 1 of a PID namespace may be in one from outside of it, which has no number there: the kernel gives 0.
+fn own_group() -> Option<Pid> {
+    Pid::from_raw(getpgrp().as_raw())
 }
 
 /// Who is in the background and moves the foreground is sent SIGTTOU, unless this thread does not take it now. A terminal that hung up needs nothing.

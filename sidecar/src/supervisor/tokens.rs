@@ -16,9 +16,6 @@ use zeroize::Zeroizing;
 use super::choice::Choice;
 use crate::source::{SourceError, SourceState, WorkloadClient};
 
-/// The folder of tokens.
-pub(super) const FOLDER: &str = "jwt";
-
 /// The longest name: `NAME.token` is a file.
 const LONGEST_NAME: usize = 64;
 

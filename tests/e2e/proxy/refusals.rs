@@ -64,8 +64,9 @@ fn each_peer_is_believed_under_its_own_domain_and_let_in_if_it_is_wanted() {
 #[test]
 fn a_program_is_not_connected_to_a_server_that_is_not_wanted() {
     let world = World::start("servers.test", "180s");
-    let inbound = world.inbound(&echo(false).to_string(), &["--allow-any"]);
-    let outbound = world.outbound(&inbound.listen, &["--allow", "/somebody-else"]);
+    let inbound = world.inbound(&echo(false).to_string(), &["--allow-any", "--spiffe-id", "/server"]);
+    let client = world.id("/client");
+    let outbound = world.outbound(&inbound.listen, &["--allow", "/somebody-else", "--spiffe-id", &client]);
     let mut stream = std::net::TcpStream::connect(outbound.address()).expect("a connection");
     let mut heard = Vec::new();
     let ended = std::io::Read::read_to_end(&mut stream, &mut heard);
@@ -75,7 +76,12 @@ fn a_program_is_not_connected_to_a_server_that_is_not_wanted() {
 
 #[test]
 fn without_an_allow_list_or_with_an_open_plain_side_nothing_starts() {
-    let start = |arguments: &[&str]| run(&[&["--output", "json", "proxy"], arguments].concat()).exits(2).problem();
+    let start = |arguments: &[&str]| {
+        let refused = run(&[&["--output", "json", "proxy"], arguments].concat()).exits(2);
+        let hint = refused.json()["hint"].as_str().unwrap_or_default().to_owned();
+        assert!(hint.contains("troth proxy inbound --help") && !hint.contains("config check"), "{hint}");
+        refused.problem()
+    };
     assert_eq!(start(&["inbound", "--listen", "127.0.0.1:0", "--target", "127.0.0.1:1"]), "config_invalid");
     assert_eq!(
         start(&["inbound", "--listen", "127.0.0.1:0", "--target", "192.0.2.1:1", "--allow-any"]),

@@ -12,17 +12,21 @@ const SIGNALS: [&str; 16] = [
     "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "TSTP", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
 ];
 
+/// Real-time signals: the first and the last that a program may use with the GNU C library (signal(7)), and one between.
+const REAL_TIME: [&str; 3] = ["34", "35", "64"];
+
 fn traps() -> String {
-    SIGNALS.map(|name| format!("trap 'echo {name} >> $OUT/signals' {name};")).concat()
+    let all = SIGNALS.iter().chain(&REAL_TIME);
+    all.map(|name| format!("trap 'echo {name} >> $OUT/signals' {name};")).collect()
 }
 
 fn each_comes(process: &Process, pid: i32, folder: &std::path::Path) {
-    for name in SIGNALS {
-        let number: nix::sys::signal::Signal = format!("SIG{name}").parse().expect("a signal");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), number).expect("it is there");
+    for name in SIGNALS.iter().chain(&REAL_TIME) {
+        let sent = Command::new("/bin/sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+        assert!(sent.expect("a shell").success(), "{name}");
         until(&format!("{name}: {}", process.log()), || {
             let came = std::fs::read_to_string(folder.join("signals")).unwrap_or_default();
-            came.lines().any(|line| line == name).then_some(())
+            came.lines().any(|line| line == *name).then_some(())
         });
     }
 }
@@ -37,6 +41,22 @@ fn each_signal_is_passed_on() {
     each_comes(&process, process.pid(), &folder);
     std::fs::write(folder.join("end"), "").expect("a file");
     assert_eq!(process.ended().code(), Some(5), "{}", process.log());
+}
+
+#[test]
+fn a_real_time_signal_tells_of_new_files_and_one_that_ends_the_program_is_its_code() {
+    let (domain, agent) = node("real-time.test");
+    let folder = folder(&domain, "out");
+    // Orphans that a real-time signal ended are taken in as others are.
+    let script = "trap 'echo told >> $OUT/told' 35; echo ready > $OUT/ready; (sh -c 'echo begun > $OUT/orphan; kill -36 $$' &); while :; do sleep 0.05; done";
+    let mut process = start(&agent, &folder, &["--reload-signal", "RTMIN+1"], script);
+    let _ = written(&folder, "told", |text| text.lines().count() >= 2);
+    let _ = written(&folder, "orphan", |text| !text.is_empty());
+    until("no zombie", || (zombies(process.pid()) == 0 && process.children().len() == 1).then_some(()));
+    let program = process.children()[0];
+    let sent = Command::new("/bin/sh").args(["-c", &format!("kill -40 {program}")]).status();
+    assert!(sent.expect("a shell").success());
+    assert_eq!(process.ended().code(), Some(168), "{}", process.log());
 }
 
 #[test]
@@ -68,13 +88,18 @@ fn as_process_1_it_takes_each_signal_and_leaves_no_zombie_of_thousands() {
     let first = only_child(process.pid());
     until("no zombie", || {
         let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("its children");
-        let state = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let zombies = children.split_whitespace().filter(|pid| state(pid).contains(") Z ")).count();
-        (zombies == 0 && children.split_whitespace().count() == 1).then_some(())
+        (zombies(first) == 0 && children.split_whitespace().count() == 1).then_some(())
     });
     each_comes(&process, first, &folder);
     std::fs::write(folder.join("end"), "").expect("a file");
     assert_eq!(process.ended().code(), Some(6), "{}", process.log());
+}
+
+/// Returns how many children of a process have ended and were not taken in.
+fn zombies(pid: i32) -> usize {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its children");
+    let state = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    children.split_whitespace().filter(|pid| state(pid).contains(") Z ")).count()
 }
 
 fn only_child(pid: i32) -> i32 {

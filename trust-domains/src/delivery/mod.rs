@@ -15,6 +15,7 @@
 //!
 //! Every trust file holds one trust domain, with that domain's revocation lists and no others: the own one, or the one that the specification names.
 
+mod changed;
 mod compose;
 mod credentials;
 mod encode;
@@ -26,6 +27,7 @@ mod set_file;
 mod spec;
 mod token_name;
 
+pub use changed::{Changed, Part};
 pub use compose::{ComposeError, PASSWORD_FILE, compose};
 pub use credentials::{Credentials, DomainTrust};
 pub use file_name::{FileName, ParseFileNameError};

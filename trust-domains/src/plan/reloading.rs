@@ -12,7 +12,10 @@
 //!   Until it has succeeded again, it is given up on each further set with the first failure.
 //! - The clock is that of time since boot. Should it go back nevertheless, every wait counts from where it is now: none is ever longer than it was meant to be.
 
+mod unread;
+
 use std::time::Duration;
+pub use unread::Unread;
 
 /// How long things wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,6 +264,12 @@ impl Reloading {
         } else {
             done
         }
+    }
+
+    /// Returns the newest set with which a hook is through.
+    #[must_use]
+    pub fn seen(&self, hook: usize) -> u64 {
+        self.hooks.get(hook).map_or(self.newest, |hook| hook.seen)
     }
 
     /// Returns whether a hook was given up, and has not succeeded since.

@@ -1,8 +1,8 @@
 //! What is done with a supervised program, and when.
 //!
 //! - It starts only when credentials are in place. When none come within the wait, or a signal that ends comes first, it never starts.
-//! - New credentials are told to it as the policy says: not at all, by a signal, or by a new start. New revocation lists alone are told by the signal at most
-//!   once in [`LISTS_INTERVAL`], and never cost a new start.
+//! - New credentials are told to it as the policy says: not at all, by a command, by a signal, or by a new start. New revocation lists alone are told by the
+//!   signal at most once in [`LISTS_INTERVAL`], and never cost a new start. When the command runs is [`reloading`](super::reloading)'s to say.
 //! - A new start asks the program to end, kills it when the grace is over, and starts it when it has ended. What is delivered meanwhile needs no other start.
 //! - Every signal is passed on. After one that asks a program to end, no new start follows: the program is leaving.
 //! - When the credentials end and none came in time the program goes on, or is ended as for a new start: the policy says which.
@@ -32,6 +32,8 @@ pub struct Policy {
 /// What new credentials do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRotation {
+    /// A command is run.
+    Command,
     /// Nothing: the program reads its files when it needs them.
     Nothing,
     /// A new start.
@@ -118,6 +120,8 @@ pub enum Action {
     Reload(i32),
     /// Says that the credentials ended and the program goes on.
     SayEnded,
+    /// Has the command run that tells the program of new files.
+    RunCommand(Change),
     /// Starts the program.
     Start,
 }
@@ -231,7 +235,8 @@ impl Supervised {
             (Phase::Running, Change::Credentials) => self.rotated(now),
             (Phase::Running, Change::Lists) => {
                 self.lists_wait = matches!(self.policy.on_rotation, OnRotation::Signal(_));
-                Vec::new()
+                let has_command = self.policy.on_rotation == OnRotation::Command;
+                has_command.then_some(Action::RunCommand(Change::Lists)).into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -239,6 +244,7 @@ impl Supervised {
 
     fn rotated(&mut self, now: Reading) -> Vec<Action> {
         match self.policy.on_rotation {
+            OnRotation::Command => vec![Action::RunCommand(Change::Credentials)],
             OnRotation::Nothing => Vec::new(),
             OnRotation::Signal(signal) => vec![self.tell(now, signal)],
             OnRotation::Restart if self.is_leaving => Vec::new(),

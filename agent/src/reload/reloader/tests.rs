@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use platform::reload_command::ReloadCommand;
 use trust_domains::clock::ManualClock;
 use trust_domains::{Serial, Timestamp};
 
 use super::*;
 use crate::reload::ReloadAction;
-use crate::reload::command::CommandHook;
 use crate::svids::testing::{bundle, entry, held, revision, with_empty_list};
 use crate::svids::{IssuedSvid, RevocationLists, SvidCache};
 
@@ -35,9 +35,20 @@ struct World {
 
 fn shell(text: &str) -> ReloadHook {
     ReloadHook {
-        action: ReloadAction::Command(CommandHook::parse(&[text.to_owned()], true).unwrap()),
+        action: ReloadAction::Command(ReloadCommand::parse(&[text.to_owned()], true).unwrap()),
         timeout: Duration::from_secs(60),
         probe: None,
+    }
+}
+
+/// A set that was put in place now, with lists and without tokens.
+fn set(view: &Arc<IdentityView>) -> Delivered<'_> {
+    Delivered {
+        view,
+        is_new: true,
+        has_lists: true,
+        has_tokens: false,
+        tokens_changed: false,
     }
 }
 
@@ -96,7 +107,7 @@ impl World {
             revision: revision(u64::from(number)),
         };
         std::fs::write(self.root.path().join("serial"), format!("{serial}\n")).unwrap();
-        self.deliveries.delivered(&Arc::new(view), true, true, Some(revision(u64::from(number))));
+        self.deliveries.delivered(&set(&Arc::new(view)), Some(revision(u64::from(number))));
         serial
     }
 
@@ -193,9 +204,9 @@ fn the_list_of_another_ca_is_as_urgent_as_credentials_and_another_list_of_the_sa
     };
     let (own, partners) = (lists(&one), lists(&one));
     let mut change_by = |crls: &Arc<RevocationLists>, of_partner: &Arc<RevocationLists>| {
-        deliveries.delivered(&view(Arc::clone(crls), Arc::clone(of_partner)), true, true, None);
+        deliveries.delivered(&set(&view(Arc::clone(crls), Arc::clone(of_partner))), None);
         match told.try_recv() {
-            Ok((Done::Delivered { change, .. }, None)) => change,
+            Ok((Done::Delivered { news, .. }, None)) => news.map(|(change, _)| change),
             _ => panic!("nothing was delivered"),
         }
     };

@@ -70,6 +70,17 @@ fn a_new_start_kills_what_does_not_end_in_the_grace() {
 }
 
 #[test]
+fn a_command_is_asked_for_at_new_credentials_and_lists_while_the_program_runs_and_not_at_tokens() {
+    let mut supervised = running(OnRotation::Command, OnExpiry::Stop, 100);
+    assert_eq!(supervised.take(at(2), changed(100, Change::Tokens)), []);
+    assert_eq!(supervised.take(at(3), changed(100, Change::Lists)), [Action::RunCommand(Change::Lists)]);
+    assert_eq!(supervised.take(at(4), changed(100, Change::Lists)), [Action::RunCommand(Change::Lists)]);
+    assert_eq!(supervised.take(at(5), delivered(100)), [Action::RunCommand(Change::Credentials)]);
+    assert_eq!(supervised.take(at(100), Event::Tick), [Action::AskToEnd(Because::CredentialsEnded)]);
+    assert_eq!(supervised.take(at(101), delivered(FAR)), [], "it is being ended");
+}
+
+#[test]
 fn a_program_that_is_leaving_is_not_started_anew() {
     let mut supervised = running(OnRotation::Restart, OnExpiry::Keep, FAR);
     assert_eq!(supervised.take(at(5), TOLD_TO_END), [Action::Forward(TERM)]);
@@ -128,7 +139,8 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    let on_rotation = prop_oneof![Just(OnRotation::Nothing), Just(OnRotation::Restart), Just(OnRotation::Signal(HUP))];
+    let (command, nothing) = (Just(OnRotation::Command), Just(OnRotation::Nothing));
+    let on_rotation = prop_oneof![command, nothing, Just(OnRotation::Restart), Just(OnRotation::Signal(HUP))];
     let on_expiry = prop_oneof![Just(OnExpiry::Keep), Just(OnExpiry::Stop)];
     (on_rotation, on_expiry).prop_map(|(on_rotation, on_expiry)| policy(on_rotation, on_expiry))
 }
@@ -171,6 +183,7 @@ proptest! {
                     }
                     Action::Kill => prop_assert!(runs && asked_at.is_some_and(|asked| now >= asked + policy.grace.as_secs())),
                     Action::Forward(_) | Action::Reload(_) | Action::SayEnded => prop_assert!(runs),
+                    Action::RunCommand(_) => prop_assert!(runs && asked_at.is_none() && policy.on_rotation == OnRotation::Command),
                 }
             }
             let quiet = supervised.quiet_for(at(now), Duration::from_secs(10));

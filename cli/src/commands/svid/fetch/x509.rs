@@ -7,7 +7,7 @@ use serde::Serialize;
 use sidecar::source::{HeldSvid, X509Context};
 use sidecar::supervisor::Choice;
 use trust_domains::crl::Crl;
-use trust_domains::{SpiffeId, TrustDomain};
+use trust_domains::{ConfiguredId, TrustDomain};
 
 use super::super::credentials::{Credentials, Numbered};
 use super::super::shown::ShownSvid;
@@ -47,9 +47,9 @@ pub(crate) struct X509Args {
     /// Writes one identity in these forms instead, in the files that a sink and troth run have (docs/sinks.md), to a directory of their own.
     #[arg(long, value_name = "FORMAT,..", value_delimiter = ',', requires = "write")]
     format: Vec<FormatName>,
-    /// The identity that is written with --format, of several [default: the agent's first].
+    /// The identity that is written with --format, of several, whole or as a path like /web [default: the agent's first].
     #[arg(long, value_name = "ID", conflicts_with = "hint", requires = "format")]
-    spiffe_id: Option<SpiffeId>,
+    spiffe_id: Option<ConfiguredId>,
     /// The same by its hint.
     #[arg(long, value_name = "HINT", requires = "format")]
     hint: Option<String>,

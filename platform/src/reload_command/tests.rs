@@ -1,16 +1,23 @@
 //! Real commands, well behaved and not.
 
 use std::path::Path;
-use std::sync::Arc;
 
+use super::start::PATH;
 use super::*;
-use crate::reload::testing::context;
 
-fn shell(text: &str) -> CommandHook {
-    CommandHook::parse(&[text.to_owned()], true).unwrap()
+fn shell(text: &str) -> ReloadCommand {
+    ReloadCommand::parse(&[text.to_owned()], true).unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(60);
+
+async fn perform(command: &ReloadCommand, timeout: Duration) -> Result<(), CommandError> {
+    let surroundings = Surroundings {
+        variables: vec![("TROTH_SERIAL".to_owned(), "01".into())],
+        identity: None,
+    };
+    command.start(&surroundings)?.finish(timeout).await
+}
 
 /// Waits until no process has this number; one that ended and was not reaped still has it.
 async fn gone(pid: i32) {
@@ -25,25 +32,19 @@ async fn gone(pid: i32) {
 #[tokio::test]
 async fn a_command_has_an_environment_of_its_own_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
     let out = directory.path().join("out");
     let _held = std::fs::File::create(directory.path().join("held")).unwrap();
     let text = format!(
         "{{ pwd; /usr/bin/cut -d' ' -f5 /proc/$$/stat; echo $$; /bin/ls -l /proc/self/fd; /usr/bin/env; }} > {}",
         out.display()
     );
-    shell(&text).perform(&context, LONG).await.unwrap();
+    perform(&shell(&text), LONG).await.unwrap();
     let said = std::fs::read_to_string(out).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[0], "/");
     assert_eq!(lines[1], lines[2], "it leads no process group of its own");
     assert!(!said.contains("/held"), "{said}");
-    for wanted in [
-        format!("PATH={PATH}"),
-        format!("TROTH_SERIAL={}", context.serial),
-        format!("TROTH_SINK_DIRECTORY={}", directory.path().display()),
-        format!("TROTH_SPIFFE_ID={}", context.spiffe_id),
-    ] {
+    for wanted in [format!("PATH={PATH}"), "TROTH_SERIAL=01".to_owned()] {
         assert!(lines.contains(&wanted.as_str()), "{said}");
     }
     assert!(!said.contains("HOME=") && !said.contains("CARGO"), "{said}");
@@ -51,25 +52,22 @@ async fn a_command_has_an_environment_of_its_own_and_nothing_else() {
 
 #[tokio::test]
 async fn a_command_that_fails_or_is_not_there_says_so() {
-    let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
-    let failed = shell("exit 7").perform(&context, LONG).await.unwrap_err();
+    let failed = perform(&shell("exit 7"), LONG).await.unwrap_err();
     assert_eq!(failed.to_string(), "the command /bin/sh failed: exit status: 7");
-    let missing = CommandHook::parse(&["/nowhere/x".to_owned()], false).unwrap();
-    assert!(matches!(missing.perform(&context, LONG).await, Err(CommandError::Start { .. })));
+    let missing = ReloadCommand::parse(&["/nowhere/x".to_owned()], false).unwrap();
+    assert!(matches!(perform(&missing, LONG).await, Err(CommandError::Start { .. })));
 }
 
 #[tokio::test]
 async fn a_command_that_hangs_forks_and_ignores_term_is_killed_with_all_it_started() {
     let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
     let pids = directory.path().join("pids");
     let text = format!(
         "trap '' TERM; /bin/sleep 1000 & (trap '' TERM; while :; do /bin/sleep 1000; done) & echo $$ $! > {}; wait; wait; while :; do /bin/sleep 1000; done",
         pids.display()
     );
     let hook = shell(&text);
-    let running = hook.perform(&context, Duration::from_secs(1));
+    let running = perform(&hook, Duration::from_secs(1));
     let failed = running.await.unwrap_err();
     assert!(matches!(failed, CommandError::TimedOut { .. }), "{failed}");
     let said = std::fs::read_to_string(pids).unwrap();
@@ -81,7 +79,6 @@ async fn a_command_that_hangs_forks_and_ignores_term_is_killed_with_all_it_start
 #[tokio::test]
 async fn a_command_that_hangs_is_killed_with_those_that_made_sessions_of_their_own() {
     let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
     let pids = directory.path().join("pids");
     let pid_list = pids.display();
     // A session and one below it: the inner one ignores TERM, of which its parent ends.
@@ -91,7 +88,7 @@ async fn a_command_that_hangs_is_killed_with_those_that_made_sessions_of_their_o
     let text = format!("/usr/bin/setsid /bin/sh {}/outer & echo $$ >> {pid_list}; wait", directory.path().display());
     let hook = shell(&text);
     // Long enough for a machine that stands still while the three start.
-    let running = tokio::spawn(async move { hook.perform(&context, Duration::from_secs(15)).await });
+    let running = tokio::spawn(async move { perform(&hook, Duration::from_secs(15)).await });
     let failed = running.await.unwrap().unwrap_err();
     assert!(matches!(failed, CommandError::TimedOut { .. }), "{failed}");
     let said = std::fs::read_to_string(&pids).unwrap();
@@ -103,21 +100,16 @@ async fn a_command_that_hangs_is_killed_with_those_that_made_sessions_of_their_o
 
 #[tokio::test]
 async fn output_without_end_holds_up_neither_the_command_nor_the_agent() {
-    let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
     // A gigabyte.
-    shell("/usr/bin/head -c 1000000000 /dev/zero").perform(&context, LONG).await.unwrap();
+    perform(&shell("/usr/bin/head -c 1000000000 /dev/zero"), LONG).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_a_command_leaves_in_the_background_does_not_hold_it_up() {
     let directory = tempfile::tempdir().unwrap();
-    let context = context(directory.path());
     let left = directory.path().join("left");
-    shell(&format!("/bin/sleep 1000 & echo $! > {}", left.display()))
-        .perform(&context, LONG)
-        .await
-        .unwrap();
+    let hook = shell(&format!("/bin/sleep 1000 & echo $! > {}", left.display()));
+    perform(&hook, LONG).await.unwrap();
     let pid: i32 = std::fs::read_to_string(left).unwrap().trim().parse().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
 }
@@ -125,10 +117,9 @@ async fn what_a_command_leaves_in_the_background_does_not_hold_it_up() {
 #[tokio::test]
 async fn a_command_that_is_given_up_takes_its_group_with_it() {
     let directory = tempfile::tempdir().unwrap();
-    let context = Arc::new(context(directory.path()));
     let pid_file = directory.path().join("pid");
     let hook = shell(&format!("echo $$ > {}; /bin/sleep 1000; true", pid_file.display()));
-    let running = tokio::spawn(async move { hook.perform(&context, LONG).await });
+    let running = tokio::spawn(async move { perform(&hook, LONG).await });
     let begun = async {
         loop {
             let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
@@ -141,16 +132,4 @@ async fn a_command_that_is_given_up_takes_its_group_with_it() {
     let pid = tokio::time::timeout(LONG, begun).await.unwrap();
     running.abort();
     gone(pid).await;
-}
-
-#[tokio::test]
-async fn a_privileged_agent_runs_a_command_as_the_owner_and_without_its_own_groups() {
-    if !nix::unistd::Uid::effective().is_root() {
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let mut context = context(directory.path());
-    context.owner = crate::reload::HookOwner { uid: 65_534, gid: 65_533 };
-    let text = "grep -q '^Uid:\t65534\t65534\t65534\t65534$' /proc/self/status && grep -q '^Gid:\t65533\t65533\t65533\t65533$' /proc/self/status && grep -q '^Groups:[ \t]*$' /proc/self/status && grep -q '^CapEff:\t0*$' /proc/self/status && grep -q '^CapPrm:\t0*$' /proc/self/status";
-    shell(text).perform(&context, LONG).await.unwrap();
 }

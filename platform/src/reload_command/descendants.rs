@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::reload::processes::{numbers, parent};
+use crate::processes::{numbers, parent};
 
 /// How many generations are looked for at most, so that a command which starts processes faster than they are stopped holds up nothing.
 const GENERATIONS: usize = 64;

@@ -9,12 +9,12 @@ const SHELL: &str = "/bin/sh";
 
 /// A command.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CommandHook {
+pub struct ReloadCommand {
     program: String,
     arguments: Vec<String>,
 }
 
-impl CommandHook {
+impl ReloadCommand {
     /// Reads the settings: a program by its absolute path and its arguments; or, with `shell`, one text that `/bin/sh -c` runs.
     ///
     /// # Errors
@@ -38,7 +38,9 @@ impl CommandHook {
         }
     }
 
-    pub(crate) fn program(&self) -> &str {
+    /// Returns the program's path.
+    #[must_use]
+    pub fn program(&self) -> &str {
         &self.program
     }
 
@@ -47,15 +49,15 @@ impl CommandHook {
     }
 }
 
-impl fmt::Display for CommandHook {
+impl fmt::Display for ReloadCommand {
     /// The program alone: arguments may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.program)
     }
 }
 
-impl fmt::Debug for CommandHook {
+impl fmt::Debug for ReloadCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandHook").field("program", &self.program).finish_non_exhaustive()
+        f.debug_struct("ReloadCommand").field("program", &self.program).finish_non_exhaustive()
     }
 }

@@ -1,35 +1,25 @@
 //! The processes of a command.
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Child;
 
 use super::descendants::{Descendants, Looking};
-use crate::workload::{AttestError, Exit};
 
-/// The process group of a command and what left the group, killed when this is dropped before the command has ended.
+/// The process group of a command and what left the group.
 ///
 /// Its number stays this group's until the leader is reaped, which is not done before the last signal.
 #[derive(Debug)]
 pub(super) struct Group {
     leader: Option<Pid>,
-    exit: Exit,
     descendants: Descendants,
 }
 
 impl Group {
     /// Takes hold of the group of a child that leads one and was not waited for yet.
-    pub(super) fn of(child: &Child) -> Result<Self, AttestError> {
-        let leader = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).ok_or(AttestError::Exited)?;
-        Ok(Self {
-            leader: Some(leader),
-            exit: Exit::of_child(leader)?,
+    pub(super) fn of(leader: Option<Pid>) -> Self {
+        Self {
+            leader,
             descendants: Descendants::default(),
-        })
-    }
-
-    /// Waits until the leader has ended; it is not reaped by that.
-    pub(super) async fn leader_ended(&self) {
-        self.exit.ended().await;
+        }
     }
 
     /// Asks all of them to end. Who is found here is killed later even if its parent has ended by then.
@@ -59,11 +49,5 @@ fn send(leader: Pid, signal: Signal) {
     match kill_process_group(leader, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
         Err(error) => tracing::warn!(error = %error, "the processes of a reload command could not be signalled"),
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

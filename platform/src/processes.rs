@@ -7,12 +7,13 @@ use std::io;
 ///
 /// # Errors
 /// There is no `/proc`.
-pub(super) fn numbers() -> io::Result<impl Iterator<Item = i32>> {
+pub fn numbers() -> io::Result<impl Iterator<Item = i32>> {
     Ok(fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
 /// Returns the parent of a process: the second field after its name, which is in brackets and may hold some itself (proc_pid_stat(5)). Nothing when it has ended.
-pub(super) fn parent(pid: i32) -> Option<i32> {
+#[must_use]
+pub fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.iter().rposition(|octet| *octet == b')')?.checked_add(1)?;
     let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;

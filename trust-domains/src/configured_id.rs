@@ -1,11 +1,11 @@
-//! SPIFFE IDs as they are configured: before the trust domain is known that the agent joins.
+//! SPIFFE IDs as they are configured: before the trust domain is known of which a path is meant.
 
 use std::str::FromStr;
 
-use trust_domains::spiffe_id::ParseSpiffeIdError;
-use trust_domains::{SpiffeId, TrustDomain};
+use crate::spiffe_id::{ParseSpiffeIdError, SpiffeId};
+use crate::trust_domain::TrustDomain;
 
-/// Always a SPIFFE ID, or the path of one in the trust domain that the agent joins.
+/// Always a SPIFFE ID, or the path of one in a trust domain that is known later: the one that an agent joins, or that of the identities a process has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredId(String);
 
@@ -16,6 +16,12 @@ impl ConfiguredId {
     /// It is of another trust domain.
     pub fn expand(&self, trust_domain: &TrustDomain) -> Result<SpiffeId, ParseSpiffeIdError> {
         SpiffeId::expand(trust_domain, &self.0)
+    }
+
+    /// Returns whether this is the SPIFFE ID that is meant; a path means one of whatever trust domain.
+    #[must_use]
+    pub fn means(&self, id: &SpiffeId) -> bool {
+        self.expand_any(&id.trust_domain()).is_ok_and(|meant| meant == *id)
     }
 
     /// Returns the SPIFFE ID, of whatever trust domain it is; a path is one of the trust domain that was joined.
@@ -62,6 +68,9 @@ mod tests {
         let foreign: ConfiguredId = "spiffe://other.example/web".parse().unwrap();
         assert!(foreign.expand(&td).is_err());
         assert_eq!(foreign.expand_any(&td).unwrap().as_str(), "spiffe://other.example/web");
+        let id = "spiffe://td.example/web".parse().unwrap();
+        assert!(short.means(&id) && "spiffe://td.example/web".parse::<ConfiguredId>().unwrap().means(&id));
+        assert!(!foreign.means(&id) && !"/we".parse::<ConfiguredId>().unwrap().means(&id));
         for wrong in ["", "web", "/", "spiffe://td.example/*", "spiffe://TD/web"] {
             assert!(wrong.parse::<ConfiguredId>().is_err(), "{wrong}");
         }
