@@ -63,6 +63,9 @@ impl Program {
     /// Sends it a signal.
     pub(super) fn signal(&self, number: i32) {
         if let (Some(pid), Some(signal)) = (self.running, Signal::from_raw(number)) {
+            if signal == Signal::CONT {
+                self.terminal.pass_on_to(pid);
+            }
             let _gone = kill_process(pid, signal);
         }
     }

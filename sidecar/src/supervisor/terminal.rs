@@ -24,6 +24,13 @@ impl Terminal {
         }
     }
 
+    /// Lets a process group have it if it was brought back to this process: `fg` means the program, also when it went on in the background meanwhile.
+    pub(super) fn pass_on_to(&self, group: Pid) {
+        if is_foreground() {
+            self.hand_to(group);
+        }
+    }
+
     /// Takes it back.
     pub(super) fn take_back(&self) {
         if let Some(own) = own_group() {
