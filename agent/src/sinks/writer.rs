@@ -77,10 +77,15 @@ impl Writer {
     /// Opens the directory, or looks at it again.
     pub(super) fn look(&mut self) -> Result<(), WriteError> {
         let target = self.target.clone();
-        self.with(|hands| match hands {
+        let looked = self.with(|hands| match hands {
             Hands::Helper(helper) => Ok(helper.look()?),
             Hands::InProcess(open) => Ok(in_process(open, &target).map(|_| ())?),
-        })
+        });
+        if looked.is_err() {
+            // The directory may be one that root has to make, once what is above it is put right: that is done before a helper begins.
+            self.hands = IDLE;
+        }
+        looked
     }
 
     /// Reads a small file of the set that is in place.

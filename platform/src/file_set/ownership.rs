@@ -82,8 +82,12 @@ impl Ownership {
     }
 
     /// Sets them on an open file that holds a key, or nothing secret.
+    ///
+    /// Who is it already is not made it: a helper has the owner's rights, and no leave to change owners under the system-call filter of the agent's unit.
     pub(super) fn apply(&self, file: impl AsFd, secret: bool) -> Result<(), Errno> {
-        let (uid, gid) = (self.uid.map(rustix::fs::Uid::from_raw), self.gid.map(rustix::fs::Gid::from_raw));
+        let stat = fstat(&file)?;
+        let uid = self.uid.filter(|uid| *uid != stat.st_uid).map(rustix::fs::Uid::from_raw);
+        let gid = self.gid.filter(|gid| *gid != stat.st_gid).map(rustix::fs::Gid::from_raw);
         if uid.is_some() || gid.is_some() {
             fchown(&file, uid, gid)?;
         }
