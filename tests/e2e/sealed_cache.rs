@@ -249,3 +249,39 @@ fn forge(sink: &Path, id: &str) {
         .expect("openssl, of the Debian package of that name");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
+
+#[test]
+fn a_token_in_place_stays_until_it_ends_when_the_agent_begins_again_without_its_server() {
+    let mut domain = Domain::start("token.test");
+    let (sink, config) = (domain.folder().join("sink"), domain.folder().join("agent.toml"));
+    let table = format!(
+        "[[sink]]\nspiffe_id = \"/job\"\ndirectory = \"{}\"\n[[sink.jwt]]\nname = \"vault\"\naudiences = [\"b\", \"a\"]\n",
+        sink.display()
+    );
+    std::fs::write(&config, table).expect("the configuration");
+    let mut agent = domain.agent_with("n1", &["--config", path_text(&config)]);
+    domain.fast_entry("n1", "/job", USER, "3m");
+    let file = sink.join("jwt/vault.token");
+    let token = until("a token", || std::fs::read_to_string(&file).ok());
+    sealed(&agent);
+    domain.server().kill_9();
+    for end in [Signal::SIGTERM, Signal::SIGKILL] {
+        agent.process().signal(end);
+        let _ended = agent.process().ended();
+        agent.launch(None);
+        let told = until("the sink", || sink_of(&agent)["last_error"].as_str().map(str::to_owned));
+        assert!(told.contains("the token vault cannot be renewed and ends at"), "{told}");
+        assert_eq!(std::fs::read_to_string(&file).ok().as_deref(), Some(token.as_str()), "{end}");
+    }
+    // What proves nothing is taken away.
+    agent.process().kill_9();
+    let (signed, _signature) = token.rsplit_once('.').expect("a token");
+    std::fs::write(&file, format!("{signed}.{}", "A".repeat(86))).expect("a forged token");
+    agent.launch(None);
+    until("no token", || (!file.exists()).then_some(()));
+    assert!(
+        sink_of(&agent)["last_error"]
+            .as_str()
+            .is_some_and(|told| told.contains("there is no token vault"))
+    );
+}

@@ -28,6 +28,7 @@ pub use id::{EntryId, ParseEntryIdError};
 pub use names::{CertificateNames, DnsName, NamesRefused, ParseDnsNameError, ParseSubjectCnError, SubjectCn};
 pub use partners::Partners;
 pub use refused::EntryRefused;
+pub use selectors::check_selector;
 pub use spec::EntrySpec;
 
 /// A registration entry: always one whose spec was checked.

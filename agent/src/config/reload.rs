@@ -8,7 +8,9 @@ use platform::reload_command::{DEFAULT_TIMEOUT, LONGEST_TIMEOUT, ReloadCommand};
 use serde::Deserialize;
 use trust_domains::Selector;
 use trust_domains::duration::{TextDuration, format_duration, parse_duration};
+use trust_domains::entry::check_selector;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
+use trust_domains::problem::Coded as _;
 
 use crate::reload::http::HttpHook;
 use crate::reload::probe::Probe;
@@ -276,10 +278,9 @@ impl Reader<'_> {
             let Some(selector) = self.mistakes.check(&key, text.parse::<Selector>()) else {
                 continue;
             };
-            if selector.kind() == "unix" {
-                selectors.push(selector);
-            } else {
-                self.mistakes.add(&key, "processes are found by unix selectors");
+            match check_selector(&selector) {
+                Ok(()) => selectors.push(selector),
+                Err(refused) => self.mistakes.add(&key, format_args!("{refused}; {}", refused.hint())),
             }
         }
         (selectors.len() == texts.len()).then_some(selectors)

@@ -57,6 +57,12 @@ impl SinkContents {
     pub fn has_lists(&self) -> bool {
         self.formats.iter().any(|format| format.has_lists())
     }
+
+    /// Returns whether each partner has files of its own among them.
+    #[must_use]
+    pub fn has_partners(&self) -> bool {
+        self.formats.iter().any(|format| format.has_partners())
+    }
 }
 
 /// A token that a sink keeps fresh.

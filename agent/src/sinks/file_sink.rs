@@ -114,7 +114,17 @@ impl FileSink {
             revision: None,
         };
         let mut failures = 0_u32;
+        let mut are_tokens_known = tokens.is_empty();
         loop {
+            if let (Wanted::Files(material), false) = (&mut task.wanted, are_tokens_known) {
+                let (back, found) = place.read_tokens(tokens.names().cloned().collect()).await;
+                place = back;
+                // Where they cannot be read nothing can be delivered either; it is tried again with that.
+                if let Ok(found) = found {
+                    material.tokens = Arc::new(tokens.believed(&found, &material.view, clock.now().wall));
+                    are_tokens_known = true;
+                }
+            }
             task.wanted = with_fresh_tokens(task.wanted, &tokens, &clock).await;
             let (back, delivered) = place.deliver_away_from_runtime(task.wanted.clone(), clock.now().wall).await;
             place = back;

@@ -17,6 +17,7 @@ mod helper;
 mod later;
 mod password;
 mod place;
+mod share;
 mod tokens;
 mod writer;
 

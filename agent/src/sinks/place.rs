@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use platform::file_set::Delivery;
 use trust_domains::Timestamp;
-use trust_domains::delivery::SetFile;
+use trust_domains::delivery::{SetFile, TokenName};
 
 use super::config::FileSinkConfig;
 use super::contents::{Composer, Material};
 use super::error::SinkError;
 use super::later::LaterInPlace;
+use super::share::Share;
+use super::tokens::FoundTokens;
 use super::writer::{Target, Writer};
 
 /// What the directory shall show.
@@ -39,6 +41,7 @@ pub(super) struct Place {
     config: FileSinkConfig,
     composer: Composer,
     later: LaterInPlace,
+    share: Share,
     writer: Writer,
 }
 
@@ -47,6 +50,7 @@ impl Place {
         Self {
             composer: Composer::new(config.contents.clone()),
             later: LaterInPlace::default(),
+            share: Share::default(),
             writer: Writer::new(Target {
                 directory: config.directory.clone(),
                 owner: config.owner.clone(),
@@ -79,7 +83,10 @@ impl Place {
         let writer = &mut self.writer;
         let formats = &self.config.contents.formats;
         let material = Material {
-            view: self.later.or_held(&material.view, formats, now, |name| Ok(writer.read(name)?))?,
+            view: self.share.of(
+                &self.later.or_held(&material.view, formats, now, |name| Ok(writer.read(name)?))?,
+                &self.config.contents,
+            ),
             tokens: Arc::clone(&material.tokens),
         };
         let files: Arc<[SetFile]> = self.composer.files(&material, |name| Ok(writer.read(name)?))?;
@@ -91,13 +98,35 @@ impl Place {
     }
 
     /// Delivers on a thread that may wait for the disk; the place comes back.
-    pub(super) async fn deliver_away_from_runtime(mut self, wanted: Wanted, now: Timestamp) -> (Self, Result<Done, SinkError>) {
+    pub(super) async fn deliver_away_from_runtime(self, wanted: Wanted, now: Timestamp) -> (Self, Result<Done, SinkError>) {
+        self.away_from_runtime(move |place| place.deliver(&wanted, now)).await
+    }
+
+    /// Reads the tokens that are in place, as [`deliver_away_from_runtime`](Self::deliver_away_from_runtime) delivers.
+    pub(super) async fn read_tokens(self, names: Vec<TokenName>) -> (Self, Result<FoundTokens, SinkError>) {
+        self.away_from_runtime(move |place| {
+            place.writer.look()?;
+            let mut found = FoundTokens::default();
+            for name in names {
+                if let Some(content) = place.writer.read(name.file())? {
+                    found.0.insert(name, content);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn away_from_runtime<T: Send + 'static>(
+        mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, SinkError> + Send + 'static,
+    ) -> (Self, Result<T, SinkError>) {
         let config = self.config.clone();
-        let delivering = tokio::task::spawn_blocking(move || {
-            let delivered = self.deliver(&wanted, now);
-            (self, delivered)
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work(&mut self);
+            (self, done)
         });
-        match delivering.await {
+        match working.await {
             Ok(done) => done,
             Err(stopped) => {
                 let error = SinkError::Interrupted {

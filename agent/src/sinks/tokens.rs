@@ -3,6 +3,8 @@
 //! The cache replaces a token that is used at half of its life, and gives none whose key is tainted; here it is only asked. One that cannot be had anew stays
 //! until it ends: then its file goes, and the status says why. Nothing here holds up certificates for longer than [`PATIENCE`].
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use trust_domains::clock::Reading;
 use trust_domains::delivery::TokenName;
 use trust_domains::{EntryId, Timestamp};
 
+pub(super) use self::found::FoundTokens;
 use super::config::SinkToken;
 use crate::jwt_svids::{JwtCache, JwtSvid};
 use crate::svids::{IdentityView, SvidCache};
@@ -72,6 +75,11 @@ pub(super) struct SinkTokens {
 impl SinkTokens {
     pub(super) fn new(wanted: Vec<SinkToken>, entries: SvidCache, cache: JwtCache) -> Self {
         Self { wanted, entries, cache }
+    }
+
+    /// Returns what they are called.
+    pub(super) fn names(&self) -> impl Iterator<Item = &TokenName> {
+        self.wanted.iter().map(|token| &token.name)
     }
 
     /// Returns whether there are any to ask for.

@@ -72,7 +72,8 @@ impl IdentityView {
     /// Returns whether both have the same revocation lists, of the own trust domain and of each partner.
     #[must_use]
     pub fn same_lists(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.crls, &other.crls) && are_same(&self.federated_crls, &other.federated_crls)
+        let none = self.crls.is_empty() && other.crls.is_empty();
+        (none || Arc::ptr_eq(&self.crls, &other.crls)) && are_same(&self.federated_crls, &other.federated_crls)
     }
 
     /// Returns whether there are any revocation lists.

@@ -62,6 +62,12 @@ impl Format {
     pub const fn has_lists(self) -> bool {
         matches!(self, Self::Der | Self::Pem | Self::PemCombined)
     }
+
+    /// Returns whether each partner has files of its own among its files.
+    #[must_use]
+    pub const fn has_partners(self) -> bool {
+        matches!(self, Self::Pem | Self::PemCombined)
+    }
 }
 
 impl FromStr for Format {

@@ -25,24 +25,25 @@ fn check_count(actual: usize) -> Result<(), EntryRefused> {
 
 pub(super) fn check_selectors(selectors: &SelectorSet) -> Result<(), EntryRefused> {
     check_count(selectors.len())?;
-    for selector in selectors {
-        match UnixKey::of(selector) {
-            None => {
-                return Err(EntryRefused::UnknownSelector {
-                    text: beginning(selector.as_str()),
-                    nearest: nearest(selector),
-                });
-            }
-            Some((key, value)) if !key.may_be(value) => {
-                return Err(EntryRefused::SelectorValue {
-                    text: beginning(selector.as_str()),
-                    key: key.into(),
-                });
-            }
-            Some(_) => {}
-        }
+    selectors.iter().try_for_each(check_selector)
+}
+
+/// Checks that an attestor of processes can prove a selector: with any other no process is ever found.
+///
+/// # Errors
+/// Its key is not known, or the value cannot be one of that key.
+pub fn check_selector(selector: &Selector) -> Result<(), EntryRefused> {
+    match UnixKey::of(selector) {
+        None => Err(EntryRefused::UnknownSelector {
+            text: beginning(selector.as_str()),
+            nearest: nearest(selector),
+        }),
+        Some((key, value)) if !key.may_be(value) => Err(EntryRefused::SelectorValue {
+            text: beginning(selector.as_str()),
+            key: key.into(),
+        }),
+        Some(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks the selectors of a node alias: facts that an attestor of nodes proves.

@@ -107,3 +107,22 @@ fn a_hook_is_shown_without_what_may_be_secret() {
     }
     assert!(!format!("{:?}", sink.hooks[0]).contains("s3cret"));
 }
+
+#[test]
+fn selectors_that_no_process_can_have_are_refused_as_those_of_entries_are() {
+    for (selector, said) in [
+        ("unix:uid", "unix:uid:VALUE"),
+        ("unix:uid:abc", "unix:uid:abc"),
+        ("unix:foo:1", "no attestor proves"),
+        ("docker:image:x", "no attestor proves"),
+    ] {
+        let told = hook(&format!("signal = 'HUP'\nselectors = ['unix:uid:0', '{selector}']")).unwrap_err();
+        let mistake = &told.mistakes[0];
+        assert_eq!(
+            (told.mistakes.len(), mistake.key.as_str(), mistake.line),
+            (1, "sink[0].reload[0].selectors[1]", Some(6)),
+            "{told}"
+        );
+        assert!(mistake.text.contains(said), "{told}");
+    }
+}

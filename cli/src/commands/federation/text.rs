@@ -83,8 +83,16 @@ fn fetching(item: &RelationshipView) -> Vec<(&'static str, String)> {
         pairs.push(("last error", format!("{} ({})", error.detail, error.code)));
     }
     pairs.push(("sequence", or_dash(item.fetching.sequence.map(|sequence| sequence.to_string()))));
-    if let Some(crls) = &item.crls {
-        pairs.push(("revocation lists", lists(crls)));
+    match (&item.crls, &item.crl_url) {
+        (Some(crls), _) => pairs.push(("revocation lists", lists(crls))),
+        (None, None) => {
+            let update = format!(
+                "none are asked for; if the partner serves them: troth federation update {} --crl-url URL",
+                item.trust_domain
+            );
+            pairs.push(("revocation lists", update));
+        }
+        (None, Some(_)) => {}
     }
     pairs
 }
@@ -375,5 +383,12 @@ mod tests {
             assert!(told(holds.clone()).contains("troth federation invite"), "{holds}");
         }
         assert!(told(json!(null)).contains("we hold its bundle"));
+    }
+
+    #[test]
+    fn a_partner_without_an_address_of_lists_is_told_to_have_none() {
+        let told = |url: Value| relationship(&accepted(&json!({"crl_url": url}), &json!({})).existing.unwrap());
+        assert!(told(json!(null)).contains("troth federation update b.test --crl-url URL"));
+        assert!(!told(json!("https://b.test/crls.pem")).contains("--crl-url"));
     }
 }

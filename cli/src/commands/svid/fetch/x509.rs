@@ -73,6 +73,7 @@ pub(super) async fn fetch_x509(args: X509Args, global: &Global) -> Result<(), Fa
     let own = received.default_svid().spiffe_id().trust_domain();
     let lists = received.divided_lists(&own, &mut Vec::new());
     if let Some(folder) = &args.write {
+        tell_unproved(lists.unproved().len(), global);
         if args.format.is_empty() {
             let credentials = Credentials::open(folder)?;
             write_svids(&credentials, received.svids())?;
@@ -90,6 +91,14 @@ pub(super) async fn fetch_x509(args: X509Args, global: &Global) -> Result<(), Fa
         svids: shown(&received),
     };
     global.output().result(&fetched, |fetched| svids_text(&fetched.svids))
+}
+
+fn tell_unproved(count: usize, global: &Global) {
+    if count > 0 {
+        global.output().warn(&format!(
+            "{count} of the revocation lists are in no file, since nothing here proves who signed them; a file sink of the agent has them all (docs/run.md)"
+        ));
+    }
 }
 
 /// Writes the roots and lists of each partner, and takes away those of an earlier fetch that are not given any more: what is withdrawn is not to be trusted.
