@@ -54,6 +54,7 @@ impl PeerCheck {
 fn refusal(refused: &PeerRefused) -> Error {
     let error = match refused {
         PeerRefused::NotAllowed { .. } => CertificateError::ApplicationVerificationFailure,
+        PeerRefused::DomainNotAllowed { .. } | PeerRefused::NoBundle { .. } => CertificateError::UnknownIssuer,
         PeerRefused::Unproved(VerifyError::Expired { .. }) => CertificateError::Expired,
         PeerRefused::Unproved(VerifyError::NotYetValid { .. }) => CertificateError::NotValidYet,
         PeerRefused::Unproved(VerifyError::Revoked { .. }) => CertificateError::Revoked,

@@ -62,14 +62,22 @@ impl Why {
             Self::NoIdentity => "no_identity",
             Self::NoRoom => "no_room",
             Self::PeerRefused(refused) => match refused {
-                PeerRefused::NotAllowed { .. } => "peer_not_allowed",
+                PeerRefused::DomainNotAllowed { .. } | PeerRefused::NotAllowed { .. } => "peer_not_allowed",
                 PeerRefused::Unproved(VerifyError::Revoked { .. }) => "peer_revoked",
-                PeerRefused::Unproved(_) => "peer_unproved",
+                PeerRefused::NoBundle { .. } | PeerRefused::Unproved(_) => "peer_unproved",
             },
             Self::Relay(Broken::Peer(error)) if refused_us(error).is_some() => "refused_by_peer",
             Self::Relay(Broken::Peer(_)) => "peer_broke_off",
             Self::Relay(Broken::Program(_)) => "program_broke_off",
             Self::Target(_) => "target_unreachable",
+        }
+    }
+
+    /// Returns who a peer is that was proved and then refused.
+    fn proved_peer(&self) -> Option<(SpiffeId, Serial)> {
+        match self {
+            Self::PeerRefused(PeerRefused::NotAllowed { spiffe_id, serial }) => Some((spiffe_id.clone(), *serial)),
+            _ => None,
         }
     }
 
@@ -169,7 +177,8 @@ impl Record {
         let (received, sent) = (self.traffic.received.so_far(), self.traffic.sent.so_far());
         let now = clock.now().since_boot;
         let duration_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
-        let (peer_id, peer_serial) = self.peer.map(|(id, serial)| (id.to_string(), serial.to_string())).unzip();
+        let peer = self.peer.or_else(|| why.proved_peer());
+        let (peer_id, peer_serial) = peer.map(|(id, serial)| (id.to_string(), serial.to_string())).unzip();
         let own_serial = self.own.map(|serial| serial.to_string());
         let (to, from, detail) = (listener.target.to_string(), self.from, why.detail());
         macro_rules! tell {

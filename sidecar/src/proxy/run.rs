@@ -85,8 +85,8 @@ pub async fn run(config: ProxyConfig, socket: PathBuf, clock: SharedClock, shutd
             listener: listener.name.clone(),
             source,
         })?;
-        let (at, target, allowed) = (listening.at(listener), listener.target.to_string(), listener.allowed.to_string());
-        tracing::info!(listener = listener.name, direction = %listener.direction, at, target, allowed, "the proxy listens");
+        let (at, to, allowed) = (listening.at(listener), listener.target.to_string(), listener.allowed.to_string());
+        tracing::info!(listener = listener.name, direction = %listener.direction, at, to, allowed, "the proxy listens");
         let open = OpenConnections::default();
         let followed = follow(open.clone(), Arc::clone(&listener.allowed), presence.clone(), Arc::clone(&clock));
         watching.push(AbortOnDropHandle::new(tokio::spawn(followed)));

@@ -35,10 +35,13 @@ fn each_peer_is_believed_under_its_own_domain_and_let_in_if_it_is_wanted() {
         assert!(heard.starts_with("hello spiffe://guests.test/api/one "), "{heard}");
 
         ask(address, Some(&stranger), "hello").await.expect_err("not on the list");
+        let record = inbound.record("peer_not_allowed");
         assert_eq!(
-            inbound.record("peer_not_allowed")["detail"],
+            record["detail"],
             format!("{} is not on the allow-list (peer_not_allowed)", world.id("/stranger"))
         );
+        assert_eq!(record["peer_id"], world.id("/stranger"), "it is proved");
+        assert!(record["peer_serial"].is_string());
         ask(address, None, "hello").await.expect_err("no certificate");
         let _ = inbound.record("handshake_failed");
         let unproved = [
@@ -46,18 +49,26 @@ fn each_peer_is_believed_under_its_own_domain_and_let_in_if_it_is_wanted() {
             ("the partner's name under nobody's root", Credential::forged("spiffe://guests.test/api/one")),
             ("our name under nobody's root", Credential::forged(&world.id("/friend"))),
             ("our name, signed by itself", Credential::self_signed(&world.id("/friend"))),
-            (
-                "a third domain's name under the partner's root",
-                partner.credential("spiffe://third.test/api/one"),
-            ),
         ];
         for (what, shown) in &unproved {
             ask(address, Some(shown), "hello").await.expect_err(what);
         }
         let other = partner.credential("spiffe://guests.test/apis");
         ask(address, Some(&other), "hello").await.expect_err("the partner's, and not below /api");
+        let third = partner.credential("spiffe://third.test/api/one");
+        ask(address, Some(&third), "hello")
+            .await
+            .expect_err("a third domain's name under the partner's root");
         tests::wait::until("all records", || (inbound.records("peer_unproved").len() == unproved.len()).then_some(()));
-        tests::wait::until("both refusals", || (inbound.records("peer_not_allowed").len() == 2).then_some(()));
+        tests::wait::until("both refusals", || (inbound.records("peer_not_allowed").len() == 3).then_some(()));
+        let third = inbound.records("peer_not_allowed").pop().expect("the last of them");
+        assert!(
+            third["detail"]
+                .as_str()
+                .is_some_and(|told| told.contains("no rule of the allow-list is about third.test")),
+            "{third}"
+        );
+        assert!(third["peer_id"].is_null(), "it is not proved: {third}");
     });
 }
 

@@ -10,6 +10,7 @@ use super::revoked;
 use crate::bundle::TrustBundle;
 use crate::crl::Crl;
 use crate::problem::{Code, Coded};
+use crate::serial::Serial;
 use crate::spiffe_id::SpiffeId;
 use crate::timestamp::Timestamp;
 use crate::trust_domain::TrustDomain;
@@ -46,11 +47,23 @@ impl PeerTrust {
     /// # Errors
     /// [`PeerRefused`].
     pub fn admit(&self, chain: &[CertificateDer<'_>], allowed: &AllowList, now: Timestamp) -> Result<VerifiedPeer, PeerRefused> {
-        let wanted = |trust_domain: &TrustDomain| self.bundle_of(trust_domain).filter(|_| allowed.concerns(trust_domain, &self.own)).cloned();
-        let peer = verify_svid_of_any(chain, wanted, now)?;
+        let mut unwanted = None;
+        let wanted = |trust_domain: &TrustDomain| match self.wanted(trust_domain, allowed) {
+            Ok(bundle) => Some(bundle),
+            Err(refused) => {
+                unwanted = Some(refused);
+                None
+            }
+        };
+        let verified = verify_svid_of_any(chain, wanted, now);
+        let peer = match (verified, unwanted) {
+            (_, Some(refused)) => return Err(refused),
+            (verified, None) => verified?,
+        };
         if !allowed.admits(peer.spiffe_id(), &self.own) {
             return Err(PeerRefused::NotAllowed {
                 spiffe_id: peer.spiffe_id().clone(),
+                serial: *peer.serial(),
             });
         }
         if let Some(bundle) = self.bundle_of(&peer.spiffe_id().trust_domain()) {
@@ -65,6 +78,16 @@ impl PeerTrust {
         self.own != before.own || roots(self) != roots(before) || self.lists != before.lists
     }
 
+    /// Returns the bundle of a trust domain of which peers are wanted.
+    fn wanted(&self, trust_domain: &TrustDomain, allowed: &AllowList) -> Result<Arc<TrustBundle>, PeerRefused> {
+        let trust_domain = || trust_domain.clone();
+        if !allowed.concerns(&trust_domain(), &self.own) {
+            return Err(PeerRefused::DomainNotAllowed { trust_domain: trust_domain() });
+        }
+        let bundle = self.bundle_of(&trust_domain()).cloned();
+        bundle.ok_or_else(|| PeerRefused::NoBundle { trust_domain: trust_domain() })
+    }
+
     fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<&Arc<TrustBundle>> {
         self.bundles.get(trust_domain)
     }
@@ -73,11 +96,27 @@ impl PeerTrust {
 /// A peer is not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerRefused {
+    /// It says that it is of a trust domain of which nobody is asked for; whether it is was not looked at.
+    #[error("no rule of the allow-list is about {trust_domain}, which the peer says it is of")]
+    DomainNotAllowed {
+        /// The trust domain that it names.
+        trust_domain: TrustDomain,
+    },
+    /// It says that it is of a trust domain that is asked for and whose bundle is not here.
+    #[error(
+        "there is no bundle of {trust_domain} here to prove the peer by; let the entry federate with it: troth entry update ID --federates-with {trust_domain}"
+    )]
+    NoBundle {
+        /// The trust domain that it names.
+        trust_domain: TrustDomain,
+    },
     /// It is proved to be someone that nobody asked for.
     #[error("{spiffe_id} is not on the allow-list")]
     NotAllowed {
         /// Who it is.
         spiffe_id: SpiffeId,
+        /// The serial number of its certificate.
+        serial: Serial,
     },
     /// It proves nothing.
     #[error("the peer's certificate is not believed")]
@@ -91,7 +130,11 @@ pub enum PeerRefused {
 impl Coded for PeerRefused {
     fn code(&self) -> Code {
         match self {
-            Self::NotAllowed { .. } => Code::PeerNotAllowed,
+            Self::DomainNotAllowed { .. } | Self::NotAllowed { .. } => Code::PeerNotAllowed,
+            Self::NoBundle { trust_domain } => VerifyError::NoAuthorities {
+                trust_domain: trust_domain.clone(),
+            }
+            .code(),
             Self::Unproved(error) => error.code(),
         }
     }
