@@ -12,7 +12,10 @@ import re
 import subprocess
 import sys
 
-import seccomp
+try:
+    import seccomp
+except ImportError:
+    sys.exit("the filters of units need seccomp for Python: apt-get install python3-seccomp")
 
 
 def groups():
