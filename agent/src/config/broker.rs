@@ -6,13 +6,12 @@ use std::str::FromStr;
 
 use platform::config::Mistakes;
 use platform::sockets::{BindError, SocketPath};
-use trust_domains::TrustDomain;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
+use trust_domains::{ConfiguredId, TrustDomain};
 
 use super::feature::{Feature, Features};
 use super::raw::{RawAgentConfig, RawBroker};
 use crate::endpoints::{AllowList, ParseReferenceTypeError, ReferenceType};
-use trust_domains::ConfiguredId;
 
 /// The Broker API, switched on: it has one address at least.
 #[derive(Debug, Clone)]
@@ -143,18 +142,10 @@ fn stands_apart(socket: &SocketPath, others: &[&SocketPath], mistakes: &mut Mist
 mod tests {
     use conformance::covers;
     use platform::config::ConfigMistakes;
-    use platform::paths::Environment;
 
     use super::*;
     use crate::config::AgentConfig;
-
-    fn environment() -> Environment {
-        Environment {
-            uid: 1_000,
-            home: Some("/home/ada".into()),
-            ..Environment::default()
-        }
-    }
+    use crate::config::tests::environment;
 
     fn broker(enable: bool, change: impl FnOnce(&mut RawAgentConfig)) -> Result<Option<BrokerConfig>, ConfigMistakes> {
         let mut raw = RawAgentConfig {

@@ -198,10 +198,10 @@ fn features(mistakes: &mut Mistakes, named: &[String]) -> Features {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
-    fn environment() -> Environment {
+    /// A user's, with a home.
+    pub(super) fn environment() -> Environment {
         Environment {
             uid: 1_000,
             home: Some("/home/ada".into()),
