@@ -12,6 +12,7 @@ pub struct HealthHandle(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     serving: bool,
+    ending: bool,
     problems: BTreeMap<String, String>,
 }
 
@@ -30,6 +31,17 @@ impl HealthHandle {
     /// Says that the process does not do its work (again).
     pub fn set_starting(&self) {
         self.lock().serving = false;
+    }
+
+    /// Says that the process takes no new work and finishes what it has. That is final.
+    pub fn set_ending(&self) {
+        self.lock().ending = true;
+    }
+
+    /// Returns whether the process takes no new work any more.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.lock().ending
     }
 
     /// Sets the problem of one part; `key` names the part. The text says what to do. Returns whether it is new or differs: time to log it.

@@ -120,8 +120,11 @@ async fn show_metrics(State((metrics, _)): State<(Metrics, HealthHandle)>) -> Re
     ([(CONTENT_TYPE, OPEN_METRICS)], metrics.render()).into_response()
 }
 
-/// A degraded process works, so it is ready.
+/// A degraded process works, so it is ready. One that ends is not: new work goes elsewhere, while it finishes what it has.
 async fn show_readiness(State((_, health)): State<(Metrics, HealthHandle)>) -> (StatusCode, &'static str) {
+    if health.is_ending() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "ending\n");
+    }
     match health.snapshot().state {
         HealthState::Ready => (StatusCode::OK, "ready\n"),
         HealthState::Degraded => (StatusCode::OK, "degraded\n"),
@@ -215,6 +218,19 @@ mod tests {
         tokio::time::advance(std::time::Duration::from_secs(11)).await;
         tokio::time::resume();
         assert!(late.await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn who_ends_is_not_ready_and_still_answers() {
+        let health = HealthHandle::starting();
+        health.set_ready();
+        let address = serve_telemetry("127.0.0.1:0".parse().unwrap(), Metrics::default(), health.clone(), CancellationToken::new()).unwrap();
+        assert!(get_text(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        health.set_ending();
+        health.set_ready();
+        let answer = get_text(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("ending\n"), "{answer}");
+        assert!(get_text(address, "/livez").await.starts_with("HTTP/1.1 200"));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use trust_domains::join_link::ServerAddress;
 /// What comes before the path of a Unix socket.
 const UNIX: &str = "unix:";
 
+/// The host that is this machine in any resolver (RFC 6761 section 6.3).
+const LOCALHOST: &str = "localhost";
+
 /// Where connections are accepted: `ADDRESS:PORT` or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -44,13 +47,32 @@ impl TargetAddress {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(address) => {
-                let host = address.host().trim_start_matches('[').trim_end_matches(']');
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-            }
+            Self::Tcp(address) => address.host() == LOCALHOST || target_ip(address).is_some_and(|ip| ip.to_canonical().is_loopback()),
             Self::Unix(_) => true,
         }
     }
+}
+
+impl TargetAddress {
+    /// Returns whether a connection to it arrives at this listener, as far as the addresses tell without a resolver.
+    #[must_use]
+    pub fn is_at(&self, listen: &ListenAddress) -> bool {
+        match (self, listen) {
+            (Self::Unix(target), ListenAddress::Unix(listen)) => target == listen,
+            (Self::Tcp(target), ListenAddress::Tcp(listen)) if target.port() == listen.port() => {
+                let ip = listen.ip().to_canonical();
+                if ip.is_unspecified() || target.host() == LOCALHOST && ip.is_loopback() {
+                    return self.is_local();
+                }
+                target_ip(target).is_some_and(|target| target.to_canonical() == ip)
+            }
+            (Self::Unix(_) | Self::Tcp(_), ListenAddress::Unix(_) | ListenAddress::Tcp(_)) => false,
+        }
+    }
+}
+
+fn target_ip(target: &ServerAddress) -> Option<IpAddr> {
+    target.host().trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 impl FromStr for ListenAddress {
@@ -58,7 +80,7 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with(UNIX) {
-            return Ok(Self::Unix(unix(text)?));
+            return unix(text).map(Self::Unix);
         }
         text.parse().map(Self::Tcp).map_err(|_| ParseAddressError::Listen { text: text.to_owned() })
     }
@@ -69,17 +91,15 @@ impl FromStr for TargetAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with(UNIX) {
-            return Ok(Self::Unix(unix(text)?));
+            return unix(text).map(Self::Unix);
         }
         text.parse().map(Self::Tcp).map_err(|_| ParseAddressError::Target { text: text.to_owned() })
     }
 }
 
-/// Reads `unix:PATH`, where the path may be relative to the working directory; `unix:///PATH` is the same as `unix:/PATH`.
+/// Reads `unix:PATH` or `unix:///PATH`. The path is absolute: where the process is started is no part of a file.
 fn unix(text: &str) -> Result<SocketPath, ParseAddressError> {
-    let path = text.strip_prefix(UNIX).unwrap_or(text);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    path.parse().map_err(|source| ParseAddressError::Socket { text: text.to_owned(), source })
+    text.parse().map_err(|source| ParseAddressError::Socket { text: text.to_owned(), source })
 }
 
 impl fmt::Display for ListenAddress {
@@ -157,11 +177,30 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "80", "localhost:80", "127.0.0.1", "unix:", "unix:/a/", "tcp:127.0.0.1:80"] {
+        for text in ["", "80", "localhost:80", "127.0.0.1", "unix:", "unix:/a/", "unix:a.sock", "tcp:127.0.0.1:80"] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }
         for text in ["", "80", "localhost", "unix:", "http://localhost:80"] {
             assert!(text.parse::<TargetAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_its_own_listener_is_known() {
+        for (target, listen, is_at) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("localhost:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("127.0.0.1:81", "127.0.0.1:80", false),
+            ("127.0.0.2:80", "127.0.0.1:80", false),
+            ("web.example:80", "0.0.0.0:80", false),
+            ("unix:/run/a.sock", "unix:///run/a.sock", true),
+            ("unix:/run/a.sock", "unix:/run/b.sock", false),
+            ("unix:/run/a.sock", "127.0.0.1:80", false),
+        ] {
+            let (found, at): (TargetAddress, ListenAddress) = (target.parse().unwrap(), listen.parse().unwrap());
+            assert_eq!(found.is_at(&at), is_at, "{target} {listen}");
         }
     }
 }

@@ -14,8 +14,9 @@ use trust_domains::peering::{EndReason, OpenPeer, endings};
 use trust_domains::proxy_protocol::{ProxiedAddresses, ProxiedPeer, header};
 use trust_domains::x509::VerifiedPeer;
 
-use super::config::{Direction, ListenerConfig};
+use super::config::ListenerConfig;
 use super::dial::dial;
+use super::direction::Direction;
 use super::identity::{Presence, Standing};
 use super::metrics::ProxyMetrics;
 use super::open::{Ended, OpenConnections};

@@ -11,7 +11,9 @@ use trust_domains::duration::TextDuration;
 use trust_domains::peering::PeerPattern;
 
 use super::address::{ListenAddress, TargetAddress};
-use super::config::{Direction, MOST_CONNECTIONS, TlsVersion};
+use super::config::MOST_CONNECTIONS;
+use super::direction::Direction;
+use super::tls_version::TlsVersion;
 
 /// Every option of the proxy, each optional; what is absent takes the default of [`ProxyConfig`](super::ProxyConfig).
 #[derive(Debug, Clone, Default, Deserialize)]

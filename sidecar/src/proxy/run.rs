@@ -13,8 +13,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use trust_domains::clock::SharedClock;
 use trust_domains::problem::{Code, Coded};
 
-use super::config::{Direction, ListenerConfig, ProxyConfig};
+use super::config::{ListenerConfig, ProxyConfig};
 use super::connection::Room;
+use super::direction::Direction;
 use super::identity::{Follower, Presence};
 use super::listener::{Listening, accept};
 use super::metrics::ProxyMetrics;
@@ -107,7 +108,10 @@ pub async fn run(config: ProxyConfig, socket: PathBuf, clock: SharedClock, shutd
             shutdown.clone(),
         ));
     }
-    serve_telemetry(config.telemetry_listen, metrics, health.clone(), shutdown.clone());
+    // Until the very end: who watches the proxy sees that it drains, and how much is open.
+    let telemetry = CancellationToken::new();
+    let _telemetry_ends = telemetry.clone().drop_guard();
+    serve_telemetry(config.telemetry_listen, metrics, health.clone(), telemetry);
     let source = X509Source::connect(socket, Arc::clone(&clock));
     let follower = Follower {
         wanted: config.spiffe_id,
@@ -116,9 +120,11 @@ pub async fn run(config: ProxyConfig, socket: PathBuf, clock: SharedClock, shutd
         metrics: counts,
     };
     let following = AbortOnDropHandle::new(tokio::spawn(follower.run(source.states(), sender)));
+    let ending = health.clone();
     let notifying = tokio::spawn(notify(health, presence, shutdown.clone()));
 
     shutdown.cancelled().await;
+    ending.set_ending();
     accepting.close();
     accepting.wait().await;
     tasks.close();

@@ -14,10 +14,11 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::address::TargetAddress;
-use super::config::{ListenerConfig, TlsVersion};
+use super::config::ListenerConfig;
 use super::identity::Standing;
 use super::peer::PeerCheck;
 use super::socket::Socket;
+use super::tls_version::TlsVersion;
 
 static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 static FROM_13: [&SupportedProtocolVersion; 1] = [&TLS13];

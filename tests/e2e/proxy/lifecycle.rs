@@ -1,7 +1,7 @@
 //! Start, an agent that is away, and the end.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use nix::sys::signal::Signal;
 use tests::admin::runtime;
@@ -54,7 +54,9 @@ fn without_an_agent_the_last_credentials_serve_until_they_end_and_new_ones_are_t
 fn a_proxy_that_ends_lets_open_connections_finish_as_long_as_it_may() {
     let world = World::start("drain.test", "180s");
     let (of_the_patient, of_the_hasty) = (tells_its_end(), tells_its_end());
-    let mut patient = world.inbound(&of_the_patient.0.to_string(), &["--allow-any"]);
+    let telemetry = format!("127.0.0.1:{}", free_port());
+    let mut patient = world.inbound(&of_the_patient.0.to_string(), &["--allow-any", "--telemetry-listen", &telemetry]);
+    let telemetry: SocketAddr = telemetry.parse().expect("an address");
     let mut hasty = world.inbound(&of_the_hasty.0.to_string(), &["--allow-any", "--drain", "1s"]);
     runtime().block_on(async {
         let friend = credential(&world, "/friend").await;
@@ -66,6 +68,12 @@ fn a_proxy_that_ends_lets_open_connections_finish_as_long_as_it_may() {
         patient.process.signal(Signal::SIGTERM);
         until("a closed listener", || TcpStream::connect(patient.address()).is_err().then_some(()));
         assert_eq!(say(&mut open, "after").await.expect("an answer"), "after");
+        // Who watches sees that it drains, and how much is still open.
+        let ready = get(telemetry, "/readyz").expect("an answer");
+        assert_eq!((ready.status, ready.body.trim()), (503, "ending"));
+        assert_eq!(get(telemetry, "/livez").expect("an answer").status, 200);
+        let metrics = get(telemetry, "/metrics").expect("metrics").body;
+        assert!(metrics.contains("troth_proxy_open_connections{listener=\"inbound\"} 1\n"), "{metrics}");
         // With the end that TLS has; without it the proxy would have to take it for a cut.
         open.shutdown().await.expect("the peer's end");
         drop(open);

@@ -48,6 +48,16 @@ impl PeerPattern {
         }
     }
 
+    /// Returns whether [`Self::any_of_own`] means all that this rule means, whatever the own trust domain is.
+    #[must_use]
+    pub fn is_part_of_any_of_own(&self) -> bool {
+        let names_reserved = match &self.rule {
+            Rule::Any => false,
+            Rule::Below(path) | Rule::Exactly(path) => is_reserved(path),
+        };
+        self.trust_domain.is_none() && !names_reserved
+    }
+
     /// Returns whether the rule means this identity, to an asker of the trust domain `own`.
     #[must_use]
     pub fn means(&self, spiffe_id: &SpiffeId, own: &TrustDomain) -> bool {
