@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded, Problem};
 
 use crate::tls::Connection;
@@ -47,7 +48,7 @@ pub enum CallError {
     #[error("{0}")]
     Refused(Box<Problem>),
     /// It took too long.
-    #[error("{peer} did not answer within {} s", deadline.as_secs())]
+    #[error("{peer} did not answer within {}", format_duration(*deadline))]
     TimedOut {
         /// Who.
         peer: String,

@@ -38,15 +38,32 @@ impl ConfiguredId {
 }
 
 impl FromStr for ConfiguredId {
-    type Err = ParseSpiffeIdError;
+    type Err = ParseConfiguredIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix('/') {
-            Some(_) => format!("spiffe://any.example{text}").parse::<SpiffeId>()?,
-            None => text.parse::<SpiffeId>()?,
+        let id: SpiffeId = match text.strip_prefix('/') {
+            Some(_) => format!("spiffe://any.example{text}").parse()?,
+            None => text.parse()?,
         };
+        if id.path().is_empty() {
+            return Err(ParseConfiguredIdError::NoPath { id });
+        }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// A text names no workload's identity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseConfiguredIdError {
+    /// It is neither a SPIFFE ID nor a path.
+    #[error("neither a SPIFFE ID nor a path: {0}")]
+    Id(#[from] ParseSpiffeIdError),
+    /// It is that of a trust domain.
+    #[error("{id} is the trust domain itself and nobody's identity; name a workload's, as {id}/web")]
+    NoPath {
+        /// The ID.
+        id: SpiffeId,
+    },
 }
 
 impl std::fmt::Display for ConfiguredId {
@@ -71,7 +88,7 @@ mod tests {
         let id = "spiffe://td.example/web".parse().unwrap();
         assert!(short.means(&id) && "spiffe://td.example/web".parse::<ConfiguredId>().unwrap().means(&id));
         assert!(!foreign.means(&id) && !"/we".parse::<ConfiguredId>().unwrap().means(&id));
-        for wrong in ["", "web", "/", "spiffe://td.example/*", "spiffe://TD/web"] {
+        for wrong in ["", "web", "/", "spiffe://td.example", "spiffe://td.example/*", "spiffe://TD/web"] {
             assert!(wrong.parse::<ConfiguredId>().is_err(), "{wrong}");
         }
     }

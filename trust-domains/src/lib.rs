@@ -5,7 +5,7 @@
 pub mod bundle;
 pub mod class;
 pub mod clock;
-mod configured_id;
+pub mod configured_id;
 pub mod crl;
 pub mod delivery;
 pub mod duration;

@@ -3,7 +3,11 @@
 //! A code is the same word in an HTTP answer, a log line, a metric label, an audit record and the CLI's JSON.
 //! Each row of the table below says once what it means, what to do next, and how the edges render it.
 
+mod causes;
+
 use serde::{Deserialize, Serialize};
+
+pub use causes::with_causes;
 
 /// What a code means to each edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,20 +286,6 @@ pub fn whole_detail(error: &(impl Coded + ?Sized)) -> String {
     }
 }
 
-/// Joins an error's text with those of its causes. One that passes its cause's text on says it once.
-#[must_use]
-pub fn with_causes(error: &(impl std::error::Error + ?Sized)) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-    }
-    text
-}
-
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.detail, self.code)
@@ -315,88 +305,4 @@ impl Coded for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_sorted_unique_and_found_again() {
-        for pair in Code::ALL.windows(2) {
-            assert!(pair[0].word() < pair[1].word(), "{} before {}", pair[0], pair[1]);
-        }
-        for code in Code::ALL {
-            assert_eq!(Code::from_word(code.word()), Some(*code));
-        }
-    }
-
-    #[test]
-    fn each_cause_is_said_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the pipe broke")]
-        struct Lowest;
-        #[derive(Debug, thiserror::Error)]
-        #[error(transparent)]
-        struct Passing(#[from] Lowest);
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot write")]
-        struct Upper(#[source] Lowest);
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot go on: {0}")]
-        struct Repeating(#[source] Lowest);
-        assert_eq!(with_causes(&Upper(Lowest)), "cannot write: the pipe broke");
-        assert_eq!(with_causes(&Passing(Lowest)), "the pipe broke");
-        assert_eq!(with_causes(&Repeating(Lowest)), "cannot go on: the pipe broke");
-    }
-
-    #[test]
-    fn a_code_is_said_once_though_the_cause_is_a_problem_itself() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the node could not join")]
-        struct Outer(#[source] Problem);
-        impl Coded for Outer {
-            fn code(&self) -> Code {
-                self.0.code()
-            }
-        }
-        let problem = Problem::of(&Outer(Problem::new(Code::TokenUsed, "the token was used")));
-        assert_eq!(problem.detail, "the node could not join: the token was used");
-        assert_eq!(problem.to_string(), "the node could not join: the token was used (token_used)");
-    }
-
-    #[test]
-    fn every_code_has_a_hint_that_names_a_next_step() {
-        const VERBS: &[&str] = &[
-            "ask",
-            "change",
-            "check",
-            "choose",
-            "close",
-            "compare",
-            "connect",
-            "copy",
-            "correct",
-            "free",
-            "get",
-            "give",
-            "join",
-            "lift",
-            "list",
-            "look",
-            "make",
-            "name",
-            "on the node",
-            "put",
-            "run",
-            "send",
-            "split",
-            "stop",
-            "take",
-            "try",
-            "use",
-            "write",
-        ];
-        for code in Code::ALL {
-            let hint = code.facts().hint;
-            assert!(VERBS.iter().any(|verb| hint.starts_with(verb)), "{code}: {hint}");
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use platform::config::Mistakes;
 use platform::sockets::{BindError, SocketPath};
+use trust_domains::configured_id::ParseConfiguredIdError;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 use trust_domains::{ConfiguredId, TrustDomain};
 
@@ -37,8 +38,8 @@ pub struct BrokerGrant {
 #[derive(Debug, thiserror::Error)]
 pub enum ParseGrantError {
     /// The identity.
-    #[error("the identity is neither a SPIFFE ID nor a path: {0}")]
-    Id(#[from] ParseSpiffeIdError),
+    #[error("the identity is {0}")]
+    Id(#[from] ParseConfiguredIdError),
     /// It may do nothing.
     #[error("a broker is permitted one type of references at least: ID=pid, or reference_types = [\"pid\"]")]
     NoType,

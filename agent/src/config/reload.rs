@@ -12,8 +12,8 @@ use trust_domains::entry::check_selector;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::problem::Coded as _;
 
-use crate::reload::http::HttpHook;
-use crate::reload::probe::Probe;
+use crate::reload::http::{HttpHook, HttpMethod, HttpTarget};
+use crate::reload::probe::{Probe, ProbeAddress, ProbeServerName, StartTls};
 use crate::reload::signal::{SignalHook, SignalName, SignalTarget};
 use crate::reload::systemd_unit::{UnitAction, UnitHook, UnitName};
 use crate::reload::{ReloadAction, ReloadHook};
@@ -78,13 +78,13 @@ pub struct RawProbe {
 }
 
 /// The keys of an `http` table.
-const HTTP_KEYS: &[KnownKey] = &[KnownKey::text::<String>("url").required(), KnownKey::text::<String>("method")];
+const HTTP_KEYS: &[KnownKey] = &[KnownKey::text::<HttpTarget>("url").required(), KnownKey::text::<HttpMethod>("method")];
 
 /// The keys of a `probe` table.
 const PROBE_KEYS: &[KnownKey] = &[
-    KnownKey::text::<String>("address").required(),
-    KnownKey::text::<String>("server_name"),
-    KnownKey::text::<String>("starttls"),
+    KnownKey::text::<ProbeAddress>("address").required(),
+    KnownKey::text::<ProbeServerName>("server_name"),
+    KnownKey::text::<StartTls>("starttls"),
     KnownKey::text::<TextDuration>("within"),
 ];
 
@@ -209,11 +209,7 @@ impl Reader<'_> {
                 let command = ReloadCommand::parse(words, table.shell.unwrap_or(false));
                 self.mistakes.check("command", command).map(ReloadAction::Command)
             }
-            Kind::Http => {
-                let http = table.http.as_ref()?;
-                let request = HttpHook::parse(&http.url, http.method.as_deref());
-                self.mistakes.check("http", request).map(ReloadAction::Http)
-            }
+            Kind::Http => self.http(table.http.as_ref()?).map(ReloadAction::Http),
             Kind::Signal => self.signal(),
             Kind::Unit => {
                 let unit = self.mistakes.check("systemd_unit", table.systemd_unit.as_deref()?.parse())?;
@@ -224,6 +220,13 @@ impl Reader<'_> {
                 Some(ReloadAction::Unit(UnitHook { unit, action }))
             }
         }
+    }
+
+    fn http(&mut self, http: &RawHttp) -> Option<HttpHook> {
+        let mut mistakes = self.mistakes.within("http");
+        let target: Option<HttpTarget> = mistakes.check("url", http.url.parse());
+        let method = mistakes.check("method", http.method.as_deref().map_or(Ok(HttpMethod::default()), str::parse));
+        Some(HttpHook::new(target?, method?))
     }
 
     fn signal(&mut self) -> Option<ReloadAction> {
@@ -289,10 +292,13 @@ impl Reader<'_> {
     /// Returns `None` for a mistake, and `Some(None)` where there is no probe.
     fn probe(&mut self) -> Option<Option<Probe>> {
         let Some(probe) = &self.table.probe else { return Some(None) };
-        let within = probe.within.as_deref().map(parse_duration).transpose();
-        let within = self.mistakes.check("probe.within", within)?;
-        let parsed = Probe::parse(&probe.address, probe.server_name.as_deref(), probe.starttls.as_deref(), within);
-        self.mistakes.check("probe", parsed).map(Some)
+        let mut mistakes = self.mistakes.within("probe");
+        let address: Option<ProbeAddress> = mistakes.check("address", probe.address.parse());
+        let server_name = mistakes.check("server_name", probe.server_name.as_deref().map(str::parse::<ProbeServerName>).transpose());
+        let starttls = mistakes.check("starttls", probe.starttls.as_deref().map(str::parse::<StartTls>).transpose());
+        let within = mistakes.check("within", probe.within.as_deref().map(parse_duration).transpose());
+        let probe = Probe::new(address?, server_name?, starttls?, within?);
+        mistakes.check("within", probe).map(Some)
     }
 }
 

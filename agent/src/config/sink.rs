@@ -2,12 +2,13 @@
 
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use platform::config::Mistakes;
 use platform::file_set::{KeyMode, Layout};
+use trust_domains::configured_id::ParseConfiguredIdError;
 use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use trust_domains::spiffe_id::ParseSpiffeIdError;
 use trust_domains::{ConfiguredId, TrustDomain};
@@ -50,9 +51,15 @@ pub enum ParseSinkError {
         /// What was given.
         directory: String,
     },
+    /// The directory has no name of its own: what is in it is not the sink's.
+    #[error("{directory:?} is no directory for a sink, which has one of its own, as /var/lib/web/svid; and .. depends on links")]
+    NoPlace {
+        /// What was given.
+        directory: String,
+    },
     /// The identity.
-    #[error("the identity is neither a SPIFFE ID nor a path: {0}")]
-    Id(#[from] ParseSpiffeIdError),
+    #[error("the identity is {0}")]
+    Id(#[from] ParseConfiguredIdError),
     /// The flag has no `=`.
     #[error("a sink has the form ID=DIR")]
     NoDirectory,
@@ -70,7 +77,7 @@ impl FromStr for SinkConfig {
         let directory = std::path::absolute(directory).map_err(|_| invalid())?;
         Ok(Self {
             id: id.parse()?,
-            directory,
+            directory: place(&directory)?,
             owner: None,
             group: None,
             key_mode: KeyMode::default(),
@@ -80,6 +87,17 @@ impl FromStr for SinkConfig {
             hooks: Vec::new(),
             crl_reload_interval: DEFAULT_LISTS_INTERVAL,
         })
+    }
+}
+
+/// Takes a directory of an absolute path, without what names the same place in other words.
+fn place(directory: &Path) -> Result<PathBuf, ParseSinkError> {
+    let is_named = directory.components().all(|part| !matches!(part, Component::ParentDir));
+    match directory.file_name() {
+        Some(_) if is_named => Ok(directory.components().collect()),
+        _ => Err(ParseSinkError::NoPlace {
+            directory: directory.display().to_string(),
+        }),
     }
 }
 
@@ -149,7 +167,16 @@ mod tests {
         );
         let sink: SinkConfig = "/web=svid".parse().unwrap();
         assert!(sink.directory.is_absolute());
-        for wrong in ["", "/web", "web=/x", "spiffe://TD/web=/x", "/web="] {
+        for wrong in [
+            "",
+            "/web",
+            "web=/x",
+            "spiffe://TD/web=/x",
+            "/web=",
+            "/web=/",
+            "/web=/etc/../web",
+            "spiffe://td.example=/etc/web",
+        ] {
             assert!(wrong.parse::<SinkConfig>().is_err(), "{wrong}");
         }
     }

@@ -5,6 +5,7 @@
 
 mod target;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use trust_domains::delivery::Changed;
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 pub use self::target::{HttpTarget, ParseHttpTargetError};
@@ -43,18 +45,31 @@ pub struct HttpHook {
     method: Method,
 }
 
-/// The settings of an HTTP hook are no request.
+/// The method of a hook: GET, PATCH, POST or PUT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpMethod(Method);
+
+impl Default for HttpMethod {
+    fn default() -> Self {
+        Self(Method::POST)
+    }
+}
+
+impl FromStr for HttpMethod {
+    type Err = ParseHttpMethodError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let method = METHODS.into_iter().find(|known| known.as_str() == text);
+        method.map(Self).ok_or_else(|| ParseHttpMethodError { found: text.to_owned() })
+    }
+}
+
+/// A word is no method of a hook.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseHttpHookError {
-    /// The method.
-    #[error("the method of an HTTP hook is GET, PATCH, POST or PUT, and not {found:?}")]
-    Method {
-        /// What was given.
-        found: String,
-    },
-    /// The URL.
-    #[error(transparent)]
-    Target(#[from] ParseHttpTargetError),
+#[error("the method of an HTTP hook is GET, PATCH, POST or PUT, and not {found:?}")]
+pub struct ParseHttpMethodError {
+    /// The word.
+    pub found: String,
 }
 
 /// A service did not take the request.
@@ -80,7 +95,7 @@ pub enum HttpHookError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It took too long.
-    #[error("{target} did not answer within {} s", timeout.as_secs_f64())]
+    #[error("{target} did not answer within {}", format_duration(*timeout))]
     TimedOut {
         /// Who.
         target: HttpTarget,
@@ -110,19 +125,10 @@ impl Coded for HttpHookError {
 }
 
 impl HttpHook {
-    /// Reads the settings: `url` as [`HttpTarget`] has it, and the method; POST unless said.
-    ///
-    /// # Errors
-    /// [`ParseHttpHookError`].
-    pub fn parse(url: &str, method: Option<&str>) -> Result<Self, ParseHttpHookError> {
-        let target = url.parse()?;
-        let Some(text) = method else {
-            return Ok(Self { target, method: Method::POST });
-        };
-        let method = METHODS.into_iter().find(|known| known.as_str() == text);
-        method
-            .map(|method| Self { target, method })
-            .ok_or_else(|| ParseHttpHookError::Method { found: text.to_owned() })
+    /// Makes a hook.
+    #[must_use]
+    pub fn new(target: HttpTarget, HttpMethod(method): HttpMethod) -> Self {
+        Self { target, method }
     }
 
     /// Sends the request, which names what changed, and returns the status, which is 2xx.

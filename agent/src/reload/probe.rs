@@ -23,7 +23,7 @@ use trust_domains::Serial;
 use trust_domains::x509::Certificate;
 
 pub use self::error::{ProbeError, Unreached};
-pub use self::settings::{DEFAULT_WITHIN, LONGEST_WITHIN, ParseProbeError, Probe, ProbeAddress, StartTls};
+pub use self::settings::{DEFAULT_WITHIN, LONGEST_WITHIN, ParseProbeError, Probe, ProbeAddress, ProbeServerName, StartTls};
 
 use self::witness::{Seen, Witness};
 

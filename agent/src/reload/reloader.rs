@@ -73,8 +73,6 @@ pub(crate) struct Delivered<'a> {
     pub(crate) view: &'a Arc<IdentityView>,
     /// Whether it was put there now.
     pub(crate) is_new: bool,
-    /// Whether it may have revocation lists.
-    pub(crate) has_lists: bool,
     /// Whether it has tokens.
     pub(crate) has_tokens: bool,
     /// Whether some of them, or their being gone, are new.
@@ -137,7 +135,7 @@ impl Delivered<'_> {
         let differs = |part| match part {
             Part::Svid => !last.same_svids(self.view),
             Part::Bundle => bundles(last) != bundles(self.view),
-            Part::Crl => self.has_lists && !last.same_lists(self.view),
+            Part::Crl => !last.same_lists(self.view),
             Part::Token => self.tokens_changed,
         };
         Part::ALL.into_iter().filter(|part| differs(*part)).collect()
@@ -147,7 +145,7 @@ impl Delivered<'_> {
     fn all(&self) -> Changed {
         let has = |part| match part {
             Part::Svid | Part::Bundle => true,
-            Part::Crl => self.has_lists && self.view.has_lists(),
+            Part::Crl => self.view.has_lists(),
             Part::Token => self.has_tokens,
         };
         Part::ALL.into_iter().filter(|part| has(*part)).collect()

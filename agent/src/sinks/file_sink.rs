@@ -158,7 +158,6 @@ impl FileSink {
                 let set = Delivered {
                     view: &material.view,
                     is_new: done.delivery == Delivery::Published,
-                    has_lists: self.config.contents.has_lists(),
                     has_tokens: !material.tokens.is_empty(),
                     tokens_changed: !material.tokens.same_tokens(&before),
                 };

@@ -305,6 +305,29 @@ async fn an_entry_past_its_own_end_gives_nothing() {
 }
 
 #[tokio::test]
+async fn who_has_only_an_entry_past_its_end_is_told_when_that_was() {
+    let world = World::with(&[]);
+    let end = world.clock.now().wall + Duration::from_secs(100);
+    let ending = NodeEntry {
+        expires_at: Some(end),
+        ..entry("a", 1)
+    };
+    world.cache.apply(delta(6, vec![ending], &[]));
+    world.issue();
+    let mut subscription = world.cache.subscribe(user(1_000));
+    subscription.next().await.unwrap();
+    world.clock.advance(Duration::from_secs(100));
+    assert!(world.cache.due(&POLICY).issue.is_empty());
+    for unserved in [subscription.next().await, world.cache.subscribe(user(1_000)).next().await] {
+        let unserved = unserved.unwrap_err();
+        assert!(
+            unserved.is_denied() && unserved.to_string().contains(&format!("expired at {end}")),
+            "{unserved}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_new_bundle_reaches_every_view_with_the_same_svids() {
     let world = World::with(&["a"]);
     let mut subscription = world.cache.subscribe(user(1_000));

@@ -132,14 +132,15 @@ impl State {
             let withdrawn = |reason: &String| Unserved::Withdrawn { reason: reason.clone() };
             return unserved(self.withdrawn.as_ref().map_or(Unserved::Starting, withdrawn));
         };
-        let slots: Vec<&Slot> = view
-            .entries
-            .iter()
-            .filter_map(|(_, id)| self.slots.get(id))
-            .filter(|slot| slot.demand(now) != Demand::EntryGone)
-            .collect();
+        let all = view.entries.iter().filter_map(|(_, id)| self.slots.get(id));
+        let (expired, slots): (Vec<&Slot>, Vec<&Slot>) = all.partition(|slot| slot.demand(now) == Demand::EntryGone);
         if slots.is_empty() {
-            return unserved(if view.is_serving() { gone() } else { Unserved::NotEntitled });
+            let expired_at = expired.iter().filter_map(|slot| slot.entry.expires_at).max();
+            return unserved(match expired_at {
+                Some(end) => no_entry(format!("the entry that gives this identity expired at {end}")),
+                None if view.is_serving() => no_entry("the entry that gave this identity is gone or changed".to_owned()),
+                None => Unserved::NotEntitled,
+            });
         }
         if let Some(ended) = self.term.ended(now) {
             let reason = format!("this node's own SVID ended at {ended}, and its server has not renewed it");
@@ -196,10 +197,7 @@ impl State {
     }
 }
 
-/// Why a stream ends whose entry was deleted or no longer matches.
-fn gone() -> Unserved {
-    Unserved::NothingValid {
-        reason: "the entry that gave this identity is gone or changed".to_owned(),
-        entry_gone: true,
-    }
+/// Why a stream ends whose entry was deleted, no longer matches, or expired.
+const fn no_entry(reason: String) -> Unserved {
+    Unserved::NothingValid { reason, entry_gone: true }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust_domains::clock::{Clock, SharedClock};
+use trust_domains::duration::format_duration;
 use trust_domains::problem::with_causes;
 use trust_domains::wire::crls::{CrlsWhole, HandedBack};
 use trust_domains::wire::node::{HEARTBEAT_S, SyncMessage};
@@ -56,7 +57,7 @@ enum SyncError {
     #[error(transparent)]
     Fault(#[from] SyncFault),
     /// Nothing came, not even a heartbeat.
-    #[error("the server was silent for {} s", .0.as_secs())]
+    #[error("the server was silent for {}", format_duration(*.0))]
     Silent(Duration),
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 /// The settings are no command.
@@ -47,7 +48,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// It took too long, and was killed with what it started.
-    #[error("the command {program} did not end within {} s, and was killed", timeout.as_secs_f64())]
+    #[error("the command {program} did not end within {}, and was killed", format_duration(*timeout))]
     TimedOut {
         /// Which.
         program: String,

@@ -17,6 +17,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use trust_domains::duration::format_duration;
 use trust_domains::join_link::ServerAddress;
 use trust_domains::problem::{Code, Coded};
 use trust_domains::wire::node::{EXPORTER_LABEL, EXPORTER_LEN};
@@ -220,7 +221,7 @@ pub enum ConnectError {
         source: VerifyError,
     },
     /// It took too long.
-    #[error("{address} did not answer within {} s", deadline.as_secs())]
+    #[error("{address} did not answer within {}", format_duration(*deadline))]
     TimedOut {
         /// The server.
         address: String,

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Problem};
 
 use super::problem::ApiError;
@@ -42,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
             Err(_) => {
                 return Err(refused(
                     Code::InvalidRequest,
-                    format!("the body took longer than {} s", BODY_DEADLINE.as_secs()),
+                    format!("the body took longer than {}", format_duration(BODY_DEADLINE)),
                 ));
             }
         };

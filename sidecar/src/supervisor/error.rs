@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::file_set::FileSetError;
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 use super::choice::NotAmong;
@@ -32,7 +33,7 @@ pub enum RunError {
     #[error("the credentials cannot be written")]
     Files(#[from] FileSetError),
     /// No credentials came in time.
-    #[error("no credentials came within {} s", waited.as_secs())]
+    #[error("no credentials came within {}", format_duration(*waited))]
     NeverReady {
         /// How long was waited.
         waited: Duration,

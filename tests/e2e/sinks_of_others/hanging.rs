@@ -38,7 +38,7 @@ fn a_helper_that_hangs_is_killed_and_replaced_and_holds_up_no_other_sink() {
         before = now;
         // The status tells too, until the next change of the identity has another helper try: for a moment only.
         let log = agent.process().log();
-        log.contains("did not answer within 20 seconds and was killed").then_some(())
+        log.contains("did not answer within 20s and was killed").then_some(())
     });
     assert!(told.is_some(), "{}", agent.process().log());
     assert!(rotations >= 2, "the sink beside went on: {rotations}");

@@ -76,7 +76,7 @@ fn a_command_that_hangs_is_killed_with_what_it_started_and_nothing_of_it_outlive
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let pid = first(&written(&short, "pids", |text| text.ends_with('\n')));
     until("the end of what hangs", || is_gone(&pid).then_some(()));
-    until("what is said of it", || killed.log().contains("did not end within 1 s").then_some(()));
+    until("what is said of it", || killed.log().contains("did not end within 1s").then_some(()));
     let pid = first(&written(&long, "pids", |text| text.ends_with('\n')));
     assert!(!is_gone(&pid), "its time is not over");
     assert_eq!(running.terminate().code(), Some(143), "{}", running.log());

@@ -76,11 +76,26 @@ fn every_mistake_is_named_under_its_key() {
         ("command = ['/bin/x']\nsystemd_unit = 'x.service'", &["sink[0].reload[0]"]),
         ("systemd_unit = 'x.service'\nshell = true", &["sink[0].reload[0].shell"]),
         ("systemd_unit = '../x'", &["sink[0].reload[0].systemd_unit"]),
-        ("http = { url = 'http://example.com/' }", &["sink[0].reload[0].http"]),
+        ("http = { url = 'http://example.com/' }", &["sink[0].reload[0].http.url"]),
+        (
+            "http = { url = 'http://example.com/', method = 'DELETE' }",
+            &["sink[0].reload[0].http.method", "sink[0].reload[0].http.url"],
+        ),
         ("http = { method = 'GET' }", &["sink[0].reload[0].http.url"]),
         ("command = ['/bin/x']\ntimeout = '10'", &["sink[0].reload[0].timeout"]),
         ("command = ['/bin/x']\ntimeout = '6m'", &["sink[0].reload[0].timeout"]),
-        ("command = ['/bin/x']\nprobe = { address = 'example.com:443' }", &["sink[0].reload[0].probe"]),
+        (
+            "command = ['/bin/x']\nprobe = { address = 'example.com:443' }",
+            &["sink[0].reload[0].probe.address"],
+        ),
+        (
+            "command = ['/bin/x']\nprobe = { address = '127.0.0.1:1', server_name = 'a b', starttls = 'smtp' }",
+            &["sink[0].reload[0].probe.server_name", "sink[0].reload[0].probe.starttls"],
+        ),
+        (
+            "command = ['/bin/x']\nprobe = { address = '127.0.0.1:1', within = '0s' }",
+            &["sink[0].reload[0].probe.within"],
+        ),
         (
             "command = ['/bin/x']\nprobe = { address = '127.0.0.1:1', within = 'x' }",
             &["sink[0].reload[0].probe.within"],

@@ -11,7 +11,7 @@ use trust_domains::plan::reloading::DEFAULT_LISTS_INTERVAL;
 use super::super::one_trust_domain::OneTrustDomain;
 use super::super::raw::{RawSink, RawSinkToken};
 use super::super::reload;
-use super::{ParseSinkError, SinkConfig};
+use super::{ParseSinkError, SinkConfig, place};
 use crate::jwt_svids::Audience;
 use crate::sinks::{SinkContents, SinkToken};
 
@@ -47,8 +47,7 @@ fn optional<T: FromStr<Err: std::fmt::Display>>(mistakes: &mut TableMistakes<'_>
 fn directory(text: &str) -> Result<PathBuf, ParseSinkError> {
     let directory = Path::new(text);
     if directory.is_absolute() {
-        // Without what names the same place in other words.
-        Ok(directory.components().collect())
+        place(directory)
     } else {
         Err(ParseSinkError::Directory { directory: text.to_owned() })
     }

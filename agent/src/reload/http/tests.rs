@@ -52,7 +52,7 @@ fn new() -> Changed {
 type SocketAddress = u16;
 
 fn hook(port: u16) -> HttpHook {
-    HttpHook::parse(&format!("http://127.0.0.1:{port}/reload?now"), None).unwrap()
+    HttpHook::new(format!("http://127.0.0.1:{port}/reload?now").parse().unwrap(), HttpMethod::default())
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_unix_socket_is_asked_as_a_port_is() {
     let path = dir.path().join("reload.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let served = tokio::spawn(async move { answer_once(listener.accept().await.unwrap().0, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()).await });
-    let hook = HttpHook::parse(&format!("unix:{}:/-/reload", path.display()), Some("PUT")).unwrap();
+    let hook = HttpHook::new(format!("unix:{}:/-/reload", path.display()).parse().unwrap(), "PUT".parse().unwrap());
     assert_eq!(hook.perform(&new(), own(), PATIENCE).await.unwrap(), StatusCode::OK);
     assert!(served.await.unwrap().starts_with("PUT /-/reload HTTP/1.1\r\n"));
 }
@@ -136,7 +136,7 @@ async fn a_service_that_is_not_there_or_speaks_no_http_cannot_be_asked() {
 #[test]
 fn methods_that_are_none_of_a_reload_are_refused() {
     for method in ["DELETE", "post", "GET / HTTP/1.1\r\nX: y", "", "CONNECT"] {
-        let refused = HttpHook::parse("http://127.0.0.1/", Some(method)).unwrap_err();
-        assert_eq!(refused, ParseHttpHookError::Method { found: method.to_owned() });
+        let found = method.to_owned();
+        assert_eq!(method.parse::<HttpMethod>(), Err(ParseHttpMethodError { found }));
     }
 }

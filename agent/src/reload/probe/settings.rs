@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rustls::pki_types::{DnsName, ServerName};
+use trust_domains::duration::format_duration;
 
 /// How long a service has, unless said: nginx has new workers in milliseconds, a Java service may take seconds.
 pub const DEFAULT_WITHIN: Duration = Duration::from_secs(10);
@@ -34,6 +35,10 @@ pub enum ProbeAddress {
     /// A Unix socket.
     Unix(PathBuf),
 }
+
+/// The DNS name that a service is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeServerName(DnsName<'static>);
 
 /// What a service wants to hear before TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,25 +69,30 @@ pub enum ParseProbeError {
         found: String,
     },
     /// The time.
-    #[error("a probe takes longer than nothing, and at most {} s", LONGEST_WITHIN.as_secs())]
+    #[error("a probe takes longer than nothing, and at most {}", format_duration(LONGEST_WITHIN))]
     Within,
 }
 
 impl Probe {
-    /// Reads the settings: `address` as [`ProbeAddress`] has it; the DNS name that is sent as SNI, none unless said; what is said before TLS; and the time until
-    /// the service must present the new leaf, [`DEFAULT_WITHIN`] unless said.
+    /// Makes a probe: of an address, with the DNS name that is sent as SNI, none unless said; what is said before TLS; and the time until the service must
+    /// present the new leaf, [`DEFAULT_WITHIN`] unless said.
     ///
     /// # Errors
-    /// [`ParseProbeError`].
-    pub fn parse(address: &str, server_name: Option<&str>, starttls: Option<&str>, within: Option<Duration>) -> Result<Self, ParseProbeError> {
+    /// The time is none, or longer than [`LONGEST_WITHIN`].
+    pub fn new(
+        address: ProbeAddress,
+        server_name: Option<ProbeServerName>,
+        starttls: Option<StartTls>,
+        within: Option<Duration>,
+    ) -> Result<Self, ParseProbeError> {
         let within = within.unwrap_or(DEFAULT_WITHIN);
         if within.is_zero() || within > LONGEST_WITHIN {
             return Err(ParseProbeError::Within);
         }
         Ok(Self {
-            address: address.parse()?,
-            server_name: server_name.map_or_else(|| Ok(no_name()), parse_server_name)?,
-            starttls: starttls.map(str::parse).transpose()?,
+            address,
+            server_name: server_name.map_or_else(no_name, |ProbeServerName(name)| ServerName::DnsName(name)),
+            starttls,
             within,
         })
     }
@@ -111,9 +121,13 @@ fn no_name() -> ServerName<'static> {
     ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST))
 }
 
-fn parse_server_name(text: &str) -> Result<ServerName<'static>, ParseProbeError> {
-    let refused = |_| ParseProbeError::ServerName { found: text.to_owned() };
-    DnsName::try_from(text).map(|name| ServerName::DnsName(name.to_owned())).map_err(refused)
+impl FromStr for ProbeServerName {
+    type Err = ParseProbeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = |_| ParseProbeError::ServerName { found: text.to_owned() };
+        DnsName::try_from(text).map(|name| Self(name.to_owned())).map_err(refused)
+    }
 }
 
 impl FromStr for StartTls {
@@ -171,7 +185,7 @@ mod tests {
             ("localhost:5432", "127.0.0.1:5432"),
             ("unix:/run/postgresql/.s.PGSQL.5432", "unix:/run/postgresql/.s.PGSQL.5432"),
         ] {
-            let probe = Probe::parse(text, Some("web.example"), Some("postgres"), None).unwrap();
+            let probe = Probe::new(text.parse().unwrap(), Some("web.example".parse().unwrap()), Some(StartTls::Postgres), None).unwrap();
             assert_eq!((probe.address.to_string().as_str(), probe.within), (shown, DEFAULT_WITHIN));
         }
     }
@@ -192,22 +206,17 @@ mod tests {
             "http://127.0.0.1:443",
         ] {
             let found = address.to_owned();
-            assert_eq!(Probe::parse(address, None, None, None).unwrap_err(), ParseProbeError::Address { found });
+            assert_eq!(address.parse::<ProbeAddress>(), Err(ParseProbeError::Address { found }));
         }
         for name in ["", "two words", "127.0.0.1", "a..b", "*.example"] {
             let found = name.to_owned();
-            assert_eq!(
-                Probe::parse("127.0.0.1:1", Some(name), None, None).unwrap_err(),
-                ParseProbeError::ServerName { found }
-            );
+            assert_eq!(name.parse::<ProbeServerName>(), Err(ParseProbeError::ServerName { found }));
         }
         let found = "smtp".to_owned();
-        assert_eq!(
-            Probe::parse("127.0.0.1:1", None, Some("smtp"), None).unwrap_err(),
-            ParseProbeError::StartTls { found }
-        );
+        assert_eq!("smtp".parse::<StartTls>(), Err(ParseProbeError::StartTls { found }));
         for within in [Duration::ZERO, LONGEST_WITHIN + Duration::from_secs(1)] {
-            assert_eq!(Probe::parse("127.0.0.1:1", None, None, Some(within)).unwrap_err(), ParseProbeError::Within);
+            let address = "127.0.0.1:1".parse().unwrap();
+            assert_eq!(Probe::new(address, None, None, Some(within)).unwrap_err(), ParseProbeError::Within);
         }
     }
 }

@@ -103,8 +103,9 @@ async fn service(shown: Arc<Shown>, version: &'static rustls::SupportedProtocolV
     (address, received)
 }
 
-fn probe(address: SocketAddr, starttls: Option<&str>, within: Duration) -> Probe {
-    Probe::parse(&address.to_string(), Some("web.example"), starttls, Some(within)).unwrap()
+fn probe(address: SocketAddr, starttls: Option<StartTls>, within: Duration) -> Probe {
+    let name = "web.example".parse().unwrap();
+    Probe::new(address.to_string().parse().unwrap(), Some(name), starttls, Some(within)).unwrap()
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn a_service_that_presents_the_delivered_leaf_is_confirmed_by_both_version
         let (address, received) = service(shown.clone(), version, Kind::Plain).await;
         probe(address, None, PATIENCE).confirm(leaf(&delivered)).await.unwrap();
         assert_eq!(*shown.names.lock().unwrap(), [Some("web.example".to_owned())]);
-        let unnamed = Probe::parse(&address.to_string(), None, None, None).unwrap();
+        let unnamed = Probe::new(address.to_string().parse().unwrap(), None, None, None).unwrap();
         unnamed.confirm(leaf(&delivered)).await.unwrap();
         assert_eq!(shown.names.lock().unwrap().last().unwrap(), &None);
         assert!(received.lock().unwrap().is_empty());
@@ -184,10 +185,10 @@ async fn a_service_that_wants_a_client_certificate_is_confirmed_without_one() {
 async fn postgresql_is_asked_for_tls_first() {
     let delivered = certified(1);
     let (address, _) = service(showing(&delivered, None), &rustls::version::TLS13, Kind::Postgres).await;
-    probe(address, Some("postgres"), PATIENCE).confirm(leaf(&delivered)).await.unwrap();
+    probe(address, Some(StartTls::Postgres), PATIENCE).confirm(leaf(&delivered)).await.unwrap();
 
     let (address, _) = service(showing(&delivered, None), &rustls::version::TLS13, Kind::PostgresWithoutTls).await;
-    let refused = probe(address, Some("postgres"), Duration::from_millis(300))
+    let refused = probe(address, Some(StartTls::Postgres), Duration::from_millis(300))
         .confirm(leaf(&delivered))
         .await
         .unwrap_err();
@@ -232,6 +233,6 @@ async fn a_unix_socket_is_probed_as_a_port_is() {
             let _ = acceptor.accept(stream).await;
         }
     });
-    let probe = Probe::parse(&format!("unix:{}", path.display()), None, None, Some(PATIENCE)).unwrap();
+    let probe = Probe::new(format!("unix:{}", path.display()).parse().unwrap(), None, None, Some(PATIENCE)).unwrap();
     probe.confirm(leaf(&delivered)).await.unwrap();
 }

@@ -46,7 +46,6 @@ fn set(view: &Arc<IdentityView>) -> Delivered<'_> {
     Delivered {
         view,
         is_new: true,
-        has_lists: true,
         has_tokens: false,
         tokens_changed: false,
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 use crate::workload::AttestError;
@@ -68,7 +69,7 @@ pub enum SignalError {
         path: PathBuf,
     },
     /// It took too long.
-    #[error("no signal was sent within {} s", timeout.as_secs_f64())]
+    #[error("no signal was sent within {}", format_duration(*timeout))]
     TimedOut {
         /// The time it had.
         timeout: Duration,

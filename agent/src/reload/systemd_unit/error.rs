@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 use super::name::UnitName;
@@ -52,7 +53,7 @@ pub enum UnitFault {
         description: String,
     },
     /// It took too long.
-    #[error("the job did not end within {} s", timeout.as_secs_f64())]
+    #[error("the job did not end within {}", format_duration(*timeout))]
     TimedOut {
         /// The time it had.
         timeout: Duration,

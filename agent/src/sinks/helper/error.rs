@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use trust_domains::duration::format_duration;
 use trust_domains::problem::{Code, Coded};
 
 use super::message::Told;
@@ -29,12 +31,12 @@ pub enum HelperError {
         source: io::Error,
     },
     /// It did not answer in time, and was killed.
-    #[error("the helper that writes to {} did not answer within {within} seconds and was killed", directory.display())]
+    #[error("the helper that writes to {} did not answer within {} and was killed", directory.display(), format_duration(*within))]
     Stuck {
         /// The sink's directory.
         directory: PathBuf,
         /// How long it was waited for.
-        within: u64,
+        within: Duration,
     },
     /// It failed, and says why.
     #[error("{}", .0.text())]

@@ -136,7 +136,7 @@ impl Helper {
         match source.kind() {
             io::ErrorKind::TimedOut => HelperError::Stuck {
                 directory,
-                within: ANSWER_WITHIN.as_secs(),
+                within: ANSWER_WITHIN,
             },
             _ => HelperError::Ended { directory, source },
         }

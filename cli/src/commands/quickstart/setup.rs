@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use trust_domains::TrustDomain;
+use trust_domains::duration::format_duration;
 use trust_domains::problem::Code;
 use trust_domains::wire::admin::{EntryView, Health, HealthState, TokenCreated};
 
@@ -247,7 +248,7 @@ async fn ready(name: &str, log: &Path, question: &[&str], parts: &mut Parts) -> 
     };
     tokio::time::timeout(READY_WITHIN, waiting)
         .await
-        .unwrap_or_else(|_| Err(failed(name, log, &format!("it was not ready within {} s", READY_WITHIN.as_secs()))))
+        .unwrap_or_else(|_| Err(failed(name, log, &format!("it was not ready within {}", format_duration(READY_WITHIN)))))
 }
 
 fn free_port() -> Result<u16, Failure> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use platform::clock::SystemClock;
 use sidecar::source::{SourceError, WorkloadClient, X509Context};
+use trust_domains::duration::format_duration;
 use trust_domains::x509::X509Svid;
 use trust_domains::{SpiffeId, TrustDomain};
 
@@ -51,7 +52,8 @@ pub(super) async fn rotations(
 }
 
 fn late() -> Failure {
-    usage(format!("no rotation within {} s", UPDATE_WITHIN.as_secs())).with_hint("look at the agent: eval \"$(troth quickstart --env)\"; troth agent status")
+    usage(format!("no rotation within {}", format_duration(UPDATE_WITHIN)))
+        .with_hint("look at the agent: eval \"$(troth quickstart --env)\"; troth agent status")
 }
 
 /// Reads what was delivered, which was verified when it came; it must bring a new certificate whenever the serial changed.

@@ -66,6 +66,29 @@ fn what_cannot_be_delivered_is_refused_under_its_key() {
 }
 
 #[test]
+fn a_sink_is_of_somebody_and_has_a_directory_of_its_own() {
+    for (id, directory, key) in [
+        ("spiffe://td.example", "/etc/web", "spiffe_id"),
+        ("/web", "/", "directory"),
+        ("/web", "//", "directory"),
+        ("/web", "/etc/../web", "directory"),
+        ("/web", "/etc/web/..", "directory"),
+        ("/web", "etc/web", "directory"),
+    ] {
+        let table = RawSink {
+            spiffe_id: id.to_owned(),
+            directory: directory.to_owned(),
+            ..RawSink::default()
+        };
+        let mut mistakes = Mistakes::new();
+        let sink = read(&mut mistakes.within("sink[0]"), &table);
+        let told = mistakes.finish(None, sink).unwrap_err();
+        assert_eq!(told.mistakes.len(), 1, "{told}");
+        assert_eq!(told.mistakes[0].key, format!("sink[0].{key}"), "{told}");
+    }
+}
+
+#[test]
 fn every_mistake_of_a_table_is_told_at_once() {
     let told = of_toml("mode = '0777'\nlayout = 'x'\non_withdraw = 'x'\nformats = ['x', 'y']\n[[sink.jwt]]\nname = ''\naudiences = []").unwrap_err();
     assert_eq!(told.mistakes.len(), 7, "{told}");
