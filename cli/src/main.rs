@@ -67,6 +67,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let ended = runtime.block_on(commands::run(cli, handed));
     // A name look-up or a read of standard input may still block a thread: the result is known, so it is not waited for.
     runtime.shutdown_background();
+    platform::pkcs11::end_modules();
     ended
 }
 

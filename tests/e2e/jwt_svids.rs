@@ -88,6 +88,10 @@ fn the_command_line_fetches_a_token_for_each_identity_and_writes_it() {
         &["--audience", "a", "--audience", "b", "--spiffe-id", "spiffe://tokens.test/second"],
     );
     assert_eq!(ids(&one), ["spiffe://tokens.test/second"]);
+    let short = fetch_jwt_as(4601, &agent.socket, &["--audience", "a", "--spiffe-id", "/second"]);
+    assert_eq!(ids(&short), ["spiffe://tokens.test/second"]);
+    let missing = fetch_jwt_as(4601, &agent.socket, &["--audience", "a", "--spiffe-id", "/job"]);
+    assert_eq!((missing.code, missing.problem().as_str()), (1, "no_entries"));
     let other = fetch_jwt_as(4601, &agent.socket, &["--audience", "a", "--spiffe-id", "spiffe://tokens.test/job"]);
     assert_eq!((other.code, other.problem().as_str()), (1, "no_entries"));
     let stranger = fetch_jwt_as(4602, &agent.socket, &["--audience", "a"]);

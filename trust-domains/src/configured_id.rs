@@ -18,6 +18,12 @@ impl ConfiguredId {
         SpiffeId::expand(trust_domain, &self.0)
     }
 
+    /// Returns the SPIFFE ID, unless it is a path, which has one in each trust domain.
+    #[must_use]
+    pub fn whole(&self) -> Option<SpiffeId> {
+        self.0.parse().ok()
+    }
+
     /// Returns whether this is the SPIFFE ID that is meant; a path means one of whatever trust domain.
     #[must_use]
     pub fn means(&self, id: &SpiffeId) -> bool {
@@ -83,6 +89,7 @@ mod tests {
         assert_eq!(short.expand(&td).unwrap().as_str(), "spiffe://td.example/web");
         assert_eq!(short.expand_any(&td).unwrap().as_str(), "spiffe://td.example/web");
         let foreign: ConfiguredId = "spiffe://other.example/web".parse().unwrap();
+        assert!(foreign.whole().is_some() && short.whole().is_none());
         assert!(foreign.expand(&td).is_err());
         assert_eq!(foreign.expand_any(&td).unwrap().as_str(), "spiffe://other.example/web");
         let id = "spiffe://td.example/web".parse().unwrap();

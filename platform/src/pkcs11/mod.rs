@@ -17,6 +17,7 @@ mod uri;
 mod wrapping_key;
 
 pub use error::Pkcs11Error;
+pub use module::end_modules;
 pub use signing_keys::{KeyHandle, MadeKey, SigningKeys};
 pub use token::Token;
 pub use uri::{ParsePkcs11UriError, Pkcs11Uri};

@@ -79,16 +79,16 @@ impl Token {
         let start = self.module.running().start;
         match self.attempt(&perform) {
             Ok(done) => return Ok(done),
-            Err(error) if error.is_passing() => self.sessions().clear(),
+            Err(error) if error.is_passing() => self.close_sessions(),
             Err(error) => return Err(self.named(error)),
         }
         match self.attempt(&perform) {
             Ok(done) => return Ok(done),
-            Err(error) if error.is_passing() => self.sessions().clear(),
+            Err(error) if error.is_passing() => self.close_sessions(),
             Err(error) => return Err(self.named(error)),
         }
         // Sessions are closed before the module they are of ends.
-        self.sessions().clear();
+        self.close_sessions();
         self.module.restart(start)?;
         self.attempt(&perform).map_err(|error| self.named(error))
     }
@@ -113,6 +113,12 @@ impl Token {
         done
     }
 
+    /// Closes the sessions that nobody uses, which is a call of the module like any other.
+    fn close_sessions(&self) {
+        let _in_the_module = self.module.running();
+        self.sessions().clear();
+    }
+
     fn idle_session(&self, start: u64) -> Option<Open> {
         let mut sessions = self.sessions();
         sessions.retain(|open| open.start == start);
@@ -132,6 +138,12 @@ impl Token {
                 source,
             },
         }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.close_sessions();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Directories with more in them than a sink's files, and with more rights than their mode tells at first sight.
 
 use std::fs::File;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, fchown};
 
 use super::*;
 
@@ -14,7 +14,8 @@ fn a_hundred_thousand_files_of_the_owners_in_the_directory_hold_up_nothing_and_s
     let directory = domain.folder().join("sink");
     std::fs::create_dir(&directory).expect("a directory");
     for number in 0..FILES {
-        File::create(directory.join(format!("own-{number}"))).expect("a file of the owner's");
+        let own = File::create(directory.join(format!("own-{number}"))).expect("a file");
+        fchown(&own, Some(OWNER), Some(OWNER)).expect("the owner's");
     }
     chown(&directory, Some(OWNER), Some(OWNER)).expect("the owner's");
     let mut world = World::in_directory(domain);
@@ -25,6 +26,11 @@ fn a_hundred_thousand_files_of_the_owners_in_the_directory_hold_up_nothing_and_s
     let second = world.next_certificate(Some(&first));
     let _third = world.next_certificate(Some(&second));
     assert_eq!(world.agent.operator(&["health", "agent"]).code, 0);
+    assert!(
+        !world.agent.process().log().contains("did not answer within"),
+        "{}",
+        world.agent.process().log()
+    );
     let own = std::fs::read_dir(&directory).expect("the directory");
     let own = own.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("own-")));
     assert_eq!(own.count(), FILES);

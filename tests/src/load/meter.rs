@@ -53,7 +53,16 @@ pub(super) struct Resident {
 ///
 /// When it is gone.
 pub(super) fn resident_mb(process: &Process) -> Resident {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("a running process");
+    resident_of(i32::try_from(process.pid()).expect("a process number"))
+}
+
+/// Returns the resident memory of the process with this number.
+///
+/// # Panics
+///
+/// When it is gone.
+pub(super) fn resident_of(pid: i32) -> Resident {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
     let mb = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line for it");
         let kib: u32 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");

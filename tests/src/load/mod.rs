@@ -7,6 +7,7 @@ mod bulk;
 mod cached;
 mod delivery;
 mod fleet;
+mod helpers;
 mod issuing;
 mod memory;
 mod meter;

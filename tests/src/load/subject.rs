@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::report::Figure;
-use super::{bulk, cached, delivery, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
+use super::{bulk, cached, delivery, helpers, issuing, memory, partners, proxy, reload, revoke, revoke_fleet, sds, taint, tokens, workload_api};
 
 /// A figure of the design, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +30,8 @@ pub enum Subject {
     Cached,
     /// From a new SVID to the end of the reload of a program on its files.
     Delivery,
+    /// Sinks that belong to other users.
+    Helpers,
     /// A thousand partners: how their fetches are spread, and what they cost.
     Partners,
     /// `troth proxy` beside HAProxy.
@@ -55,7 +57,7 @@ pub struct Effort {
 
 impl Subject {
     /// Every single figure.
-    const EACH: [Self; 16] = [
+    const EACH: [Self; 17] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -66,6 +68,7 @@ impl Subject {
         Self::P8,
         Self::Cached,
         Self::Delivery,
+        Self::Helpers,
         Self::Partners,
         Self::Proxy,
         Self::Revoke,
@@ -94,6 +97,7 @@ impl Subject {
             Self::P7 => vec![memory::resident()],
             Self::P8 => vec![bulk::entries()],
             Self::Cached => vec![cached::restarts()],
+            Self::Helpers => vec![helpers::helpers()],
             Self::Delivery => vec![reload::reloads(effort)],
             Self::Partners => vec![partners::fetches(effort)],
             Self::Proxy => vec![proxy::beside_haproxy(effort)],

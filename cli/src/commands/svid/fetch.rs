@@ -1,5 +1,6 @@
 //! `troth svid fetch` and `troth svid watch`.
 
+mod asked;
 mod bundles;
 mod file_set;
 mod wit;
@@ -11,7 +12,7 @@ use clap::{Args, Subcommand};
 use platform::clock::SystemClock;
 use serde::Serialize;
 use sidecar::source::{SourceError, WorkloadClient, X509Context};
-use trust_domains::{SpiffeId, Timestamp, TrustDomain};
+use trust_domains::{ConfiguredId, Timestamp, TrustDomain};
 
 use super::credentials::{Credentials, Numbered};
 use super::shown::{ShownSvid, ShownToken};
@@ -47,9 +48,9 @@ pub(crate) struct JwtArgs {
     /// Whom the token is for; repeat it for more, though one is the rule.
     #[arg(long, value_name = "A", required = true)]
     audience: Vec<String>,
-    /// The identity to fetch a token of [default: every one that this process has].
+    /// The identity to fetch a token of, whole or as /path [default: every one that this process has].
     #[arg(long, value_name = "ID")]
-    spiffe_id: Option<SpiffeId>,
+    spiffe_id: Option<ConfiguredId>,
     /// Also writes jwt.N.token (0600) to this directory, and removes those with higher numbers of an earlier fetch.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -104,10 +105,11 @@ async fn fetch_jwt(args: JwtArgs, global: &Global) -> Result<(), Failure> {
     // The agent refuses the same; its status says invalid argument, and not which.
     agent::jwt_svids::Audience::of(args.audience.clone()).map_err(|error| Failure::of(&error))?;
     let socket = args.socket.find()?;
+    let asked = asked::whole(args.spiffe_id, &socket).await?;
     let fetched = async {
         WorkloadClient::connect(&socket)
             .await?
-            .jwt_svids(&args.audience, args.spiffe_id.as_ref(), &SystemClock)
+            .jwt_svids(&args.audience, asked.as_ref(), &SystemClock)
             .await
     };
     let fetched = fetched.await.map_err(|error: SourceError| Failure::of(&error))?;

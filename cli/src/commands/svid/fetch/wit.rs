@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sidecar::source::WorkloadClient;
-use trust_domains::SpiffeId;
+use trust_domains::ConfiguredId;
 use trust_domains::problem::Code;
 use trust_domains::wit_svid::{PROOF_HEADER, ProofAudience, WIT_HEADER};
 
@@ -27,9 +27,9 @@ const TOKEN: Numbered = Numbered::new("wit", "token");
 pub(crate) struct WitArgs {
     #[command(flatten)]
     socket: SocketArgs,
-    /// The identity to fetch a token of [default: every one that this process has; with --prove its default identity].
+    /// The identity to fetch a token of, whole or as /path [default: every one that this process has; with --prove its default identity].
     #[arg(long, value_name = "ID")]
-    spiffe_id: Option<SpiffeId>,
+    spiffe_id: Option<ConfiguredId>,
     /// Also makes a proof of possession for this recipient: the URI of the request without query and fragment, or what the recipient goes by. It is good
     /// for a minute, and for one request. Both are printed as the HTTP header fields that carry them.
     #[arg(long, value_name = "AUDIENCE")]
@@ -48,8 +48,10 @@ struct Fetched {
 /// Fetches, checks, proves and writes.
 pub(super) async fn fetch_wit(args: WitArgs, global: &Global) -> Result<(), Failure> {
     let audience = args.prove.as_deref().map(ProofAudience::new).transpose().map_err(|error| Failure::of(&error))?;
-    let mut client = WorkloadClient::connect(&args.socket.find()?).await.map_err(|error| Failure::of(&error))?;
-    let response = client.wit_svids(args.spiffe_id.as_ref()).await.map_err(|error| Failure::of(&error))?;
+    let socket = args.socket.find()?;
+    let asked = super::asked::whole(args.spiffe_id, &socket).await?;
+    let mut client = WorkloadClient::connect(&socket).await.map_err(|error| Failure::of(&error))?;
+    let response = client.wit_svids(asked.as_ref()).await.map_err(|error| Failure::of(&error))?;
     if response.svids.is_empty() {
         return Err(Failure::new(Code::WitSvidInvalid, "the agent sent a message without SVIDs"));
     }
