@@ -36,21 +36,17 @@ def groups():
     return {name: calls(name) for name in direct}
 
 
-def listed(known):
-    """The system calls of all groups."""
-    return set().union(*known.values())
-
-
 def allowed(units):
     """What the units allow."""
     known, calls = groups(), set()
+    every = set().union(*known.values())
     for unit in units:
         for line in open(unit, encoding="utf-8"):
             if line.startswith("SystemCallFilter="):
                 words = line.strip().partition("=")[2]
                 takes = words.startswith("~")
                 for word in words.removeprefix("~").split():
-                assert word in known or word in listed(known), f"{word} is in no group that systemd-analyze names: misspelt?"
+                    assert word in known or word in every, f"{word} is in no group that systemd-analyze names: misspelt?"
                     named = known[word] if word.startswith("@") else {word}
                     calls = calls - named if takes else calls | named
     return calls
