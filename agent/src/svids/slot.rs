@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub(super) held: Option<Held>,
     /// The entry changed after the SVID was issued.
     pub(super) stale: bool,
+    /// The SVID lived to the entry's own end.
+    over: bool,
     /// A tainted authority signed the SVID.
     pub(super) tainted: bool,
     /// Whether an SVID shall be held: it is used, was used lately, or was fetched ahead.
@@ -63,6 +65,7 @@ impl Slot {
             entry,
             held: None,
             stale: false,
+            over: false,
             tainted: false,
             kept: false,
             in_flight: false,
@@ -78,6 +81,7 @@ impl Slot {
         let changed = differs(&self.entry, &entry);
         self.entry = entry;
         if changed {
+            self.over = false;
             self.stale = self
                 .held
                 .as_ref()
@@ -89,7 +93,7 @@ impl Slot {
 
     /// Returns what the entry asks of its SVID.
     pub(super) fn demand(&self, now: Reading) -> Demand {
-        if self.entry.expires_at.is_some_and(|end| has_ended(end, now.wall)) {
+        if self.over || self.entry.expires_at.is_some_and(|end| has_ended(end, now.wall)) {
             return Demand::EntryGone;
         }
         match &self.held {
@@ -149,6 +153,15 @@ impl Slot {
     /// Returns how urgent its renewal is.
     pub(super) fn urgency(&self) -> Urgency {
         Urgency::new(self.views, self.held.as_ref().map(|held| held.times.ends_at()), self.tainted)
+    }
+
+    /// Notes that the entry is over if the SVID that is held was to end with it, and did. Lives are counted on the clock that nobody sets, so that may be a
+    /// moment before the time of day says so.
+    pub(super) fn end_with_entry(&mut self, now: Reading) {
+        let Some(held) = self.held.as_ref().filter(|held| held.times.has_ended(now)) else {
+            return;
+        };
+        self.over |= self.entry.expires_at.is_some_and(|end| held.svid.expires_at >= end);
     }
 
     /// Puts an SVID in place, or none.

@@ -191,7 +191,7 @@ impl State {
             match action {
                 RotationAction::Renew { id, .. } => renew.push(id),
                 RotationAction::Withdraw { id, .. } => {
-                    self.withdraw(&id);
+                    self.withdraw(&id, now);
                     withdrawn = true;
                 }
             }
@@ -235,13 +235,14 @@ impl State {
         Some(slot.entry.clone())
     }
 
-    fn withdraw(&mut self, id: &EntryId) {
+    fn withdraw(&mut self, id: &EntryId, now: Reading) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         if let Some(held) = &slot.held
             && slot.last_error.is_none()
         {
             slot.last_error = Some(format!("the SVID ended at {}", held.svid.expires_at));
         }
+        slot.end_with_entry(now);
         slot.put(None, false, &self.tainted);
         self.mark(id);
     }

@@ -328,6 +328,29 @@ async fn who_has_only_an_entry_past_its_end_is_told_when_that_was() {
 }
 
 #[tokio::test]
+async fn an_svid_that_ends_a_moment_before_its_entry_ended_with_it_and_not_for_want_of_a_server() {
+    let world = World::with(&[]);
+    let end = world.clock.now().wall + TTL;
+    let ending = NodeEntry {
+        expires_at: Some(end),
+        ..entry("a", 1)
+    };
+    world.cache.apply(delta(6, vec![ending], &[]));
+    world.issue();
+    let mut subscription = world.cache.subscribe(user(1_000));
+    subscription.next().await.unwrap();
+    world.clock.advance(TTL / 2);
+    assert_eq!(world.fail(Outcome::Unreached), 1, "its renewal is due");
+    // Lives are counted on the clock that nobody sets; the entry's end is one of the day.
+    world.clock.step_wall(-1);
+    world.clock.advance(TTL / 2);
+    world.fail(Outcome::Unreached);
+    let _ended = world.cache.due(&POLICY);
+    let unserved = subscription.next().await.unwrap_err();
+    assert_eq!(unserved.to_string(), format!("the entry that gives this identity expired at {end}"));
+}
+
+#[tokio::test]
 async fn a_new_bundle_reaches_every_view_with_the_same_svids() {
     let world = World::with(&["a"]);
     let mut subscription = world.cache.subscribe(user(1_000));

@@ -133,9 +133,9 @@ impl State {
             return unserved(self.withdrawn.as_ref().map_or(Unserved::Starting, withdrawn));
         };
         let all = view.entries.iter().filter_map(|(_, id)| self.slots.get(id));
-        let (expired, slots): (Vec<&Slot>, Vec<&Slot>) = all.partition(|slot| slot.demand(now) == Demand::EntryGone);
+        let (past, slots): (Vec<&Slot>, Vec<&Slot>) = all.partition(|slot| slot.demand(now) == Demand::EntryGone);
         if slots.is_empty() {
-            let expired_at = expired.iter().filter_map(|slot| slot.entry.expires_at).max();
+            let expired_at = past.iter().filter_map(|slot| slot.entry.expires_at).max();
             return unserved(match expired_at {
                 Some(end) => no_entry(format!("the entry that gives this identity expired at {end}")),
                 None if view.is_serving() => no_entry("the entry that gave this identity is gone or changed".to_owned()),
