@@ -53,7 +53,7 @@ pub(super) struct Resident {
 ///
 /// When it is gone.
 pub(super) fn resident_mb(process: &Process) -> Resident {
-    resident_of(i32::try_from(process.pid()).expect("a process number"))
+    resident_of(process.pid())
 }
 
 /// Returns the resident memory of the process with this number.
