@@ -47,6 +47,19 @@ impl World {
         issue_all(&self.cache, self.clock.now())
     }
 
+    /// One entry, with its SVID, and when it ends.
+    fn with_an_entry_that_ends_in(life: Duration) -> (Self, Timestamp) {
+        let world = Self::with(&[]);
+        let end = world.clock.now().wall + life;
+        let ending = NodeEntry {
+            expires_at: Some(end),
+            ..entry("a", 1)
+        };
+        world.cache.apply(delta(6, vec![ending], &[]));
+        world.issue();
+        (world, end)
+    }
+
     fn fail(&self, outcome: fn(String) -> Outcome) -> usize {
         let due = self.cache.due(&POLICY).issue;
         let count = due.len();
@@ -306,14 +319,7 @@ async fn an_entry_past_its_own_end_gives_nothing() {
 
 #[tokio::test]
 async fn who_has_only_an_entry_past_its_end_is_told_when_that_was() {
-    let world = World::with(&[]);
-    let end = world.clock.now().wall + Duration::from_secs(100);
-    let ending = NodeEntry {
-        expires_at: Some(end),
-        ..entry("a", 1)
-    };
-    world.cache.apply(delta(6, vec![ending], &[]));
-    world.issue();
+    let (world, end) = World::with_an_entry_that_ends_in(Duration::from_secs(100));
     let mut subscription = world.cache.subscribe(user(1_000));
     subscription.next().await.unwrap();
     world.clock.advance(Duration::from_secs(100));
@@ -329,14 +335,7 @@ async fn who_has_only_an_entry_past_its_end_is_told_when_that_was() {
 
 #[tokio::test]
 async fn an_svid_that_ends_a_moment_before_its_entry_ended_with_it_and_not_for_want_of_a_server() {
-    let world = World::with(&[]);
-    let end = world.clock.now().wall + TTL;
-    let ending = NodeEntry {
-        expires_at: Some(end),
-        ..entry("a", 1)
-    };
-    world.cache.apply(delta(6, vec![ending], &[]));
-    world.issue();
+    let (world, end) = World::with_an_entry_that_ends_in(TTL);
     let mut subscription = world.cache.subscribe(user(1_000));
     subscription.next().await.unwrap();
     world.clock.advance(TTL / 2);
